@@ -1,0 +1,60 @@
+"""saddle trains, judges, uses and shares generative adversarial networks.
+
+>>> import saddle
+>>> run = saddle.train("digits")                     # the same call again goes on, or finds it finished
+>>> images = run.sample(64, seed=1)                  # (64, 1, 8, 8), in [0, 1]
+>>> generator = saddle.load("runs/digits")           # or one .safetensors file
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from saddle.api import Run, report, train
+    from saddle.config import recipe_names as recipes
+    from saddle.errors import (
+        CheckpointError,
+        ConfigError,
+        DataError,
+        DeviceError,
+        Diverged,
+        Interrupted,
+        RunError,
+        SaddleError,
+    )
+    from saddle.sampling import Generator, load
+
+__version__ = "0.1.0"
+__all__ = [
+    "CheckpointError",
+    "ConfigError",
+    "DataError",
+    "DeviceError",
+    "Diverged",
+    "Generator",
+    "Interrupted",
+    "Run",
+    "RunError",
+    "SaddleError",
+    "load",
+    "recipes",
+    "report",
+    "train",
+]
+
+# Names are imported when first used: `import saddle` alone does not wait for torch.
+_HOMES = {"Run": "api", "report": "api", "train": "api", "Generator": "sampling", "load": "sampling"}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in __all__:
+        raise AttributeError(f"module 'saddle' has no attribute {name!r}")
+    if name == "recipes":
+        return import_module("saddle.config").recipe_names
+    return getattr(import_module(f"saddle.{_HOMES.get(name, 'errors')}"), name)
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -1,0 +1,25 @@
+"""The validated config tree, and how recipes and settings are layered into one."""
+
+from saddle.config.resolve import (
+    Recipe,
+    difference,
+    load_config,
+    load_recipe,
+    parse_settings,
+    recipe_names,
+    resolve,
+    to_toml,
+)
+from saddle.config.schema import Config
+
+__all__ = [
+    "Config",
+    "Recipe",
+    "difference",
+    "load_config",
+    "load_recipe",
+    "parse_settings",
+    "recipe_names",
+    "resolve",
+    "to_toml",
+]

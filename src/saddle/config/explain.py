@@ -1,0 +1,99 @@
+"""Pydantic's findings in plain words: the dotted key, what was expected, what was given, the nearest key."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from difflib import get_close_matches
+from typing import Any, get_args
+
+from pydantic import BaseModel, ValidationError
+
+from saddle.config.schema import Config
+
+
+def explain(error: ValidationError) -> list[str]:
+    """One line for every finding."""
+    lines: dict[str, None] = {}  # a dict, since a union reports the same key once for each of its types
+    by_key: dict[str, list[Any]] = {}
+    for finding in error.errors(include_url=False):
+        by_key.setdefault(_dotted(finding["loc"]), []).append(finding)
+    for key, findings in by_key.items():
+        lines[_explain_key(key, findings)] = None
+    return list(lines)
+
+
+def _explain_key(key: str, findings: list[Any]) -> str:
+    first = findings[0]
+    if first["type"] == "extra_forbidden" and key in _paths(_known_keys(Config)):
+        return f"{key}: not a setting of the family or kind chosen here"
+    if first["type"] == "extra_forbidden":
+        return f"unknown key {key!r}{_suggestion(key)}"
+    if first["type"] == "value_error":
+        return str(first["ctx"]["error"])
+    if first["type"] == "union_tag_invalid":
+        return f"{key}: expected one of {first['ctx']['expected_tags']}, got {first['ctx']['tag']!r}"
+    if first["type"] == "union_tag_not_found":
+        return f"{key}: expected a table, got {first['input']!r}"
+    # The findings of one key are the alternatives of a union: "an integer, or 'auto'".
+    expected = " or ".join(dict.fromkeys(_lower(finding["msg"]) for finding in findings))
+    return f"{key}: expected {expected}, got {first['input']!r}"
+
+
+def _lower(message: str) -> str:
+    message = message.removeprefix("Input should be ").partition(", unable to")[0]
+    if "dictionary or instance" in message:
+        return "a table"
+    return message[0].lower() + message[1:] if message else message
+
+
+def _dotted(location: tuple[int | str, ...]) -> str:
+    """The key as the user wrote it. Pydantic puts union tags and type names into the location: they are not keys."""
+    tables: dict[str, Any] | None = _known_keys(Config)
+    parts: list[str] = []
+    for part in location:
+        if isinstance(part, int):
+            continue
+        if tables is None:  # below a leaf there are only the names of the types that were tried
+            break
+        if part in tables:
+            parts.append(part)
+            tables = tables[part]
+        elif part == location[-1]:
+            parts.append(part)
+    return ".".join(parts)
+
+
+def _suggestion(key: str) -> str:
+    every_key = list(_paths(_known_keys(Config)))
+    parent, _, last = key.rpartition(".")
+    siblings = {path.rpartition(".")[2]: path for path in every_key if path.rpartition(".")[0] == parent}
+    nearest = get_close_matches(last, siblings, n=1)
+    if nearest:
+        return f"; did you mean {siblings[nearest[0]]!r}?"
+    anywhere = [path for path in every_key if path.rpartition(".")[2] == last] or get_close_matches(key, every_key, n=1)
+    if anywhere:
+        return f"; did you mean {anywhere[0]!r}?"
+    return f"; known here: {', '.join(sorted(siblings))}" if siblings else ""
+
+
+def _paths(tables: Mapping[str, Any], prefix: str = "") -> list[str]:
+    found: list[str] = []
+    for key, below in tables.items():
+        found.append(prefix + key)
+        if below is not None:
+            found += _paths(below, f"{prefix}{key}.")
+    return found
+
+
+def _known_keys(model: type[BaseModel]) -> dict[str, Any]:
+    """The tree of keys below ``model``: a table for a section (all variants of a union together), None for a leaf."""
+    tree: dict[str, Any] = {}
+    for name, field in model.model_fields.items():
+        sections = [kind for kind in _types(field.annotation) if isinstance(kind, type) and issubclass(kind, BaseModel)]
+        tree[name] = {key: below for section in sections for key, below in _known_keys(section).items()} or None
+    return tree
+
+
+def _types(annotation: Any) -> list[Any]:
+    arguments = get_args(annotation)
+    return [leaf for argument in arguments for leaf in _types(argument)] if arguments else [annotation]

@@ -1,0 +1,181 @@
+"""From a recipe's name and some settings to one validated config, and back to TOML."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from difflib import get_close_matches
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import tomli_w
+from pydantic import ValidationError
+
+from saddle.config.explain import explain
+from saddle.config.schema import Config
+from saddle.errors import ConfigError
+
+# A later layer that gives one way to write the length replaces the other; a later choice of a tagged section's
+# kind starts that section afresh, since the keys of the former kind need not exist in the new one.
+_EITHER = ("epochs", "images")
+_TAGS = ("family", "kind")
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """A named config.
+
+    Args:
+        name: what it is called on the command line.
+        summary: one line on what it is.
+        source: the paper, tutorial or measurement that it comes from.
+        expected: what a run gives, and how long it takes.
+        settings: what differs from the defaults, as nested tables.
+    """
+
+    name: str
+    summary: str
+    source: str
+    expected: str
+    settings: Mapping[str, Any]
+
+
+def recipe_names() -> list[str]:
+    """Names of the recipes that come with saddle, sorted."""
+    folder = resources.files("saddle.recipes")
+    return sorted(entry.name.removesuffix(".toml") for entry in folder.iterdir() if entry.name.endswith(".toml"))
+
+
+def load_recipe(name: str) -> Recipe:
+    """The recipe called ``name``, or the user's own when ``name`` ends in ``.toml``.
+
+    Raises:
+        ConfigError: there is no such recipe or file, or it is not TOML.
+    """
+    if name.endswith(".toml"):
+        return _read_recipe(Path(name).stem, _read_toml(Path(name)))
+    names = recipe_names()
+    if name not in names:
+        nearest = get_close_matches(name, names, n=1)
+        raise ConfigError(
+            f"there is no recipe called {name!r}",
+            expected="one of " + ", ".join(names) + ", or the path of a .toml file",
+            remedy=f"did you mean {nearest[0]!r}?" if nearest else "`saddle recipes` lists them",
+        )
+    text = resources.files("saddle.recipes").joinpath(f"{name}.toml").read_text(encoding="utf-8")
+    return _read_recipe(name, tomllib.loads(text))
+
+
+def _read_recipe(name: str, table: dict[str, Any]) -> Recipe:
+    about = table.pop("about", {})
+    return Recipe(
+        name=name,
+        summary=about.get("summary", ""),
+        source=about.get("source", ""),
+        expected=about.get("expected", ""),
+        settings=table,
+    )
+
+
+def parse_settings(assignments: Iterable[str]) -> dict[str, Any]:
+    """Turn ``["data.size=64", ...]`` into nested tables. Values are read as TOML, or as text where they are not TOML.
+
+    Raises:
+        ConfigError: an assignment without ``=`` or key.
+    """
+    tables: dict[str, Any] = {}
+    for assignment in assignments:
+        key, equals, text = assignment.partition("=")
+        parts = key.strip().split(".")
+        if not equals or not all(parts):
+            raise ConfigError(
+                f"cannot read the setting {assignment!r}", expected="key=value, such as game.r1=10", got=assignment
+            )
+        tables = _merge(tables, _nest(parts, _parse_value(text.strip())))
+    return tables
+
+
+def _parse_value(text: str) -> Any:
+    try:
+        return tomllib.loads(f"value = {text}")["value"]
+    except (tomllib.TOMLDecodeError, KeyError):
+        return text
+
+
+def _nest(parts: list[str], value: Any) -> dict[str, Any]:
+    for part in reversed(parts):
+        value = {part: value}
+    return value
+
+
+def _merge(base: Mapping[str, Any], layer: Mapping[str, Any]) -> dict[str, Any]:
+    merged = dict(base)
+    if any(tag in layer and layer[tag] != base.get(tag) for tag in _TAGS):
+        merged = {}
+    for key, value in layer.items():
+        known = merged.get(key)
+        merged[key] = _merge(known, value) if isinstance(known, Mapping) and isinstance(value, Mapping) else value
+    return merged
+
+
+def resolve(recipe: Recipe, *layers: Mapping[str, Any]) -> Config:
+    """Lay ``layers`` over the recipe, later ones winning, and validate.
+
+    Raises:
+        ConfigError: every unknown key, wrong type and bad value at once, with the nearest key suggested.
+    """
+    tables: dict[str, Any] = {"recipe": recipe.name, **recipe.settings}
+    for layer in layers:
+        if any(key in layer for key in _EITHER):
+            tables = {key: value for key, value in tables.items() if key not in _EITHER}
+        tables = _merge(tables, layer)
+    return _validate(tables, f"the settings of recipe {recipe.name!r} are not valid")
+
+
+def load_config(path: Path) -> Config:
+    """The config that a run folder recorded in ``path``.
+
+    Raises:
+        ConfigError: it is missing, not TOML, or holds settings that this version does not know.
+    """
+    return _validate(_read_toml(path), f"{path} is not a config that this version of saddle can read")
+
+
+def _validate(tables: Mapping[str, Any], what: str) -> Config:
+    try:
+        return Config.model_validate(tables)
+    except ValidationError as error:
+        raise ConfigError(what + "\n" + "\n".join(f"  {line}" for line in explain(error))) from None
+
+
+def _read_toml(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise ConfigError(f"there is no file {path}") from None
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise ConfigError(f"{path} cannot be read as TOML", got=error) from None
+
+
+def to_toml(config: Config) -> str:
+    """``config`` as TOML text, defaults included; settings that are not set are left out."""
+    return tomli_w.dumps(config.model_dump(mode="json", exclude_none=True))
+
+
+def difference(old: Config, new: Config) -> list[tuple[str, Any, Any]]:
+    """Where two configs differ, as (dotted key, old value, new value)."""
+    before, after = _flatten(old.model_dump(mode="json")), _flatten(new.model_dump(mode="json"))
+    keys = list(dict.fromkeys([*before, *after]))
+    return [(key, before.get(key), after.get(key)) for key in keys if before.get(key) != after.get(key)]
+
+
+def _flatten(tables: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for key, value in tables.items():
+        if isinstance(value, Mapping):
+            flat |= _flatten(value, f"{prefix}{key}.")
+        else:
+            flat[prefix + key] = value
+    return flat

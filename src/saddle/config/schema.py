@@ -1,0 +1,220 @@
+"""The config tree: every setting of a run, its type, its range and its default.
+
+A recipe holds only what differs from these defaults; ``config.toml`` in the run folder holds them all.
+Lengths and intervals count images seen by the discriminator.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Discriminator,
+    Field,
+    NonNegativeFloat,
+    NonNegativeInt,
+    PositiveInt,
+    Tag,
+    model_validator,
+)
+
+PositiveFinite = Annotated[float, Field(gt=0)]
+Fraction = Annotated[float, Field(ge=0, lt=1)]
+
+
+def _tagged(key: str, default: str) -> Discriminator:
+    """Choose a union's member by ``key``, which may be left out."""
+
+    def choose(value: Any) -> Any:
+        return value.get(key, default) if isinstance(value, Mapping) else getattr(value, key, None)
+
+    return Discriminator(choose)
+
+
+class Section(BaseModel):
+    """Base of all sections: immutable, and an unknown key is an error."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, validate_default=True)
+
+
+class DataConfig(Section):
+    """Where real samples come from and how they are brought to one shape."""
+
+    source: str = "digits"  # a data set's name, or a path
+    split: Literal["train", "test"] = "train"
+    size: PositiveInt | tuple[PositiveInt, PositiveInt] | None = None  # side, or [height, width]; none: as it is
+    fit: Literal["crop", "pad", "stretch"] = "crop"  # how another aspect ratio is brought to `size`
+    channels: Literal[1, 3, 4] | None = None  # none: the fewest that lose nothing
+    max_unreadable: Annotated[float, Field(ge=0, le=1)] = 0.01  # a larger share of unreadable files refuses the run
+    fingerprint: str | None = None  # when given, other data are refused
+
+
+class LatentConfig(Section):
+    """The distribution of z."""
+
+    size: PositiveInt = 100
+    distribution: Literal["normal", "uniform"] = "normal"
+    low: float = -1.0  # of the uniform distribution
+    high: float = 1.0
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Self:
+        if self.low >= self.high:
+            raise ValueError(f"latent.low must lie below latent.high, got {self.low} and {self.high}")
+        return self
+
+
+class MLPConfig(Section):
+    """A stack of linear layers; see ``saddle.networks.mlp``."""
+
+    family: Literal["mlp"] = "mlp"
+    widths: Annotated[tuple[PositiveInt, ...], Field(min_length=1)] = (256, 512)
+    activation: Literal["relu", "leaky_relu", "elu", "gelu", "silu", "softplus", "tanh", "sigmoid"] = "leaky_relu"
+    slope: NonNegativeFloat = 0.2  # of leaky_relu
+    norm: Literal["none", "batch", "layer"] = "none"
+    norm_after: bool = False  # the norm follows the activation instead of preceding it
+    norm_momentum: Annotated[float, Field(gt=0, le=1)] = 0.1  # weight of the newest batch in the running statistics
+    dropout: Fraction = 0.0  # share of activations dropped
+    initialisation: Literal["default", "normal", "uniform", "orthogonal"] = "default"
+    scale: PositiveFinite = 0.02  # normal: standard deviation; uniform: half width
+
+
+class GeneratorMLPConfig(MLPConfig):
+    """As ``MLPConfig``, plus the output that decides the range of the data."""
+
+    output: Literal["sigmoid", "tanh", "linear"] = "tanh"
+
+
+class CustomNetworkConfig(Section):
+    """A user's own ``nn.Module``, given through Python; recorded so that a resumed run can be compared."""
+
+    family: Literal["custom"] = "custom"
+    name: str
+    parameters: NonNegativeInt
+    output: Literal["sigmoid", "tanh", "linear"] = "tanh"  # the range that a generator's data are brought to
+
+
+class AdamConfig(Section):
+    """Adam (Kingma & Ba 2015, algorithm 1)."""
+
+    kind: Literal["adam"] = "adam"
+    learning_rate: PositiveFinite = 2e-4
+    betas: tuple[Fraction, Fraction] = (0.5, 0.999)
+    eps: PositiveFinite = 1e-8
+    weight_decay: NonNegativeFloat = 0.0
+
+
+class SGDConfig(Section):
+    """Stochastic gradient descent with momentum."""
+
+    kind: Literal["sgd"] = "sgd"
+    learning_rate: PositiveFinite = 0.1
+    momentum: Fraction = 0.0
+    weight_decay: NonNegativeFloat = 0.0
+
+
+OptimizerConfig = Annotated[
+    Annotated[AdamConfig, Tag("adam")] | Annotated[SGDConfig, Tag("sgd")], _tagged("kind", "adam")
+]
+GeneratorNetworkConfig = Annotated[
+    Annotated[GeneratorMLPConfig, Tag("mlp")] | Annotated[CustomNetworkConfig, Tag("custom")], _tagged("family", "mlp")
+]
+DiscriminatorNetworkConfig = Annotated[
+    Annotated[MLPConfig, Tag("mlp")] | Annotated[CustomNetworkConfig, Tag("custom")], _tagged("family", "mlp")
+]
+
+
+class GeneratorConfig(Section):
+    """G and its optimizer."""
+
+    network: GeneratorNetworkConfig = GeneratorMLPConfig()
+    optimizer: OptimizerConfig = AdamConfig()
+
+
+class DiscriminatorConfig(Section):
+    """D and its optimizer. D ends in a logit: the sigmoid belongs to the loss."""
+
+    network: DiscriminatorNetworkConfig = MLPConfig(widths=(512, 256))
+    optimizer: OptimizerConfig = AdamConfig()
+
+
+class GameConfig(Section):
+    """What D and G are scored on, and in which order they play."""
+
+    loss: Literal["non_saturating", "saturating", "least_squares"] = "non_saturating"
+    discriminator_weight: PositiveFinite = 1.0  # factor on D's loss
+    label_smoothing: Annotated[float, Field(ge=0, lt=0.5)] = 0.0  # one-sided: D's target for real is 1 - this
+    r1: NonNegativeFloat = 0.0  # gamma of the zero-centred gradient penalty on real samples
+    r2: NonNegativeFloat = 0.0  # the same on generated samples
+    discriminator_steps: PositiveInt = 1  # D's turns in a round
+    packing: PositiveInt = 1  # samples that D judges together
+    update: Literal["alternating", "simultaneous"] = "alternating"  # simultaneous: G learns from D as it was
+    share_fakes: bool = False  # G's turn uses the samples that D's last turn judged
+
+
+class AverageConfig(Section):
+    """The averaged generator: an exponential moving average of G's weights."""
+
+    half_life: NonNegativeInt = 0  # images seen until a weight counts half; 0: no averaging
+    rampup: NonNegativeFloat = 0.05  # the half-life is at most this share of the images seen so far; 0: no ramp
+
+
+class CheckpointConfig(Section):
+    """When the whole state is saved."""
+
+    every: PositiveInt = 200_000
+    keep: PositiveInt = 2
+
+
+class SamplesConfig(Section):
+    """The grids from fixed latents."""
+
+    every: PositiveInt = 200_000
+    count: PositiveInt = 64
+
+
+class LogConfig(Section):
+    """The lines of ``log.jsonl``."""
+
+    every: PositiveInt = 20_000
+    tensorboard: bool = False
+
+
+class Config(Section):
+    """Everything that decides a run. Give either ``epochs`` or ``images``, not both."""
+
+    recipe: str
+    epochs: PositiveFinite | None = None
+    images: PositiveInt | None = None
+    batch_size: PositiveInt = 64
+    seed: NonNegativeInt = 0
+    device: str = "auto"
+    threads: PositiveInt | Literal["auto"] = "auto"
+    data: DataConfig = DataConfig()
+    latent: LatentConfig = LatentConfig()
+    generator: GeneratorConfig = GeneratorConfig()
+    discriminator: DiscriminatorConfig = DiscriminatorConfig()
+    game: GameConfig = GameConfig()
+    average: AverageConfig = AverageConfig()
+    checkpoint: CheckpointConfig = CheckpointConfig()
+    samples: SamplesConfig = SamplesConfig()
+    log: LogConfig = LogConfig()
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if (self.epochs is None) == (self.images is None):
+            raise ValueError("give the length as either epochs or images")
+        if self.batch_size % self.game.packing:
+            raise ValueError(
+                f"game.packing must divide batch_size, got packing {self.game.packing} and batch_size {self.batch_size}"
+            )
+        if self.game.update == "simultaneous" and self.game.discriminator_steps > 1:
+            raise ValueError("game.update = simultaneous needs game.discriminator_steps = 1")
+        return self
+
+    def total_images(self, store_size: int) -> int:
+        """The length of the run in images seen, for a store of ``store_size`` samples."""
+        return self.images if self.images is not None else round((self.epochs or 0) * store_size)

@@ -1,0 +1,11 @@
+"""Data: digits, idx files, image folders and zips, arrays: all become one ``Store``."""
+
+from __future__ import annotations
+
+from saddle.data.inspect import Inspection, inspect_data
+from saddle.data.objects import from_object
+from saddle.data.sources import NAMES, open_data
+from saddle.data.store import Skipped, Store
+from saddle.progress import Progress
+
+__all__ = ["NAMES", "Inspection", "Progress", "Skipped", "Store", "from_object", "inspect_data", "open_data"]

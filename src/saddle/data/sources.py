@@ -1,0 +1,84 @@
+"""From a name or a path to a store."""
+
+from __future__ import annotations
+
+import difflib
+import zipfile
+from pathlib import Path
+
+from saddle.config.schema import DataConfig
+from saddle.data.arrays import ARRAY_SUFFIXES, open_array_file
+from saddle.data.digits import open_digits
+from saddle.data.idx import holds_idx, open_idx
+from saddle.data.images import open_images
+from saddle.data.mnist import SOURCES, class_names_for, open_named
+from saddle.data.store import Store
+from saddle.errors import DataError
+from saddle.progress import Progress, Silent
+
+NAMES = ("digits", *SOURCES)
+
+
+def open_data(config: DataConfig, *, progress: Progress | None = None) -> Store:
+    """The data that ``config.source`` names.
+
+    A name of ``NAMES`` comes first; anything else is a path: a folder of idx files, a folder or zip of images, or an
+    ``.npy`` or ``.npz`` file. A folder that holds both ``train`` and ``test`` (folders or zips) is split by them.
+
+    Raises:
+        DataError: nothing is there, it cannot be used, or it is not what ``config.fingerprint`` promises.
+    """
+    store = _open(config, progress or Silent())
+    check_fingerprint(store, config)
+    return store
+
+
+def check_fingerprint(store: Store, config: DataConfig) -> None:
+    """Refuse other data than those a config was written for."""
+    if config.fingerprint is not None and config.fingerprint != store.fingerprint:
+        raise DataError(
+            f"{store.name} has changed",
+            expected=f"fingerprint {config.fingerprint}",
+            got=f"fingerprint {store.fingerprint}",
+            remedy="restore the data, or start a new run without data.fingerprint",
+        )
+
+
+def _open(config: DataConfig, progress: Progress) -> Store:
+    if config.source == "digits":
+        return open_digits(config)
+    if config.source in SOURCES:
+        return open_named(config.source, config, progress)
+    path = Path(config.source).expanduser()
+    if not path.exists():
+        raise _not_found(config.source)
+    if path.is_dir():
+        if holds_idx(path):
+            return open_idx(path.resolve().name, path, class_names_for(path), config)
+        return _open_image_folder(path, config, progress)
+    if path.suffix.lower() in ARRAY_SUFFIXES:
+        return open_array_file(path, config)
+    if zipfile.is_zipfile(path) or path.suffix.lower() == ".zip":
+        return open_images(path, config, progress)
+    raise DataError(
+        f"{path} is no data that can be read",
+        expected="a folder of images or idx files, a .zip of images, or an .npy or .npz file",
+    )
+
+
+def _open_image_folder(path: Path, config: DataConfig, progress: Progress) -> Store:
+    archives = {split: path / f"{split}.zip" for split in ("train", "test")}
+    if all(archive.is_file() for archive in archives.values()):
+        archive = archives[config.split]
+        # Inside an archive of one split, all is that split.
+        return open_images(archive, config.model_copy(update={"split": "train"}), progress)
+    return open_images(path, config, progress)
+
+
+def _not_found(source: str) -> DataError:
+    near = difflib.get_close_matches(source.lower(), NAMES, n=2, cutoff=0.5)
+    return DataError(
+        f"there is no data set or path called {source}",
+        expected=f"a path, or one of {', '.join(NAMES)}",
+        remedy=f"did you mean {' or '.join(near)}?" if near else "check the path",
+    )

@@ -1,0 +1,81 @@
+"""The one store behind every kind of data: decoded once, kept as uint8 images or float32 points."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+@dataclass(frozen=True)
+class Skipped:
+    """A file that could not be used, and why."""
+
+    path: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Store:
+    """Decoded data.
+
+    Args:
+        name: what it is called in messages.
+        values: images as uint8 (N, C, H, W), possibly memory-mapped; or points as float32 (N, d).
+        labels: class indices as int64 (N,), or None.
+        class_names: one name a class; empty without labels.
+        fingerprint: hexadecimal SHA-256 of values, labels and class names: equal content, equal fingerprint.
+        skipped: files left out.
+        notes: facts for ``saddle data inspect``, such as original sizes and modes, as (name, value).
+    """
+
+    name: str
+    values: NDArray[np.uint8] | NDArray[np.float32]
+    labels: NDArray[np.int64] | None
+    class_names: tuple[str, ...]
+    fingerprint: str
+    skipped: tuple[Skipped, ...] = ()
+    notes: tuple[tuple[str, str], ...] = ()
+
+    def __len__(self) -> int:
+        return len(self.values)
+
+    @property
+    def kind(self) -> Literal["images", "points"]:
+        return "images" if self.values.ndim == 4 else "points"
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The shape of one image, (C, H, W), or of one point, (d,)."""
+        return self.values.shape[1:]
+
+
+def make_store(
+    name: str,
+    values: NDArray[np.uint8] | NDArray[np.float32],
+    labels: NDArray[np.int64] | None = None,
+    class_names: Sequence[str] = (),
+    notes: Sequence[tuple[str, str]] = (),
+) -> Store:
+    """A store with its fingerprint computed; arguments as in ``Store``."""
+    fingerprint = fingerprint_of(values, labels, class_names)
+    return Store(name, values, labels, tuple(class_names), fingerprint, notes=tuple(notes))
+
+
+def fingerprint_of(
+    values: NDArray[np.uint8] | NDArray[np.float32],
+    labels: NDArray[np.int64] | None,
+    class_names: Sequence[str],
+) -> str:
+    """Hexadecimal SHA-256 of the content; reads ``values`` in pieces, so that a memory map stays on disk."""
+    digest = hashlib.sha256(repr((values.dtype.str, values.shape, labels is not None, tuple(class_names))).encode())
+    rows = max(1, 2**24 // max(1, values[:1].nbytes))
+    for start in range(0, len(values), rows):
+        digest.update(np.ascontiguousarray(values[start : start + rows]))
+    if labels is not None:
+        digest.update(np.ascontiguousarray(labels))
+    return digest.hexdigest()

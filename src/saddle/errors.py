@@ -1,0 +1,63 @@
+"""Every error that saddle raises on purpose. Each says what happened, what was expected, what was found and what to do."""
+
+from __future__ import annotations
+
+
+class SaddleError(Exception):
+    """Base of all errors meant for the user; the command line prints it without a traceback.
+
+    Args:
+        what: what went wrong, one sentence.
+        expected: what would have been right.
+        got: what was found instead.
+        remedy: what the user can do now.
+    """
+
+    exit_code = 2
+
+    def __init__(
+        self, what: str, *, expected: object = None, got: object = None, remedy: str | None = None
+    ) -> None:
+        self.what = what
+        self.expected = expected
+        self.got = got
+        self.remedy = remedy
+        lines = [what]
+        for name, value in (("expected", expected), ("got", got), ("remedy", remedy)):
+            if value is not None:
+                lines.append(f"  {name}: {value}")
+        super().__init__("\n".join(lines))
+
+
+class ConfigError(SaddleError):
+    """A recipe, a key or a value that makes no sense."""
+
+
+class DataError(SaddleError):
+    """Data that cannot be found, read or used."""
+
+
+class RunError(SaddleError):
+    """A run folder that cannot be made, read or continued."""
+
+
+class CheckpointError(SaddleError):
+    """A checkpoint or generator file that is damaged, foreign or cannot be written."""
+
+
+class DeviceError(SaddleError):
+    """A device that is not there."""
+
+
+class Diverged(SaddleError):
+    """Losses or weights are no longer finite. The run keeps its last good checkpoint."""
+
+    exit_code = 3
+
+
+class Interrupted(SaddleError):
+    """The run was asked to stop (SIGINT, SIGTERM) and has saved its state."""
+
+    def __init__(self, what: str, *, signal_number: int, remedy: str | None = None) -> None:
+        super().__init__(what, remedy=remedy)
+        self.exit_code = 128 + signal_number

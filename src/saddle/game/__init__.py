@@ -1,0 +1,1 @@
+"""The game: losses, penalties, and the rules of what D and G are scored on."""

@@ -1,0 +1,37 @@
+"""Drawing z."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from saddle.chance import stream
+from saddle.config.schema import LatentConfig
+
+# Latents for pictures and samples are drawn in blocks, each from its own stream: sample 5,000 is the same whether one
+# asks for 5,001 samples or a million, and no more than one block is ever in memory.
+BLOCK = 512
+
+
+def draw(config: LatentConfig, count: int, device: torch.device, chance: torch.Generator | None = None) -> Tensor:
+    """Latents (count, size) from ``chance``, or from torch's global generator of ``device``."""
+    shape = (count, config.size)
+    if config.distribution == "normal":
+        return torch.randn(shape, device=device, generator=chance)
+    return torch.rand(shape, device=device, generator=chance).mul_(config.high - config.low).add_(config.low)
+
+
+def numbered(config: LatentConfig, seed: int, start: int, count: int) -> Tensor:
+    """The latents numbered ``start`` to ``start + count`` of stream ``seed``: (count, size), on the CPU.
+
+    They depend on nothing else, so a sample can be asked for again by its seed and number on any device.
+    """
+    blocks: list[Tensor] = []
+    while count > 0:
+        block, offset = divmod(start, BLOCK)
+        chance = torch.Generator().manual_seed(stream(seed, "sample", block))
+        taken = draw(config, BLOCK, torch.device("cpu"), chance)[offset : offset + count]
+        blocks.append(taken)
+        start += len(taken)
+        count -= len(taken)
+    return torch.cat(blocks)

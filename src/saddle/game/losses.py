@@ -1,0 +1,71 @@
+"""What D minimises and what G minimises, as functions of D's logits.
+
+Every loss takes logits, never probabilities: log(sigmoid(x)) is computed as -softplus(-x), which is finite for every
+finite x, where the tutorials' torch.log(sigmoid(x)) is -inf from x < -104 on (in float32) and its gradient NaN.
+Each function takes logits of shape (B,) and returns the mean over the batch, a scalar.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+from torch.nn.functional import softplus
+
+
+class DiscriminatorTerms(NamedTuple):
+    """D's loss in its two parts; D minimises their sum."""
+
+    real: Tensor
+    fake: Tensor
+
+
+class Loss(NamedTuple):
+    """One loss.
+
+    Args:
+        discriminator: (logits on real, logits on generated, target for real in (0.5, 1]) → D's terms.
+        generator: (logits on generated) → what G minimises.
+        verdict: logits → what the log calls D(x) and D(G(z)).
+    """
+
+    discriminator: Callable[[Tensor, Tensor, float], DiscriminatorTerms]
+    generator: Callable[[Tensor], Tensor]
+    verdict: Callable[[Tensor], Tensor]
+
+
+def _cross_entropy(real: Tensor, fake: Tensor, target: float) -> DiscriminatorTerms:
+    """-[t log D(x) + (1 - t) log(1 - D(x))] and -log(1 - D(G(z))); Goodfellow et al. 2014, eq. 1.
+
+    With t < 1 this is one-sided label smoothing (Salimans et al. 2016, section 3.4).
+    """
+    return DiscriminatorTerms((softplus(-real) + (1 - target) * real).mean(), softplus(fake).mean())
+
+
+def _non_saturating(fake: Tensor) -> Tensor:
+    """-log D(G(z)); Goodfellow et al. 2014, section 3."""
+    return softplus(-fake).mean()
+
+
+def _saturating(fake: Tensor) -> Tensor:
+    """log(1 - D(G(z))); Goodfellow et al. 2014, eq. 1, as the minimax game has it."""
+    return -softplus(fake).mean()
+
+
+def _least_squares_discriminator(real: Tensor, fake: Tensor, target: float) -> DiscriminatorTerms:
+    """½ (D(x) - t)² and ½ D(G(z))²; Mao et al. 2017, eq. 9 with a = 0, b = t."""
+    return DiscriminatorTerms(0.5 * (real - target).square().mean(), 0.5 * fake.square().mean())
+
+
+def _least_squares_generator(fake: Tensor) -> Tensor:
+    """½ (D(G(z)) - 1)²; Mao et al. 2017, eq. 9 with c = 1."""
+    return 0.5 * (fake - 1).square().mean()
+
+
+LOSSES: dict[str, Loss] = {
+    "non_saturating": Loss(_cross_entropy, _non_saturating, torch.sigmoid),
+    "saturating": Loss(_cross_entropy, _saturating, torch.sigmoid),
+    "least_squares": Loss(_least_squares_discriminator, _least_squares_generator, torch.positive),
+}

@@ -1,0 +1,146 @@
+"""The run folder: the only place that knows its file names."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from saddle.errors import RunError
+from saddle.files import write_text
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """Paths inside one run folder, and its log.
+
+    Args:
+        path: the folder; it need not exist yet.
+    """
+
+    path: Path
+
+    @property
+    def config(self) -> Path:
+        return self.path / "config.toml"
+
+    @property
+    def environment(self) -> Path:
+        return self.path / "environment.json"
+
+    @property
+    def log(self) -> Path:
+        return self.path / "log.jsonl"
+
+    @property
+    def samples(self) -> Path:
+        return self.path / "samples"
+
+    @property
+    def checkpoints(self) -> Path:
+        return self.path / "checkpoints"
+
+    @property
+    def generator(self) -> Path:
+        return self.path / "generator.safetensors"
+
+    @property
+    def data_preview(self) -> Path:
+        return self.path / "data.png"
+
+    @property
+    def interpolation(self) -> Path:
+        return self.path / "interpolation.png"
+
+    @property
+    def animation(self) -> Path:
+        return self.path / "samples.webp"
+
+    @property
+    def report(self) -> Path:
+        return self.path / "report.html"
+
+    @property
+    def tensorboard(self) -> Path:
+        return self.path / "tensorboard"
+
+    @property
+    def lock(self) -> Path:
+        return self.path / ".lock"
+
+    def sample_grid(self, images_seen: int) -> Path:
+        """The grid of fixed latents after ``images_seen`` images."""
+        return self.samples / f"{images_seen:012d}.png"
+
+    def checkpoint(self, images_seen: int) -> Path:
+        """The checkpoint after ``images_seen`` images."""
+        return self.checkpoints / f"{images_seen:012d}.safetensors"
+
+    def sample_grids(self) -> list[tuple[int, Path]]:
+        """All sample grids as (images seen, path), oldest first."""
+        return _numbered(self.samples, "png")
+
+    def all_checkpoints(self) -> list[tuple[int, Path]]:
+        """All checkpoints as (images seen, path), oldest first."""
+        return _numbered(self.checkpoints, "safetensors")
+
+    def exists(self) -> bool:
+        """Whether a run was started here."""
+        return self.config.is_file()
+
+    def create(self) -> None:
+        """Make the folder and its subfolders.
+
+        Raises:
+            RunError: the path is a file, holds something else, or cannot be written.
+        """
+        if self.path.exists() and not self.path.is_dir():
+            raise RunError(
+                f"{self.path} is a file", expected="a folder for the run", remedy="give another --out"
+            )
+        if self.path.is_dir() and not self.exists() and any(self.path.iterdir()):
+            raise RunError(
+                f"{self.path} is not empty and holds no run",
+                expected="a new or empty folder, or the folder of a run to go on with",
+                remedy="give another --out",
+            )
+        try:
+            self.samples.mkdir(parents=True, exist_ok=True)
+            self.checkpoints.mkdir(exist_ok=True)
+        except OSError as error:
+            raise RunError(
+                f"the run folder {self.path} cannot be made",
+                got=error.strerror or error,
+                remedy="give an --out that you may write to",
+            ) from error
+
+    def read_log(self) -> list[dict[str, Any]]:
+        """All whole lines of ``log.jsonl``, oldest first; a line cut short by a kill is left out."""
+        if not self.log.is_file():
+            return []
+        entries: list[dict[str, Any]] = []
+        for line in self.log.read_text(encoding="utf-8").splitlines():
+            try:
+                entries.append(json.loads(line))
+            except json.JSONDecodeError:
+                break
+        return entries
+
+    def rewind(self, images_seen: int) -> None:
+        """Forget log lines and sample grids made after ``images_seen``: the continued run writes them anew."""
+        kept = [entry for entry in self.read_log() if entry["images"] <= images_seen]
+        if self.log.is_file():
+            write_text(self.log, "".join(json.dumps(entry) + "\n" for entry in kept))
+        for position, path in self.sample_grids():
+            if position > images_seen:
+                path.unlink()
+
+
+def _numbered(folder: Path, suffix: str) -> list[tuple[int, Path]]:
+    pattern = re.compile(rf"(\d{{12}})\.{suffix}")
+    if not folder.is_dir():
+        return []
+    found = ((pattern.fullmatch(path.name), path) for path in folder.iterdir())
+    return sorted((int(match[1]), path) for match, path in found if match)

@@ -1,0 +1,110 @@
+"""Curves of a run, drawn from the entries of its log."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from saddle.show.figure import (
+    DISCRIMINATOR,
+    GENERATED,
+    GENERATOR,
+    GREY,
+    REAL,
+    add_axes,
+    add_legend,
+    new_figure,
+    to_picture,
+)
+
+Log = Sequence[Mapping[str, Any]]
+_Array = NDArray[np.float64]
+
+
+def loss_plot(log: Log) -> Image.Image:
+    """The losses of D and G over images seen; below them the penalties, where the log has any.
+
+    Args:
+        log: entries of ``RunFolder.read_log``; missing and non-finite values leave no mark.
+    """
+    penalties = [name for name in ("r1", "r2") if len(series(log, name)[0])]
+    figure = new_figure(height=4.2 if penalties else 2.9)
+    axes = add_axes(figure, 2 if penalties else 1, 1, 1)
+    axes.set_ylabel("loss")
+    _draw(axes, log, "discriminator_loss", "discriminator", DISCRIMINATOR)
+    _draw(axes, log, "generator_loss", "generator", GENERATOR)
+    _finish(axes, log)
+    if penalties:
+        axes.label_outer()
+        below = add_axes(figure, 2, 1, 2)
+        below.set_ylabel("penalty")
+        for name, colour in (("r1", REAL), ("r2", GENERATED)):
+            _draw(below, log, name, f"{name.upper()} ({'real' if name == 'r1' else 'generated'})", colour)
+        _finish(below, log)
+    return to_picture(figure)
+
+
+def output_plot(log: Log) -> Image.Image:
+    """The mean of D's sigmoid on real samples, D(x), and on generated ones, D(G(z)), over images seen.
+
+    At the game's solution both are 1/2 (Goodfellow et al. 2014, proposition 1): the dashed line.
+
+    Args:
+        log: entries of ``RunFolder.read_log``; missing and non-finite values leave no mark.
+    """
+    figure = new_figure()
+    axes = add_axes(figure)
+    axes.set_ylabel("mean output of D")
+    axes.axhline(0.5, color=GREY, linewidth=0.9, linestyle=(0, (4, 3)))
+    _draw(axes, log, "d_real", "real, D(x)", REAL)
+    _draw(axes, log, "d_fake", "generated, D(G(z))", GENERATED)
+    axes.set_ylim(-0.03, 1.03)
+    _finish(axes, log)
+    return to_picture(figure)
+
+
+def series(log: Log, key: str) -> tuple[_Array, _Array]:
+    """Images seen and the finite values of ``key``, two float arrays of one length."""
+    pairs = [(entry["images"], entry[key]) for entry in log if entry.get(key) is not None and math.isfinite(entry[key])]
+    table = np.array(pairs, dtype=np.float64).reshape(-1, 2)
+    return table[:, 0], table[:, 1]
+
+
+def smooth(values: _Array) -> _Array:
+    """Centred moving mean over a fiftieth of the values; the window shrinks at both ends."""
+    half = len(values) // 100
+    sums = np.concatenate([[0.0], np.cumsum(values)])
+    centre = np.arange(len(values))
+    low, high = np.maximum(centre - half, 0), np.minimum(centre + half + 1, len(values))
+    return (sums[high] - sums[low]) / (high - low)
+
+
+def _draw(axes: Any, log: Log, key: str, label: str, colour: str) -> None:
+    images, values = series(log, key)
+    if not len(values):
+        return
+    few = len(values) < 30
+    axes.plot(images, values, color=colour, linewidth=0.6, alpha=0.3)
+    axes.plot(images, smooth(values), color=colour, linewidth=1.5, label=label, marker="." if few else None)
+
+
+def _finish(axes: Any, log: Log) -> None:
+    epochs = [entry["images"] / entry["epoch"] for entry in log if entry.get("epoch")]
+    axes.set_xlabel("images seen" + (f" (one epoch: {epochs[-1]:,.0f})" if epochs else ""))
+    axes.xaxis.set_major_formatter(_short)
+    axes.set_xlim(left=0)
+    add_legend(axes)
+    if not axes.get_legend_handles_labels()[0]:
+        axes.set_xticks([])
+        axes.text(0.5, 0.6, "nothing logged yet", transform=axes.transAxes, ha="center", color=GREY, fontsize=9)
+
+
+def _short(count: float, _position: int) -> str:
+    """1500000 as 1.5M."""
+    unit, letter = next(((unit, letter) for unit, letter in ((1e6, "M"), (1e3, "k")) if count >= unit), (1, ""))
+    return f"{count / unit:,g}{letter}"

@@ -1,0 +1,79 @@
+"""All state of a run in one file; the last good one is found again whatever happened to the newest."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from saddle.data.feed import Scaling
+from saddle.errors import CheckpointError
+from saddle.generator_file import GeneratorHeader, save_generator
+from saddle.runs import RunFolder
+from saddle.tensors import load_tensors, save_tensors
+from saddle.training.health import check_weights
+from saddle.training.players import Players
+from saddle.training.record import Record
+
+_FORMAT = "saddle-checkpoint-1"
+
+
+@dataclass(frozen=True)
+class Checkpoints:
+    """Saves and restores players and record.
+
+    Args:
+        run: where.
+        keep: how many of the newest checkpoints stay.
+        players, record: what is saved; a restored run goes on with exactly these.
+        scaling, header: go into the generator file, written beside each checkpoint; the header's position is replaced.
+    """
+
+    run: RunFolder
+    keep: int
+    players: Players
+    record: Record
+    scaling: Scaling
+    header: GeneratorHeader
+
+    def save(self, images_seen: int) -> None:
+        """Write a checkpoint and the generator file, then drop old checkpoints.
+
+        Raises:
+            Diverged: a tensor is not finite; nothing is written.
+            CheckpointError: the disk is full or not writable; older files are untouched.
+        """
+        tensors = self.players.state() | self.record.state()
+        check_weights(tensors, images_seen)
+        header = {"format": _FORMAT, "images_seen": images_seen, "record": self.record.header()}
+        save_tensors(self.run.checkpoint(images_seen), tensors, header)
+        header = self.header.model_copy(update={"images_seen": images_seen})
+        save_generator(self.run.generator, self.players.averaged, self.scaling, header)
+        for _, path in self.run.all_checkpoints()[: -self.keep]:
+            path.unlink()
+
+    def restore(self, say: Callable[[str], None]) -> int:
+        """Load the newest checkpoint that is whole; damaged ones are named through ``say`` and removed.
+
+        Returns:
+            Images seen by then; 0 when there is none.
+
+        Raises:
+            CheckpointError: a checkpoint is whole but does not fit this run.
+        """
+        for images_seen, path in reversed(self.run.all_checkpoints()):
+            try:
+                tensors, header = load_tensors(path)
+            except CheckpointError as error:
+                say(f"{error.what}: going on from the one before it")
+                path.unlink()
+                continue
+            self._check(path.name, header)
+            self.players.load(tensors)
+            self.record.load(tensors, header["record"])
+            return images_seen
+        return 0
+
+    def _check(self, name: str, header: dict[str, Any]) -> None:
+        if header.get("format") != _FORMAT:
+            raise CheckpointError(f"{name} is no checkpoint", expected=_FORMAT, got=header.get("format"))

@@ -1,0 +1,74 @@
+"""How a round is executed: on which device, with how many threads."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable
+
+import torch
+
+from saddle.errors import DeviceError
+
+# Rounds played with each thread count: the first warm up, the fastest of the others counts.
+_WARM_UP, _COUNTED = 2, 5
+
+
+def find_device(name: str) -> torch.device:
+    """The device called ``name``; ``auto`` takes CUDA, then MPS, then the CPU.
+
+    Raises:
+        DeviceError: there is no such device on this machine.
+    """
+    available = ["cpu"]
+    if torch.backends.mps.is_available():
+        available.insert(0, "mps")
+    if torch.cuda.is_available():
+        available[:0] = ["cuda", *(f"cuda:{index}" for index in range(torch.cuda.device_count()))]
+    if name == "auto":
+        return torch.device(available[0])
+    if name not in available:
+        raise DeviceError(
+            f"there is no device {name!r} here",
+            expected="auto, " + ", ".join(available),
+            got=name,
+            remedy="leave --device away to take the best there is",
+        )
+    return torch.device(name)
+
+
+def usable_cores() -> int:
+    """How many cores this process may run on."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def flush_denormals() -> None:
+    """Count numbers below 1e-38 as zero. A saturated GAN is full of them, and the CPU slows several-fold on each.
+
+    Threads inherit this from the one that starts them, so it comes before the first parallel operation.
+    """
+    torch.set_flush_denormal(True)
+
+
+def choose_threads(trial: Callable[[], object]) -> int:
+    """The faster of one thread and one for each usable core, found by playing ``trial`` a few times with each.
+
+    OpenMP threads spin while they wait: on a machine with other work, many can be slower than one.
+    """
+    counts = sorted({1, usable_cores()})
+    if len(counts) == 1:
+        return counts[0]
+    fastest = {count: _time(trial, count) for count in counts}
+    return min(counts, key=lambda count: fastest[count])
+
+
+def _time(trial: Callable[[], object], threads: int) -> float:
+    torch.set_num_threads(threads)
+    for _ in range(_WARM_UP):
+        trial()
+    seconds: list[float] = []
+    for _ in range(_COUNTED):
+        began = time.perf_counter()
+        trial()
+        seconds.append(time.perf_counter() - began)
+    return min(seconds)

@@ -1,0 +1,105 @@
+"""The whole game.
+
+Algorithm 1 of Goodfellow et al. 2014: in each round D plays ``discriminator_steps`` turns, then G plays one, then the
+averaged G follows. What differs between systems lives in the rule, the networks and the recipe.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import torch
+from torch import Tensor
+
+from saddle.chance import stream
+from saddle.config.schema import Config, GameConfig
+from saddle.data.feed import Feed
+from saddle.game.rules import PlainRule
+from saddle.training.checkpoint import Checkpoints
+from saddle.training.health import check_figures
+from saddle.training.players import Players
+from saddle.training.record import Record
+
+
+def play_round(game: GameConfig, rule: PlainRule, players: Players, batches: Sequence[Tensor]) -> dict[str, Tensor]:
+    """One round.
+
+    Args:
+        batches: real samples for each of D's turns, (batch_size, *shape), in G's range.
+
+    Returns:
+        The figures of D's last turn and of G's: detached scalars on the device.
+    """
+    generator, discriminator = players.generator, players.discriminator
+    alternating = game.update == "alternating"
+    for real in batches:
+        with torch.set_grad_enabled(game.share_fakes):
+            fake = players.generate(len(real))
+        d_turn = rule.discriminator_turn(discriminator.network, real, fake)
+        if alternating:
+            discriminator.step(d_turn.loss)
+    if not game.share_fakes:
+        fake = players.generate(len(real))
+    g_turn = rule.generator_turn(discriminator.network, fake)
+    generator.step(g_turn.loss)
+    if not alternating:  # G has learnt from D as it was; now D moves too
+        discriminator.step(d_turn.loss)
+    return d_turn.figures | g_turn.figures
+
+
+def train(
+    config: Config,
+    total: int,
+    position: int,
+    *,
+    feed: Feed,
+    rule: PlainRule,
+    players: Players,
+    record: Record,
+    checkpoints: Checkpoints,
+    stopping: Callable[[], bool],
+) -> int:
+    """Play rounds from ``position`` until ``total`` images were seen or ``stopping()`` says so.
+
+    Everything random in a round comes from the stream of (seed, position), so that a run continued at a position
+    goes on as if it had never stopped. Nothing in a round waits for the device, except where an interval ends.
+
+    Returns:
+        The position reached: at least ``total``, unless stopped.
+
+    Raises:
+        Diverged: losses or weights are not finite.
+    """
+    game, batch = config.game, config.batch_size
+    while position < total and not stopping():
+        seed_everything(stream(config.seed, "round", position), players.device)
+        start = position
+        batches = [feed.batch(start + turn * batch, batch) for turn in range(game.discriminator_steps)]
+        figures = play_round(game, rule, players, batches)
+        position = start + batch * game.discriminator_steps
+        players.follow(position, position - start)
+
+        record.add(figures)
+        last = position >= total
+        if last or crosses(start, position, config.log.every):
+            check_figures(record.write(position), position)
+        if last or crosses(start, position, config.samples.every):
+            record.draw_samples(position)
+        if last or crosses(start, position, config.checkpoint.every):
+            checkpoints.save(position)
+        record.advance(position)
+    return position
+
+
+def crosses(before: int, after: int, every: int) -> bool:
+    """Whether a multiple of ``every`` lies in (before, after]."""
+    return after // every > before // every
+
+
+def seed_everything(seed: int, device: torch.device) -> None:
+    """Seed the global generators that networks draw from on the CPU and on ``device``."""
+    torch.default_generator.manual_seed(seed)
+    if device.type == "cuda":
+        torch.cuda.manual_seed(seed)
+    elif device.type == "mps":
+        torch.mps.manual_seed(seed)

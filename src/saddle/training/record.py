@@ -1,0 +1,167 @@
+"""What a run writes down: log lines, sample grids, TensorBoard events, and the line that a person watches."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from saddle.config.schema import Config
+from saddle.data.feed import Scaling
+from saddle.data.store import Store
+from saddle.errors import ConfigError
+from saddle.game.latents import numbered
+from saddle.progress import Progress
+from saddle.runs import RunFolder
+from saddle.show.grid import save_picture, tile
+from saddle.show.points import picture_points
+from saddle.training.players import Players
+
+# Fixed latents have a stream of their own, so that pictures never disturb training.
+_SAMPLES_SEED = 0
+
+
+class Record:
+    """Collects the figures of each round on the device and writes their means at each interval.
+
+    Args:
+        config: of the run.
+        run: where.
+        store: the data, for epochs and for pictures of points beside them.
+        players, scaling: what samples are drawn from, and how they become pictures.
+        progress: who watches.
+    """
+
+    def __init__(
+        self, config: Config, run: RunFolder, store: Store, players: Players, scaling: Scaling, progress: Progress
+    ) -> None:
+        self._run = run
+        self._store = store
+        self._players = players
+        self._scaling = scaling
+        self._progress = progress
+        self._latents = numbered(config.latent, _SAMPLES_SEED, 0, config.samples.count).to(players.device)
+        self._names: list[str] = []
+        self._sums: Tensor | None = None
+        self._rounds = 0
+        self._since = 0  # images seen at the last log line or start of this process
+        self._shown = 0
+        self._started = self._lap = time.monotonic()
+        self._earlier = 0.0
+        self._events = _tensorboard(run, purge_step=0) if config.log.tensorboard else None
+
+    @property
+    def seconds(self) -> float:
+        """Seconds of training so far, those before an interruption included."""
+        return self._earlier + time.monotonic() - self._started
+
+    def begin(self, images_seen: int, total: int) -> None:
+        """Training is about to go on from ``images_seen``: forget what was written after it, start the bar."""
+        self._run.rewind(images_seen)
+        self._since = self._shown = images_seen
+        self._started = self._lap = time.monotonic()
+        self._progress.start("training", total, "images", done=images_seen)
+
+    def add(self, figures: Mapping[str, Tensor]) -> None:
+        """Add a round's figures, scalars on the device, to the running sums; waits for nothing."""
+        values = torch.stack([value.float() for value in figures.values()])
+        self._names = list(figures)
+        self._sums = values if self._sums is None else self._sums.add_(values)
+        self._rounds += 1
+
+    def advance(self, images_seen: int) -> None:
+        """Move the bar."""
+        self._progress.advance(images_seen - self._shown)
+        self._shown = images_seen
+
+    def write(self, images_seen: int) -> dict[str, float]:
+        """Write the means since the last line to ``log.jsonl`` and return them. This waits for the device."""
+        if self._sums is None:
+            return {}
+        figures = dict(zip(self._names, (self._sums / self._rounds).tolist(), strict=True))
+        now = time.monotonic()
+        rate = (images_seen - self._since) / max(now - self._lap, 1e-9)
+        entry: dict[str, Any] = {"images": images_seen, "epoch": round(images_seen / len(self._store), 4)}
+        entry |= {name: _json_number(value) for name, value in figures.items()}
+        entry |= {"seconds": round(self.seconds, 3), "images_per_second": round(rate, 1)}
+        with self._run.log.open("a", encoding="utf-8") as log:
+            log.write(json.dumps(entry) + "\n")
+        if self._events is not None:
+            for name, value in figures.items():
+                self._events.add_scalar(name, value, images_seen)
+        self._progress.status(_line(figures))
+        self._sums, self._rounds, self._since, self._lap = None, 0, images_seen, now
+        return figures
+
+    def draw_samples(self, images_seen: int) -> None:
+        """Save a picture of the averaged generator's samples from the fixed latents."""
+        samples = self._scaling.backward(generate(self._players.averaged, self._latents)).cpu()
+        if self._store.kind == "images":
+            picture = tile(to_pixels(samples))
+        else:
+            picture = picture_points(samples.numpy(), np.asarray(self._store.values[:10_000]))
+        save_picture(picture, self._run.sample_grid(images_seen))
+        if self._events is not None:
+            self._events.add_image("samples", np.asarray(picture.convert("RGB")), images_seen, dataformats="HWC")
+
+    def state(self) -> dict[str, Tensor]:
+        """Sums since the last log line, so that a continued run writes the same lines."""
+        return {} if self._sums is None else {"record.sums": self._sums}
+
+    def header(self) -> dict[str, Any]:
+        """What ``state`` means: the names of its figures, how many rounds they sum, and the seconds so far."""
+        return {"figures": self._names, "rounds": self._rounds, "seconds": self.seconds}
+
+    def load(self, tensors: Mapping[str, Tensor], header: Mapping[str, Any]) -> None:
+        """Take over what ``state`` and ``header`` gave."""
+        self._earlier = header["seconds"]
+        if "record.sums" in tensors:
+            self._names, self._rounds = list(header["figures"]), header["rounds"]
+            self._sums = tensors["record.sums"].to(self._players.device, copy=True)
+
+    def close(self) -> None:
+        """End the bar and the event file."""
+        self._progress.finish()
+        if self._events is not None:
+            self._events.close()
+
+
+def generate(network: torch.nn.Module, latents: Tensor) -> Tensor:
+    """Samples of ``network`` in evaluation mode, (B, *shape) in its range; the network's mode is restored."""
+    training = network.training
+    network.eval()
+    try:
+        with torch.inference_mode():
+            return network(latents)
+    finally:
+        network.train(training)
+
+
+def to_pixels(images: Tensor) -> np.ndarray[Any, np.dtype[np.uint8]]:
+    """Images in [0, 1] on any device → uint8 array, rounded."""
+    return images.mul(255).add(0.5).clamp(0, 255).to(torch.uint8).cpu().numpy()
+
+
+def _json_number(value: float) -> float | str:
+    """JSON has no NaN; text keeps such a line readable by every parser."""
+    return round(value, 6) if abs(value) < float("inf") else str(value)
+
+
+def _line(figures: Mapping[str, float]) -> str:
+    names = {"discriminator_loss": "D", "generator_loss": "G", "d_real": "D(x)", "d_fake": "D(G(z))"}
+    return "  ".join(f"{short} {figures[name]:.3f}" for name, short in names.items() if name in figures)
+
+
+def _tensorboard(run: RunFolder, purge_step: int) -> Any:
+    try:
+        from torch.utils.tensorboard import SummaryWriter
+    except ImportError:
+        raise ConfigError(
+            "log.tensorboard needs the tensorboard package", remedy="pip install 'saddle[tensorboard]'"
+        ) from None
+    return SummaryWriter(str(run.tensorboard), purge_step=purge_step)

@@ -1,0 +1,280 @@
+"""From a config and data to a finished run: opens or continues the run folder, trains, and leaves everything saved."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from types import FrameType
+from typing import IO, Any
+
+import torch
+from torch import nn
+
+from saddle.chance import stream
+from saddle.config import Config, difference, load_config, to_toml
+from saddle.config.schema import CustomNetworkConfig
+from saddle.data.feed import Feed, Scaling
+from saddle.data.store import Store
+from saddle.errors import Diverged, Interrupted, RunError
+from saddle.files import write_text
+from saddle.game.rules import PlainRule, packed_shape
+from saddle.generator_file import GeneratorHeader
+from saddle.networks import build_discriminator, build_generator
+from saddle.progress import Progress
+from saddle.runs import RunFolder
+from saddle.show.grid import save_picture, tile
+from saddle.show.points import picture_points
+from saddle.training.checkpoint import Checkpoints
+from saddle.training.engine import choose_threads, find_device, flush_denormals
+from saddle.training.loop import play_round, seed_everything, train
+from saddle.training.players import Players
+from saddle.training.record import Record
+
+# What may change when a run goes on: its length and its intervals. Everything else decides the result.
+_MAY_CHANGE = {
+    "epochs",
+    "images",
+    "checkpoint.every",
+    "checkpoint.keep",
+    "samples.every",
+    "log.every",
+    "log.tensorboard",
+}
+
+
+@dataclass(frozen=True)
+class Networks:
+    """A user's own modules; whatever is None is built from the config."""
+
+    generator: nn.Module | None = None
+    discriminator: nn.Module | None = None
+
+
+def run_session(config: Config, store: Store, run: RunFolder, networks: Networks, progress: Progress) -> bool:
+    """Train to the config's length, going on from the newest good checkpoint when ``run`` holds one.
+
+    Returns:
+        False when the run was finished before and nothing was left to do.
+
+    Raises:
+        RunError: the folder cannot be used, or holds a run with other settings.
+        Diverged: see ``saddle.training.health``; the last good checkpoint stays.
+        Interrupted: SIGINT or SIGTERM came; the state is saved.
+    """
+    flush_denormals()
+    config = config.model_copy(update={"data": config.data.model_copy(update={"fingerprint": store.fingerprint})})
+    config = _recorded(run, config)
+    device = find_device(config.device)
+    config = config.model_copy(update={"device": str(device)})
+    total = config.total_images(len(store))
+    scaling = Scaling.fit(store, config.generator.network.output)
+
+    def players() -> Players:
+        return _make_players(config, store, networks, device)
+
+    if config.threads == "auto":
+        config = config.model_copy(update={"threads": _probe(config, store, scaling, players(), device)})
+    torch.set_num_threads(int(config.threads))
+
+    run.create()
+    with _lock(run), _stop_signals() as stop:
+        _write_settings(run, config, store, device)
+        team = players()
+        record = Record(config, run, store, team, scaling, progress)
+        checkpoints = Checkpoints(
+            run, config.checkpoint.keep, team, record, scaling, _generator_header(config, store)
+        )
+        position = checkpoints.restore(progress.say)
+        if position >= total:
+            return False
+        if position:
+            progress.say(f"going on from {position:,} of {total:,} images seen")
+        record.begin(position, total)
+        try:
+            if position == 0:
+                record.draw_samples(0)
+            position = train(
+                config,
+                total,
+                position,
+                feed=Feed(store, scaling, seed=config.seed, device=device),
+                rule=PlainRule(config.game, config.discriminator),
+                players=team,
+                record=record,
+                checkpoints=checkpoints,
+                stopping=lambda: stop.signal is not None,
+            )
+            if position < total:
+                checkpoints.save(position)
+        except Diverged as error:
+            raise _with_last_good(error, run) from None
+        finally:
+            record.close()
+        if position < total and stop.signal is not None:
+            raise Interrupted(
+                f"stopped at {position:,} of {total:,} images seen; everything is saved in {run.path}",
+                signal_number=stop.signal,
+                remedy="run the same command again to go on",
+            )
+    return True
+
+
+def _recorded(run: RunFolder, config: Config) -> Config:
+    """``config`` as the run folder knows it: what ``auto`` chose belongs to the run; other differences are refused."""
+    if not run.exists():
+        return config
+    old = load_config(run.config)
+    chosen = {key: getattr(old, key) for key in ("device", "threads") if getattr(config, key) == "auto"}
+    config = config.model_copy(update=chosen)
+    changes = [change for change in difference(old, config) if change[0] not in _MAY_CHANGE]
+    if old.data.fingerprint == config.data.fingerprint:
+        changes = [change for change in changes if change[0] != "data.source"]  # the same data at another place
+    if changes:
+        shown = "\n".join(f"    {key}: {before} → {after}" for key, before, after in changes)
+        raise RunError(
+            f"{run.path} holds a run with other settings; only the length and the intervals may change\n{shown}",
+            remedy="give --out another folder, or the settings that the run was started with",
+        )
+    return config
+
+
+def _make_players(config: Config, store: Store, networks: Networks, device: torch.device) -> Players:
+    seed_everything(stream(config.seed, "weights"), device)
+    shape = packed_shape(store.shape, config.game.packing)
+    generator = networks.generator or build_generator(
+        config.generator.network, latent_size=config.latent.size, shape=store.shape
+    )
+    discriminator = networks.discriminator or build_discriminator(config.discriminator.network, shape=shape)
+    return Players(config, generator, discriminator, device)
+
+
+def _probe(config: Config, store: Store, scaling: Scaling, players: Players, device: torch.device) -> int:
+    """The thread count for this run, tried on players that are thrown away."""
+    if isinstance(config.generator.network, CustomNetworkConfig) or isinstance(
+        config.discriminator.network, CustomNetworkConfig
+    ):
+        return torch.get_num_threads()  # a user's module must not be trained for a trial
+    rule = PlainRule(config.game, config.discriminator)
+    feed = Feed(store, scaling, seed=config.seed, device=device)
+    batches = [feed.batch(0, config.batch_size)] * config.game.discriminator_steps
+    return choose_threads(lambda: play_round(config.game, rule, players, batches))
+
+
+def _generator_header(config: Config, store: Store) -> GeneratorHeader:
+    return GeneratorHeader(
+        recipe=config.recipe,
+        images_seen=0,
+        kind=store.kind,
+        shape=store.shape,
+        class_names=store.class_names,
+        data=store.name,
+        latent=config.latent,
+        network=config.generator.network,
+    )
+
+
+def _write_settings(run: RunFolder, config: Config, store: Store, device: torch.device) -> None:
+    text = to_toml(config)
+    if not run.exists():
+        write_text(run.environment, json.dumps(_environment(config, device), indent=2) + "\n")
+        if store.kind == "images":
+            labels = None if store.labels is None else [store.class_names[label] for label in store.labels[:64]]
+            save_picture(tile(store.values[:64], labels=labels), run.data_preview)
+        else:
+            save_picture(picture_points(store.values[:10_000]), run.data_preview)
+    if not run.exists() or run.config.read_text(encoding="utf-8") != text:
+        write_text(run.config, text)
+
+
+def _environment(config: Config, device: torch.device) -> dict[str, Any]:
+    packages = {name: version(name) for name in ("torch", "numpy", "safetensors", "pillow")}
+    accelerator = torch.cuda.get_device_name(device) if device.type == "cuda" else platform.processor()
+    return {
+        "saddle": version("saddle"),
+        "python": platform.python_version(),
+        **packages,
+        "platform": platform.platform(),
+        "device": str(device),
+        "processor": accelerator or platform.machine(),
+        "cores": os.cpu_count(),
+        "threads": config.threads,
+        "started": datetime.now(UTC).isoformat(timespec="seconds"),
+        "command": [Path(sys.argv[0]).name, *sys.argv[1:]],
+        "git_commit": _git_commit(),
+    }
+
+
+def _git_commit() -> str | None:
+    """The commit of the working directory, for users who keep their experiments in git."""
+    try:
+        found = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, timeout=5, check=False)
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return found.stdout.strip() or None
+
+
+def _with_last_good(error: Diverged, run: RunFolder) -> Diverged:
+    saved = run.all_checkpoints()
+    if saved:
+        where = f"the last good state, at {saved[-1][0]:,} images seen, is kept in {run.path}"
+    else:
+        where = "it happened before the first checkpoint, so nothing was saved"
+    return Diverged(f"{error.what}; {where}", remedy=error.remedy)
+
+
+@dataclass
+class _Stop:
+    signal: int | None = None
+
+
+@contextmanager
+def _stop_signals() -> Iterator[_Stop]:
+    """Note the first SIGINT or SIGTERM instead of dying of it; a second one acts as usual."""
+    stop = _Stop()
+
+    def note(number: int, frame: FrameType | None) -> None:
+        stop.signal = number
+        for each, handler in earlier.items():
+            signal.signal(each, handler)
+
+    earlier: dict[int, Any] = {}
+    try:
+        for each in (signal.SIGINT, signal.SIGTERM):
+            earlier[each] = signal.signal(each, note)
+    except ValueError:  # not the main thread: the program around us handles signals
+        pass
+    try:
+        yield stop
+    finally:
+        for each, handler in earlier.items():
+            signal.signal(each, handler)
+
+
+@contextmanager
+def _lock(run: RunFolder) -> Iterator[None]:
+    """Hold the run folder; the lock vanishes with the process, however it dies."""
+    try:
+        import fcntl
+    except ImportError:  # not on Windows
+        yield
+        return
+    with run.lock.open("w") as file:
+        _take(file, fcntl, run)
+        yield
+
+
+def _take(file: IO[str], fcntl: Any, run: RunFolder) -> None:
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise RunError(f"{run.path} is being trained by another process", remedy="wait for it, or give another --out") from None
