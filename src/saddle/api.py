@@ -1,4 +1,4 @@
-"""What ``import saddle`` offers: train, load, and the trained run."""
+"""What ``import saddle`` offers: train, report, and the trained run."""
 
 from __future__ import annotations
 
@@ -7,15 +7,19 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from torch import Tensor, nn
 
 from saddle.config import Config, load_recipe, resolve
 from saddle.config.schema import DataConfig
 from saddle.data import Store, from_object, open_data
-from saddle.errors import ConfigError
+from saddle.errors import ConfigError, RunError
 from saddle.progress import Progress, for_stream
 from saddle.runs import RunFolder
 from saddle.sampling import Generator, load
+from saddle.show.grid import save_picture, tile
+from saddle.show.report import write_report
+from saddle.training.record import to_pixels
 from saddle.training.session import Networks, run_session
 
 
@@ -24,6 +28,7 @@ class Run:
 
     Args:
         path: the folder.
+        network: for a generator that is the user's own module, one built as for training.
     """
 
     def __init__(self, path: str | Path, *, network: nn.Module | None = None) -> None:
@@ -62,6 +67,8 @@ def train(
     data: object = None,
     labels: Tensor | Sequence[int] | None = None,
     out: str | Path | None = None,
+    seed: int | None = None,
+    device: str | None = None,
     settings: Mapping[str, Any] | None = None,
     generator: nn.Module | None = None,
     discriminator: nn.Module | None = None,
@@ -74,9 +81,11 @@ def train(
         data: a data set's name, a path, or the data themselves: a tensor, an array or a map-style dataset.
         labels: class indices for data given as a tensor or array.
         out: the run folder; ``runs/RECIPE`` if not given.
-        settings: config keys, nested (``{"game": {"r1": 1.0}}``) or dotted (``{"game.r1": 1.0}``).
+        seed: decides everything random.
+        device: cpu, cuda, mps or auto.
+        settings: further config keys, nested (``{"game": {"r1": 1.0}}``) or dotted (``{"game.r1": 1.0}``).
         generator: own module, latents (B, latent.size) → samples (B, *shape) in the range of
-            ``generator.network.output``.
+            ``generator.network.output``: tanh and linear [-1, 1], sigmoid [0, 1] for images.
         discriminator: own module, samples (B, *shape) → logits (B,).
         progress: who is told; by default a bar on a terminal, lines elsewhere.
 
@@ -84,66 +93,73 @@ def train(
         SaddleError: see ``saddle.errors``.
     """
     layers: list[Mapping[str, Any]] = [_nested(settings or {})]
+    layers.append({key: value for key, value in (("seed", seed), ("device", device)) if value is not None})
     if isinstance(data, str | Path):
         layers.append({"data": {"source": str(data)}})
-    layers += _custom("generator", generator, layers[0]) + _custom("discriminator", discriminator, layers[0])
+        data = None
+    elif data is not None:
+        layers.append({"data": {"source": type(data).__name__}})
+    for role, module in (("generator", generator), ("discriminator", discriminator)):
+        if module is not None:
+            layers.append({role: {"network": _custom(module, layers[0].get(role, {}))}})
     config = resolve(load_recipe(recipe), *layers)
+    networks = Networks(generator, discriminator)
+    run, _ = train_config(config, data=data, labels=labels, out=out, networks=networks, progress=progress)
+    return run
+
+
+def train_config(
+    config: Config,
+    *,
+    data: object = None,
+    labels: Any = None,
+    out: str | Path | None = None,
+    networks: Networks | None = None,
+    progress: Progress | None = None,
+) -> tuple[Run, bool]:
+    """As ``train``, from a config that is already resolved.
+
+    Returns:
+        The run, and whether anything was left to train.
+    """
+    networks = networks or Networks()
     progress = progress or for_stream(sys.stderr)
-    run = RunFolder(Path(out) if out is not None else default_folder(config))
+    folder = RunFolder(Path(out) if out is not None else Path("runs") / config.recipe)
+    folder.check()
     store = _store(config.data, data, labels, progress)
-    run_session(config, store, run, Networks(generator, discriminator), progress)
-    return Run(run.path, network=generator)
+    trained = run_session(config, store, folder, networks, progress)
+    return Run(folder.path, network=networks.generator), trained
 
 
 def report(path: str | Path, *, network: nn.Module | None = None) -> Path:
-    """Write the report of the run in ``path``; see ``Run.report``."""
-    from saddle.errors import RunError
-    from saddle.show.grid import save_picture, tile
-    from saddle.show.report import write_report
-    from saddle.training.record import to_pixels
-
+    """Write the report of the run in ``path`` and return the page's path; see ``Run.report``."""
     run = RunFolder(Path(path))
     if not run.exists():
         raise RunError(f"{path} holds no run", expected="a folder that saddle train made")
     if run.generator.is_file():
         trained = load(run.path, network=network)
         if trained.header.kind == "images":
-            strips = [trained.interpolate(seed, seed + 1, 10) for seed in range(1, 11, 2)]
-            save_picture(tile(to_pixels(_join(strips)), columns=10), run.interpolation)
+            strips = [to_pixels(trained.interpolate(seed, seed + 1, 10)) for seed in range(1, 11, 2)]
+            save_picture(tile(np.concatenate(strips), columns=10), run.interpolation)
     return write_report(run)
 
 
-def default_folder(config: Config) -> Path:
-    """Where a run goes that was given no folder."""
-    return Path("runs") / config.recipe
-
-
-def _join(pieces: list[Tensor]) -> Tensor:
-    import torch
-
-    return torch.cat(pieces)
-
-
 def _store(config: DataConfig, data: object, labels: Any, progress: Progress) -> Store:
-    if data is None or isinstance(data, str | Path):
-        if labels is not None:
-            raise ConfigError("labels go with data given as a tensor or array", got=f"data = {data!r}")
-        return open_data(config, progress=progress)
-    return from_object(data, labels, config=config)
+    if data is not None:
+        return from_object(data, labels, config=config)
+    if labels is not None:
+        raise ConfigError("labels go with data given as a tensor or array", got=f"data {config.source!r}")
+    return open_data(config, progress=progress)
 
 
-def _custom(role: str, module: nn.Module | None, settings: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-    if module is None:
-        return []
+def _custom(module: nn.Module, settings: Mapping[str, Any]) -> dict[str, Any]:
     network: dict[str, Any] = {
         "family": "custom",
         "name": type(module).__qualname__,
         "parameters": sum(parameter.numel() for parameter in module.parameters()),
     }
-    given = settings.get(role, {}).get("network", {})
-    if "output" in given:
-        network["output"] = given["output"]
-    return [{role: {"network": network}}]
+    output = settings.get("network", {}).get("output")
+    return network if output is None else {**network, "output": output}
 
 
 def _nested(settings: Mapping[str, Any]) -> dict[str, Any]:

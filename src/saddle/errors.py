@@ -1,4 +1,4 @@
-"""Every error that saddle raises on purpose. Each says what happened, what was expected, what was found and what to do."""
+"""Every error that saddle raises on purpose: what happened, what was expected, what was found, what to do."""
 
 from __future__ import annotations
 
@@ -15,9 +15,7 @@ class SaddleError(Exception):
 
     exit_code = 2
 
-    def __init__(
-        self, what: str, *, expected: object = None, got: object = None, remedy: str | None = None
-    ) -> None:
+    def __init__(self, what: str, *, expected: object = None, got: object = None, remedy: str | None = None) -> None:
         self.what = what
         self.expected = expected
         self.got = got

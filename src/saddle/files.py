@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 
 
 @contextmanager
-def atomic_path(final: Path) -> Iterator[Path]:
+def atomic_path(final: Path) -> Generator[Path]:
     """Yield a temporary path beside ``final``; on success flush it to disk and rename it, on failure remove it.
 
     The temporary name keeps the suffix of ``final``, since several writers choose the format by it.
@@ -21,7 +21,7 @@ def atomic_path(final: Path) -> Iterator[Path]:
     try:
         yield temporary
         _fsync(temporary)
-        os.replace(temporary, final)
+        temporary.replace(final)
         # The rename itself is durable only once the directory is on disk.
         _fsync(final.parent)
     finally:

@@ -106,7 +106,11 @@ class Bar:
         self._live = RichProgress(
             TextColumn("{task.description}"),
             BarColumn(bar_width=24),
-            TextColumn("{task.completed:,.0f}/{task.total:,.0f} {task.fields[unit]}" if total else "{task.completed:,.0f} {task.fields[unit]}"),
+            TextColumn(
+                "{task.completed:,.0f}/{task.total:,.0f} {task.fields[unit]}"
+                if total
+                else "{task.completed:,.0f} {task.fields[unit]}"
+            ),
             TextColumn("{task.fields[rate]}"),
             TimeRemainingColumn(compact=True),
             TextColumn("{task.fields[status]}"),

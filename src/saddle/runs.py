@@ -90,28 +90,38 @@ class RunFolder:
         """Whether a run was started here."""
         return self.config.is_file()
 
-    def create(self) -> None:
-        """Make the folder and its subfolders.
+    def check(self) -> None:
+        """Find out early whether a run can live here; makes nothing.
 
         Raises:
-            RunError: the path is a file, holds something else, or cannot be written.
+            RunError: the path is a file, or a folder of something else.
         """
         if self.path.exists() and not self.path.is_dir():
-            raise RunError(
-                f"{self.path} is a file", expected="a folder for the run", remedy="give another --out"
-            )
-        if self.path.is_dir() and not self.exists() and any(self.path.iterdir()):
+            raise RunError(f"{self.path} is a file", expected="a folder for the run", remedy="give another --out")
+        if (
+            self.path.is_dir()
+            and not self.exists()
+            and any(not entry.name.startswith(".") for entry in self.path.iterdir())
+        ):
             raise RunError(
                 f"{self.path} is not empty and holds no run",
                 expected="a new or empty folder, or the folder of a run to go on with",
                 remedy="give another --out",
             )
+
+    def create(self) -> None:
+        """Make the folder. What a killed process left half-written has a name with a leading dot and does not count.
+
+        Raises:
+            RunError: as ``check``, or it cannot be written.
+        """
+        self.check()
         try:
-            self.samples.mkdir(parents=True, exist_ok=True)
-            self.checkpoints.mkdir(exist_ok=True)
+            self.path.mkdir(parents=True, exist_ok=True)
+            self.lock.touch()
         except OSError as error:
             raise RunError(
-                f"the run folder {self.path} cannot be made",
+                f"the run folder {self.path} cannot be written",
                 got=error.strerror or error,
                 remedy="give an --out that you may write to",
             ) from error
@@ -129,7 +139,10 @@ class RunFolder:
         return entries
 
     def rewind(self, images_seen: int) -> None:
-        """Forget log lines and sample grids made after ``images_seen``: the continued run writes them anew."""
+        """Forget log lines and grids made after ``images_seen``, which come anew, and half-written files."""
+        for folder in (self.path, self.samples, self.checkpoints):
+            for leftover in folder.glob(".*.partial*"):
+                leftover.unlink()
         kept = [entry for entry in self.read_log() if entry["images"] <= images_seen]
         if self.log.is_file():
             write_text(self.log, "".join(json.dumps(entry) + "\n" for entry in kept))

@@ -14,7 +14,7 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import Tensor
 
 from saddle.errors import CheckpointError
@@ -35,8 +35,8 @@ def save_tensors(path: Path, tensors: Mapping[str, Tensor], header: Mapping[str,
     metadata = {_KEY: json.dumps({"header": header, "sha256": _checksum(whole, text)}, sort_keys=True)}
     try:
         with atomic_path(path) as temporary:
-            save_file(whole, temporary, metadata)
-    except (OSError, SafetensorError) as error:
+            temporary.write_bytes(save(whole, metadata))
+    except OSError as error:
         raise CheckpointError(
             f"{path} cannot be written",
             got=error,
@@ -73,5 +73,5 @@ def _checksum(tensors: Mapping[str, Tensor], header: str) -> str:
     for name in sorted(tensors):
         tensor = tensors[name]
         digest.update(f"\n{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
-        digest.update(tensor.reshape(-1).view(torch.uint8).numpy())
+        digest.update(tensor.reshape(-1).view(torch.uint8).numpy().data)
     return digest.hexdigest()

@@ -14,7 +14,7 @@ import tomli_w
 from pydantic import ValidationError
 
 from saddle.config.explain import explain
-from saddle.config.schema import Config
+from saddle.config.schema import Config, DataConfig
 from saddle.errors import ConfigError
 
 # A later layer that gives one way to write the length replaces the other; a later choice of a tagged section's
@@ -132,6 +132,16 @@ def resolve(recipe: Recipe, *layers: Mapping[str, Any]) -> Config:
             tables = {key: value for key, value in tables.items() if key not in _EITHER}
         tables = _merge(tables, layer)
     return _validate(tables, f"the settings of recipe {recipe.name!r} are not valid")
+
+
+def data_config(source: str, settings: Mapping[str, Any]) -> DataConfig:
+    """The data section alone, for ``source`` and settings such as ``{"data": {"size": 64}}``.
+
+    Raises:
+        ConfigError: as ``resolve``.
+    """
+    layer = {"recipe": "", "images": 1, "data": {"source": source}}
+    return _validate(_merge(layer, settings), "the settings are not valid").data
 
 
 def load_config(path: Path) -> Config:

@@ -7,6 +7,7 @@ be meant, channels come first. Points are numbers as (N,) or (N, d).
 from __future__ import annotations
 
 import zipfile
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -34,13 +35,14 @@ def open_array_file(path: Path, config: DataConfig) -> Store:
     if config.split == "test":
         raise DataError(f"{path} has no test split", remedy="use data.split = train, or a file of its own")
     try:
-        loaded = np.load(path, mmap_mode="r", allow_pickle=False)
-        if isinstance(loaded, np.ndarray):
-            return from_array(path.name, loaded, None, config)
-        with loaded:
-            arrays = {key: loaded[key] for key in loaded.files}
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
-        pickled = "allow_pickle" in str(error)
+        if path.suffix.lower() == ".npy":
+            arrays = {"data": np.lib.format.open_memmap(path, mode="r")}
+        else:
+            with path.open("rb") as file:
+                loaded = np.load(file, allow_pickle=False)
+                arrays = {"data": loaded} if isinstance(loaded, np.ndarray) else dict(loaded)
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+        pickled = "Python objects" in str(error) or "allow_pickle" in str(error)
         raise DataError(
             f"{path} holds Python objects" if pickled else f"{path} is no readable array file",
             expected="an array of numbers, as numpy.save and numpy.savez write it",
@@ -81,8 +83,12 @@ def from_array(
         raise DataError(f"{name} holds no data", got=f"shape {array.shape}")
     if array.dtype.kind not in "biuf":
         raise DataError(f"{name} holds no numbers", expected="numbers", got=f"dtype {array.dtype}")
+    if array.ndim == 0:
+        raise DataError(f"{name} holds one number", expected="an array of samples")
     if array.dtype.kind == "f":
         _check_finite(name, array)
+    if any(stride < 0 for stride in array.strides):
+        array = np.ascontiguousarray(array)  # torch knows no negative strides
     values = _points(name, array, config) if array.ndim <= 2 else conform(_images(name, array), config)
     indices, names = _classes(name, labels, len(values), class_names)
     return make_store(name, values, indices, names)
@@ -95,7 +101,7 @@ def _points(name: str, array: NDArray[Any], config: DataConfig) -> NDArray[np.fl
             got=f"data.size = {config.size}, data.channels = {config.channels}",
             remedy="leave both out",
         )
-    points = array.reshape(len(array), -1) if array.ndim else array
+    points = array.reshape(len(array), -1)
     with np.errstate(over="ignore"):
         values = np.ascontiguousarray(points, dtype=np.float32) if points.dtype != np.float32 else points
     if array.dtype.kind == "f" and array.dtype.itemsize > 4:

@@ -26,7 +26,8 @@ class Feed:
     """
 
     def __init__(self, store: Store, scaling: Scaling, *, seed: int, device: torch.device) -> None:
-        self._values = torch.from_numpy(store.values)
+        # torch warns of read-only arrays; stores are memory-mapped copy-on-write for that reason.
+        self._values = torch.from_numpy(store.values if store.values.flags.writeable else store.values.copy())
         self._size = len(store)
         self._seed = seed
         self._scaling = scaling.to(device)
@@ -36,7 +37,7 @@ class Feed:
         self._orders: dict[int, Tensor] = {}
 
     def batch(self, position: int, count: int) -> Tensor:
-        """The ``count`` samples that follow ``position`` (in images seen): (count, *shape), in the generator's range."""
+        """The ``count`` samples that follow ``position`` images seen: (count, *shape), in the generator's range."""
         epoch, start = divmod(position, self._size)
         index = self._order(epoch)[start : start + count]
         while len(index) < count:
@@ -53,7 +54,7 @@ class Feed:
 
 
 class Scaling:
-    """The affine map between the data's units and the generator's range, one factor and offset per coordinate or one for all.
+    """The affine map between the data's units and the generator's range.
 
     Args:
         factor, offset: generator's value = data's value · factor + offset; shape (1,) or that of one sample.

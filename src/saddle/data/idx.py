@@ -7,6 +7,7 @@ the values.
 from __future__ import annotations
 
 import gzip
+import math
 import zlib
 from collections.abc import Sequence
 from pathlib import Path
@@ -21,15 +22,22 @@ from saddle.data.store import Store, make_store
 from saddle.errors import DataError
 
 Split = Literal["train", "test"]
-PREFIX: dict[Split, str] = {"train": "train", "test": "t10k"}
+Part = Literal["images", "labels"]
+SPLITS: tuple[Split, Split] = ("train", "test")
+PARTS: tuple[Part, Part] = ("images", "labels")
 
 
-def find_idx(folder: Path, split: Split, part: Literal["images", "labels"]) -> Path | None:
+def standard_name(split: Split, part: Part) -> str:
+    """The file name that MNIST's authors gave, without ``.gz``."""
+    return f"{'train' if split == 'train' else 't10k'}-{part}-idx{3 if part == 'images' else 1}-ubyte"
+
+
+def find_idx(folder: Path, split: Split, part: Part) -> Path | None:
     """The idx file of ``part`` in ``folder`` under any of its usual names, or None."""
-    dimensions = 3 if part == "images" else 1
-    for joint in "-.":
+    name = standard_name(split, part)
+    for usual in (name, name.replace("-idx", ".idx")):
         for suffix in ("", ".gz"):
-            path = folder / f"{PREFIX[split]}-{part}{joint}idx{dimensions}-ubyte{suffix}"
+            path = folder / f"{usual}{suffix}"
             if path.is_file():
                 return path
     return None
@@ -37,7 +45,7 @@ def find_idx(folder: Path, split: Split, part: Literal["images", "labels"]) -> P
 
 def holds_idx(folder: Path) -> bool:
     """Whether ``folder`` holds idx images of either split."""
-    return any(find_idx(folder, split, "images") for split in PREFIX)
+    return any(find_idx(folder, split, "images") for split in SPLITS)
 
 
 def open_idx(name: str, folder: Path, class_names: Sequence[str], config: DataConfig) -> Store:
@@ -50,7 +58,7 @@ def open_idx(name: str, folder: Path, class_names: Sequence[str], config: DataCo
     if images_path is None:
         raise DataError(
             f"{folder} has no {config.split} images",
-            expected=f"{PREFIX[config.split]}-images-idx3-ubyte or the same with .gz",
+            expected=f"{standard_name(config.split, 'images')}, or the same with .gz",
             remedy="use the other data.split, or add the file",
         )
     images = read_idx(images_path, dimensions=3)
@@ -90,7 +98,7 @@ def read_idx(path: Path, *, dimensions: int) -> NDArray[np.uint8]:
         )
     start = 4 + 4 * dimensions
     shape = tuple(int.from_bytes(raw[place : place + 4], "big") for place in range(4, start, 4))
-    expected = start + int(np.prod(shape, dtype=np.uint64))
+    expected = start + math.prod(shape)
     if len(raw) < start or len(raw) != expected:
         raise DataError(
             f"{path} is not as long as its header says",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import os
 import shutil
 import tempfile
@@ -30,7 +31,7 @@ STALE = 24 * 3600.0  # seconds after which an unfinished entry is rubbish of a k
 
 
 def open_images(path: Path, config: DataConfig, progress: Progress) -> Store:
-    """Images of a folder or zip as uint8 (N, C, H, W), memory-mapped read-only, in the order of their names.
+    """Images of a folder or zip as uint8 (N, C, H, W), memory-mapped read-only, in the order of folders and names.
 
     With ``config.channels`` None, C is 1 if every image is grey, else 3. Alpha is composited on white unless C is 4.
 
@@ -49,7 +50,7 @@ def open_images(path: Path, config: DataConfig, progress: Progress) -> Store:
         store = _load(entry, path)
         if store is None:
             raise DataError(f"the cache entry {entry} vanished while it was made", remedy="try again")
-    _check_unreadable(store, len(listing.names), config)
+    _check_unreadable(store, len(listing), config)
     return store
 
 
@@ -82,21 +83,22 @@ def _make(entry: Path, listing: Listing, config: DataConfig, progress: Progress)
     try:
         _decode(temporary, listing, config, progress)
         try:
-            os.rename(temporary, entry)
+            temporary.rename(entry)
         except OSError:
             # Another process was faster, or what is there is damaged.
             if _load(entry, listing.root) is None:
                 shutil.rmtree(entry, ignore_errors=True)
-                os.rename(temporary, entry)
+                temporary.rename(entry)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
 
 
 def _decode(folder: Path, listing: Listing, config: DataConfig, progress: Progress) -> None:
-    first = first_readable(listing.root, listing.names)
+    names = listing.names
+    first = first_readable(listing.root, names)
     if first is None:
         raise DataError(
-            f"none of the {len(listing.names):,} images in {listing.root} can be read",
+            f"none of the {len(names):,} images in {listing.root} can be read",
             remedy="see what they are: saddle data inspect",
         )
     height, width = wanted_size(config) or (first.height, first.width)
@@ -108,20 +110,18 @@ def _decode(folder: Path, listing: Listing, config: DataConfig, progress: Progre
         plan = Plan(
             root=os.fspath(listing.root.resolve()),
             values=os.fspath(path),
-            shape=(len(listing.names), channels, height, width),
+            shape=(len(names), channels, height, width),
             fit=config.fit,
             resize=config.size is not None,
         )
-        _reserve(path, int(np.prod(plan.shape, dtype=np.int64)))
-        if _decode_into(plan, listing, config.channels is None, outcomes, progress):
+        _reserve(path, math.prod(plan.shape))
+        if _decode_into(plan, listing.root, names, config.channels is None, outcomes, progress):
             break
         channels = 3
         outcomes.clear()
     kept = [row for row, outcome in enumerate(outcomes) if isinstance(outcome, Decoded)]
     values = _compact(path, plan, np.asarray(kept))
-    skipped = [
-        Skipped(name, found) for name, found in zip(listing.names, outcomes, strict=True) if isinstance(found, str)
-    ]
+    skipped = [Skipped(name, found) for name, found in zip(names, outcomes, strict=True) if isinstance(found, str)]
     labels, class_names, dropped = _labels(listing, kept)
     if labels is not None:
         np.save(folder / "labels.npy", labels, allow_pickle=False)
@@ -136,12 +136,12 @@ def _decode(folder: Path, listing: Listing, config: DataConfig, progress: Progre
 
 
 def _decode_into(
-    plan: Plan, listing: Listing, choose_channels: bool, outcomes: list[Outcome], progress: Progress
+    plan: Plan, root: Path, names: list[str], choose_channels: bool, outcomes: list[Outcome], progress: Progress
 ) -> bool:
     """Fill ``outcomes``; False as soon as a colour image shows that one channel was too few."""
     _, channels, height, width = plan.shape
-    progress.start("decoding images", len(listing.names), "images")
-    chunks = decode_all(plan, listing.names)
+    progress.start("decoding images", len(names), "images")
+    chunks = decode_all(plan, names)
     try:
         for chunk in chunks:
             outcomes += chunk
@@ -149,7 +149,7 @@ def _decode_into(
             found = [outcome for outcome in chunk if isinstance(outcome, Decoded)]
             if not plan.resize and any((one.height, one.width) != (height, width) for one in found):
                 raise DataError(
-                    f"the images in {listing.root} differ in size",
+                    f"the images in {root} differ in size",
                     expected="one size, or data.size",
                     got=f"among the first {len(outcomes):,} images: {_sizes(outcomes)} (height x width)",
                     remedy="--set data.size=64, or data.size=[HEIGHT,WIDTH]",
@@ -181,17 +181,19 @@ def _compact(path: Path, plan: Plan, kept: NDArray[np.int64]) -> NDArray[np.uint
             values[start : start + len(part)] = values[part]
     values.flush()
     del values
-    os.truncate(path, int(np.prod(shape, dtype=np.int64)))
+    os.truncate(path, math.prod(shape))
     return np.memmap(path, np.uint8, "r", shape=shape)
 
 
 def _labels(listing: Listing, kept: list[int]) -> tuple[NDArray[np.int64] | None, tuple[str, ...], list[str]]:
     """Labels and class names of the files kept, and the classes of which none was."""
-    if listing.labels is None:
+    classes = listing.classes
+    if not any(classes):
         return None, (), []
-    present, labels = np.unique(np.asarray(listing.labels)[kept], return_inverse=True)
-    names = tuple(listing.class_names[index] for index in present)
-    return labels.astype(np.int64), names, sorted(set(listing.class_names) - set(names))
+    names = sorted({classes[row] for row in kept})
+    index = {name: label for label, name in enumerate(names)}
+    labels = np.fromiter((index[classes[row]] for row in kept), np.int64, len(kept))
+    return labels, tuple(names), sorted(set(classes) - set(names))
 
 
 def _notes(listing: Listing, outcomes: list[Outcome], dropped: list[str]) -> list[tuple[str, str]]:
@@ -202,7 +204,7 @@ def _notes(listing: Listing, outcomes: list[Outcome], dropped: list[str]) -> lis
         ("original modes", _commonest(one.mode for one in found)),
     ]
     if listing.ignored:
-        ignored = _commonest(suffix or "no extension" for suffix, n in listing.ignored.items() for _ in range(n))
+        ignored = _commonest({suffix or "no extension": n for suffix, n in listing.ignored.items()})
         notes.append(("ignored, no image's extension", ignored))
     if dropped:
         notes.append(("classes without a readable image, dropped", ", ".join(dropped)))
@@ -213,7 +215,7 @@ def _sizes(outcomes: Iterable[Outcome]) -> str:
     return _commonest(f"{one.height}x{one.width}" for one in outcomes if isinstance(one, Decoded))
 
 
-def _commonest(items: Iterable[str]) -> str:
+def _commonest(items: Iterable[str] | dict[str, int]) -> str:
     counts = Counter(items)
     text = ", ".join(f"{item} ({count:,})" for item, count in counts.most_common(5))
     return f"{text} and {len(counts) - 5:,} more" if len(counts) > 5 else text

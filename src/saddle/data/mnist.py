@@ -18,7 +18,7 @@ from urllib.parse import urlsplit
 
 from saddle.config.schema import DataConfig
 from saddle.data.cache import cache_folder, unusable_cache
-from saddle.data.idx import PREFIX, find_idx, open_idx, read_maybe_gzipped
+from saddle.data.idx import PARTS, find_idx, open_idx, read_maybe_gzipped, standard_name
 from saddle.data.store import Store
 from saddle.errors import DataError
 from saddle.files import atomic_path
@@ -130,9 +130,8 @@ def open_named(name: str, config: DataConfig, progress: Progress) -> Store:
         if find_idx(own, config.split, "images"):
             return open_idx(name, own, source.class_names, config)
     cached = cache_folder() / name
-    prefix = PREFIX[config.split]
-    for part, dimensions in (("images", 3), ("labels", 1)):
-        key = f"{prefix}-{part}-idx{dimensions}-ubyte"
+    for part in PARTS:
+        key = standard_name(config.split, part)
         path = find_idx(cached, config.split, part)
         if path is None:
             _download(name, f"{key}.gz", cached, progress)

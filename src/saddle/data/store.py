@@ -25,7 +25,7 @@ class Store:
 
     Args:
         name: what it is called in messages.
-        values: images as uint8 (N, C, H, W), possibly memory-mapped; or points as float32 (N, d).
+        values: images as uint8 (N, C, H, W), or points as float32 (N, d); possibly read-only and memory-mapped.
         labels: class indices as int64 (N,), or None.
         class_names: one name a class; empty without labels.
         fingerprint: hexadecimal SHA-256 of values, labels and class names: equal content, equal fingerprint.
@@ -75,7 +75,7 @@ def fingerprint_of(
     digest = hashlib.sha256(repr((values.dtype.str, values.shape, labels is not None, tuple(class_names))).encode())
     rows = max(1, 2**24 // max(1, values[:1].nbytes))
     for start in range(0, len(values), rows):
-        digest.update(np.ascontiguousarray(values[start : start + rows]))
+        digest.update(np.ascontiguousarray(values[start : start + rows]).data)
     if labels is not None:
-        digest.update(np.ascontiguousarray(labels))
+        digest.update(np.ascontiguousarray(labels).data)
     return digest.hexdigest()

@@ -10,6 +10,7 @@ import json
 import signal
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -19,8 +20,9 @@ from saddle.data.decoding import Plan, Reader, decode_rows
 def main() -> None:
     # Ctrl-C reaches all processes of a terminal; the one that started this one decides.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    settings = json.loads(sys.stdin.buffer.readline())
-    plan = Plan(**{**settings, "shape": tuple(settings["shape"])})
+    settings: dict[str, Any] = json.loads(sys.stdin.buffer.readline())
+    settings["shape"] = tuple(settings["shape"])
+    plan = Plan(**settings)
     values = np.memmap(plan.values, np.uint8, "r+", shape=plan.shape)
     with Reader(Path(plan.root)) as reader:
         for line in sys.stdin.buffer:

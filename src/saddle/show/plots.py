@@ -99,9 +99,6 @@ def _finish(axes: Any, log: Log) -> None:
     axes.xaxis.set_major_formatter(_short)
     axes.set_xlim(left=0)
     add_legend(axes)
-    if not axes.get_legend_handles_labels()[0]:
-        axes.set_xticks([])
-        axes.text(0.5, 0.6, "nothing logged yet", transform=axes.transAxes, ha="center", color=GREY, fontsize=9)
 
 
 def _short(count: float, _position: int) -> str:

@@ -43,7 +43,7 @@ def picture_points(points: Points, reference: Points | None = None, title: str |
     dimension = points.shape[1]
     figure = new_figure(*{1: (5.2, 2.9), 2: (4.2, 4.2)}.get(dimension, (6.4, 5.2)))
     if title:
-        figure.suptitle(title, fontsize=10, parse_math=False)  # pyright: ignore[reportUnknownMemberType]
+        figure.suptitle(title, fontsize=10, parse_math=False)
     if dimension == 1:
         panels = [add_axes(figure)]
         _histogram(panels[0], points, reference, 0)

@@ -21,7 +21,7 @@ from saddle.config import Config, difference, load_config
 from saddle.files import write_text
 from saddle.runs import RunFolder
 from saddle.show.animation import save_animation
-from saddle.show.plots import loss_plot, output_plot
+from saddle.show.plots import Log, loss_plot, output_plot
 
 _MOMENTS = 6  # sample pictures shown side by side
 _FRAMES = 60  # of the animation, at most
@@ -55,23 +55,20 @@ def write_report(run: RunFolder, *, extra: Sequence[Figure] = ()) -> Path:
         OSError: a file cannot be written; the earlier report then stays.
     """
     config, log, environment = load_config(run.config), run.read_log(), _read_environment(run)
-    curves = (
-        Figure("The losses of the discriminator and the generator.", loss_plot(log)),
-        Figure("The mean output of D. At the dashed line it cannot tell real from generated.", output_plot(log)),
-    )
+    command = environment.pop("command", None)
     template = Template(resources.files("saddle.show").joinpath("page.html").read_text(encoding="utf-8"))
     page = template.substitute(
         title=escape(run.path.resolve().name),
         recipe=escape(config.recipe),
         facts=_facts(config, log, environment),
         samples=_samples(run),
-        plots="".join(_figure(_png(figure.picture), figure.caption) for figure in (*curves, *extra)),
+        plots=_plots(log, extra),
         pictures=_picture("Real data", run.data_preview, f"Samples of {config.data.source}.")
         + _picture("Interpolation", run.interpolation, "From one latent to another in equal steps."),
         settings=_settings(config),
         config=escape(run.config.read_text(encoding="utf-8")),
         environment=_table(environment.items()) if environment else "<p>Not recorded.</p>",
-        commands=_commands(run, environment),
+        commands=_commands(run, command),
     )
     write_text(run.report, page)
     return run.report
@@ -81,7 +78,7 @@ def _read_environment(run: RunFolder) -> dict[str, Any]:
     return json.loads(run.environment.read_text(encoding="utf-8")) if run.environment.is_file() else {}
 
 
-def _facts(config: Config, log: Sequence[Mapping[str, Any]], environment: Mapping[str, Any]) -> str:
+def _facts(config: Config, log: Log, environment: Mapping[str, Any]) -> str:
     last: Mapping[str, Any] = log[-1] if log else {}
     speeds = [entry["images_per_second"] for entry in log if entry.get("images_per_second")]
     facts = {
@@ -118,6 +115,17 @@ def _samples(run: RunFolder) -> str:
     return f'{html}<h3>Over time</h3><div class="moments">{"".join(moments)}</div>'
 
 
+def _plots(log: Log, extra: Sequence[Figure]) -> str:
+    curves: list[Figure] = []
+    if log:
+        curves.append(Figure("The losses of the discriminator and the generator.", loss_plot(log)))
+        curves.append(
+            Figure("The mean output of D. At the dashed line it cannot tell real from generated.", output_plot(log))
+        )
+    figures = "".join(_figure(_png(figure.picture), figure.caption) for figure in (*curves, *extra))
+    return ("" if log else "<p>Nothing logged yet.</p>") + f'<div class="pair">{figures}</div>'
+
+
 def _evenly(items: Sequence[T], count: int) -> list[T]:
     """At most ``count`` (two or more) items, evenly spaced, the first and the last among them."""
     if len(items) <= count:
@@ -135,12 +143,13 @@ def _settings(config: Config) -> str:
     return _table(rows, ("setting", "default", "this run")) if rows else "<p>All as by default.</p>"
 
 
-def _commands(run: RunFolder, environment: Mapping[str, Any]) -> str:
+def _commands(run: RunFolder, command: str | None) -> str:
     folder = shlex.quote(str(run.path))
     html = "<p>To go on after a stop, start the run once more with the same command.</p>"
-    if "command" in environment:
-        html += f"<pre>{escape(str(environment['command']))}</pre>"
-    return html + f"<p>To draw samples:</p><pre>saddle sample {escape(folder)} --count 64 --seed 1 --out samples.png</pre>"
+    if command:
+        html += f"<pre>{escape(command)}</pre>"
+    sample = escape(f"saddle sample {folder} --count 64 --seed 1 --out samples.png")
+    return f"{html}<p>To draw samples:</p><pre>{sample}</pre>"
 
 
 def _table(rows: Iterable[Sequence[Any]], head: Sequence[str] = ()) -> str:

@@ -11,8 +11,8 @@ from torch import Tensor
 from saddle.errors import Diverged
 
 _REMEDY = (
-    "a smaller learning rate (generator.optimizer.learning_rate, discriminator.optimizer.learning_rate) or a penalty on "
-    "D's gradient (game.r1) usually helps; give the new settings a new --out"
+    "a smaller learning rate (generator.optimizer.learning_rate, discriminator.optimizer.learning_rate) "
+    "or a penalty on D's gradient (game.r1) usually helps; give the new settings a new --out"
 )
 
 
@@ -36,7 +36,7 @@ def check_weights(tensors: Mapping[str, Tensor], images_seen: int) -> None:
     broken = [name for name, value in sums.items() if not isfinite(value.item())]
     if broken:
         raise Diverged(
-            f"the run diverged before {images_seen:,} images seen: {len(broken)} of {len(tensors)} tensors hold values that "
-            f"are no longer finite, {broken[0]} among them",
+            f"the run diverged before {images_seen:,} images seen: {len(broken)} of {len(tensors)} tensors hold values "
+            f"that are no longer finite, {broken[0]} among them",
             remedy=_REMEDY,
         )

@@ -25,24 +25,32 @@ def play_round(game: GameConfig, rule: PlainRule, players: Players, batches: Seq
     """One round.
 
     Args:
+        game: the order of play.
+        rule: what the players are scored on.
+        players: G and D, which this moves.
         batches: real samples for each of D's turns, (batch_size, *shape), in G's range.
 
     Returns:
         The figures of D's last turn and of G's: detached scalars on the device.
     """
     generator, discriminator = players.generator, players.discriminator
-    alternating = game.update == "alternating"
-    for real in batches:
-        with torch.set_grad_enabled(game.share_fakes):
-            fake = players.generate(len(real))
-        d_turn = rule.discriminator_turn(discriminator.network, real, fake)
-        if alternating:
-            discriminator.step(d_turn.loss)
+    *earlier, real = batches
+    for batch in earlier:
+        with torch.no_grad():
+            fake = players.generate(len(batch))
+        discriminator.step(rule.discriminator_turn(discriminator.network, batch, fake).loss)
+
+    with torch.set_grad_enabled(game.share_fakes):
+        fake = players.generate(len(real))
+    d_turn = rule.discriminator_turn(discriminator.network, real, fake)
+    if game.update == "alternating":
+        discriminator.step(d_turn.loss)
+
     if not game.share_fakes:
         fake = players.generate(len(real))
     g_turn = rule.generator_turn(discriminator.network, fake)
     generator.step(g_turn.loss)
-    if not alternating:  # G has learnt from D as it was; now D moves too
+    if game.update == "simultaneous":  # G has learnt from D as it was; now D moves too
         discriminator.step(d_turn.loss)
     return d_turn.figures | g_turn.figures
 
@@ -79,7 +87,7 @@ def train(
         position = start + batch * game.discriminator_steps
         players.follow(position, position - start)
 
-        record.add(figures)
+        record.add(figures, position)
         last = position >= total
         if last or crosses(start, position, config.log.every):
             check_figures(record.write(position), position)
@@ -87,7 +95,6 @@ def train(
             record.draw_samples(position)
         if last or crosses(start, position, config.checkpoint.every):
             checkpoints.save(position)
-        record.advance(position)
     return position
 
 

@@ -56,9 +56,7 @@ class Players:
         device: where they live.
     """
 
-    def __init__(
-        self, config: Config, generator: nn.Module, discriminator: nn.Module, device: torch.device
-    ) -> None:
+    def __init__(self, config: Config, generator: nn.Module, discriminator: nn.Module, device: torch.device) -> None:
         self.device = device
         self.generator = Player(generator.to(device).train(), config.generator.optimizer)
         self.discriminator = Player(discriminator.to(device).train(), config.discriminator.optimizer)
@@ -79,7 +77,7 @@ class Players:
         with torch.no_grad():
             averaged, live = _tensors(self.averaged), _tensors(self.generator.network)
             floating = [pair for pair in zip(averaged, live, strict=True) if pair[0].is_floating_point()]
-            torch._foreach_lerp_([old for old, _ in floating], [new for _, new in floating], weight)  # pyright: ignore[reportPrivateUsage]
+            torch._foreach_lerp_([old for old, _ in floating], [new for _, new in floating], weight)  # pyright: ignore[reportPrivateImportUsage, reportPrivateUsage]
             for old, new in zip(averaged, live, strict=True):
                 if not old.is_floating_point():
                     old.copy_(new)

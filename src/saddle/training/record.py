@@ -67,15 +67,12 @@ class Record:
         self._started = self._lap = time.monotonic()
         self._progress.start("training", total, "images", done=images_seen)
 
-    def add(self, figures: Mapping[str, Tensor]) -> None:
-        """Add a round's figures, scalars on the device, to the running sums; waits for nothing."""
+    def add(self, figures: Mapping[str, Tensor], images_seen: int) -> None:
+        """Add a round's figures, scalars on the device, to the running sums and move the bar; waits for nothing."""
         values = torch.stack([value.float() for value in figures.values()])
         self._names = list(figures)
         self._sums = values if self._sums is None else self._sums.add_(values)
         self._rounds += 1
-
-    def advance(self, images_seen: int) -> None:
-        """Move the bar."""
         self._progress.advance(images_seen - self._shown)
         self._shown = images_seen
 
@@ -104,7 +101,7 @@ class Record:
         if self._store.kind == "images":
             picture = tile(to_pixels(samples))
         else:
-            picture = picture_points(samples.numpy(), np.asarray(self._store.values[:10_000]))
+            picture = picture_points(samples.numpy(), self._store.values[:10_000].astype(np.float32))
         save_picture(picture, self._run.sample_grid(images_seen))
         if self._events is not None:
             self._events.add_image("samples", np.asarray(picture.convert("RGB")), images_seen, dataformats="HWC")

@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 import os
 import platform
+import shlex
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -32,8 +33,8 @@ from saddle.generator_file import GeneratorHeader
 from saddle.networks import build_discriminator, build_generator
 from saddle.progress import Progress
 from saddle.runs import RunFolder
-from saddle.show.grid import save_picture, tile
-from saddle.show.points import picture_points
+from saddle.show.grid import save_picture
+from saddle.show.preview import draw_preview
 from saddle.training.checkpoint import Checkpoints
 from saddle.training.engine import choose_threads, find_device, flush_denormals
 from saddle.training.loop import play_round, seed_everything, train
@@ -91,9 +92,7 @@ def run_session(config: Config, store: Store, run: RunFolder, networks: Networks
         _write_settings(run, config, store, device)
         team = players()
         record = Record(config, run, store, team, scaling, progress)
-        checkpoints = Checkpoints(
-            run, config.checkpoint.keep, team, record, scaling, _generator_header(config, store)
-        )
+        checkpoints = Checkpoints(run, config.checkpoint.keep, team, record, scaling, _generator_header(config, store))
         position = checkpoints.restore(progress.say)
         if position >= total:
             return False
@@ -184,16 +183,16 @@ def _generator_header(config: Config, store: Store) -> GeneratorHeader:
 
 
 def _write_settings(run: RunFolder, config: Config, store: Store, device: torch.device) -> None:
+    """Config first: a folder without it is no run, and a kill may come at any moment."""
     text = to_toml(config)
-    if not run.exists():
-        write_text(run.environment, json.dumps(_environment(config, device), indent=2) + "\n")
-        if store.kind == "images":
-            labels = None if store.labels is None else [store.class_names[label] for label in store.labels[:64]]
-            save_picture(tile(store.values[:64], labels=labels), run.data_preview)
-        else:
-            save_picture(picture_points(store.values[:10_000]), run.data_preview)
     if not run.exists() or run.config.read_text(encoding="utf-8") != text:
         write_text(run.config, text)
+    run.samples.mkdir(exist_ok=True)
+    run.checkpoints.mkdir(exist_ok=True)
+    if not run.environment.is_file():
+        write_text(run.environment, json.dumps(_environment(config, device), indent=2) + "\n")
+    if not run.data_preview.is_file():
+        save_picture(draw_preview(store), run.data_preview)
 
 
 def _environment(config: Config, device: torch.device) -> dict[str, Any]:
@@ -209,7 +208,7 @@ def _environment(config: Config, device: torch.device) -> dict[str, Any]:
         "cores": os.cpu_count(),
         "threads": config.threads,
         "started": datetime.now(UTC).isoformat(timespec="seconds"),
-        "command": [Path(sys.argv[0]).name, *sys.argv[1:]],
+        "command": shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]]),
         "git_commit": _git_commit(),
     }
 
@@ -238,7 +237,7 @@ class _Stop:
 
 
 @contextmanager
-def _stop_signals() -> Iterator[_Stop]:
+def _stop_signals() -> Generator[_Stop]:
     """Note the first SIGINT or SIGTERM instead of dying of it; a second one acts as usual."""
     stop = _Stop()
 
@@ -261,7 +260,7 @@ def _stop_signals() -> Iterator[_Stop]:
 
 
 @contextmanager
-def _lock(run: RunFolder) -> Iterator[None]:
+def _lock(run: RunFolder) -> Generator[None]:
     """Hold the run folder; the lock vanishes with the process, however it dies."""
     try:
         import fcntl
@@ -277,4 +276,6 @@ def _take(file: IO[str], fcntl: Any, run: RunFolder) -> None:
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
-        raise RunError(f"{run.path} is being trained by another process", remedy="wait for it, or give another --out") from None
+        raise RunError(
+            f"{run.path} is being trained by another process", remedy="wait for it, or give another --out"
+        ) from None

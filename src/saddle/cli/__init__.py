@@ -1,0 +1,41 @@
+"""The command line: one small module a command; each parses, calls and prints. torch is imported only when needed."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+import typer
+
+from saddle.cli import data, interpolate, recipes, report, sample, train
+from saddle.errors import SaddleError
+
+app = typer.Typer(
+    name="saddle",
+    help="Train, judge, use and share generative adversarial networks.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+app.command("recipes")(recipes.recipes)
+app.command("train")(train.train)
+app.command("sample")(sample.sample)
+app.command("interpolate")(interpolate.interpolate)
+app.command("report")(report.report)
+app.add_typer(data.app, name="data")
+
+
+def main() -> None:
+    """Run the command line; an error meant for the user is printed without a traceback and sets the exit code."""
+    try:
+        app()
+    except SaddleError as error:
+        print(f"saddle: {error}", file=sys.stderr)
+        sys.exit(error.exit_code)
+    except KeyboardInterrupt:
+        print("saddle: interrupted", file=sys.stderr)
+        sys.exit(130)
+    except BrokenPipeError:  # the reader of our output went away, as `head` does
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(141)

@@ -1,0 +1,44 @@
+"""``saddle data``"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+app = typer.Typer(help="Look at data.", no_args_is_help=True)
+
+
+@app.callback()
+def _group() -> None:  # pyright: ignore[reportUnusedFunction]
+    """Look at data."""
+
+
+@app.command("inspect")
+def inspect(
+    path: Annotated[str, typer.Argument(metavar="PATH", help="A data set's name, or a path.")],
+    out: Annotated[Path, typer.Option(help="Where the preview grid goes.")] = Path("preview.png"),
+    set_: Annotated[
+        list[str] | None, typer.Option("--set", metavar="data.KEY=VALUE", help="Any data key; repeatable.")
+    ] = None,
+) -> None:
+    """Say what was found, what is skipped and why, and draw a preview with labels."""
+    from saddle.config import parse_settings
+    from saddle.config.resolve import data_config
+    from saddle.data.inspect import inspect_data
+    from saddle.progress import for_stream
+    from saddle.show.grid import save_picture
+    from saddle.show.preview import draw_preview
+
+    found = inspect_data(data_config(path, parse_settings(set_ or [])), progress=for_stream(sys.stderr))
+    width = max(len(name) for name, _ in found.facts)
+    for name, value in found.facts:
+        print(f"{name:<{width}}  {value}")
+    for name, count in found.class_counts:
+        print(f"{'':<{width}}  class {name}: {count:,}")
+    for skipped in found.skipped:
+        print(f"skipped {skipped.path}: {skipped.reason}")
+    save_picture(draw_preview(found.store), out)
+    print(f"preview in {out}")

@@ -1,0 +1,15 @@
+"""``saddle report``"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def report(run: Annotated[Path, typer.Argument(metavar="RUN", help="A run folder.")]) -> None:
+    """Write one self-contained HTML page about a run."""
+    from saddle.api import report as write
+
+    print(write(run))

@@ -1,0 +1,44 @@
+"""``saddle train``"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+
+def train(
+    recipe: Annotated[str, typer.Argument(metavar="RECIPE", help="A name from `saddle recipes`, or a .toml file.")],
+    data: Annotated[str | None, typer.Option(help="A data set's name, or a path.")] = None,
+    out: Annotated[Path | None, typer.Option(help="The run folder.  [default: runs/RECIPE]")] = None,
+    seed: Annotated[int | None, typer.Option(help="Decides everything random.")] = None,
+    device: Annotated[str | None, typer.Option(help="cpu, cuda, mps or auto.")] = None,
+    threads: Annotated[str | None, typer.Option(metavar="N|auto", help="CPU threads; auto tries some.")] = None,
+    set_: Annotated[
+        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Any key of the config; repeatable.")
+    ] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the whole config and stop.")] = False,
+) -> None:
+    """Train a recipe. The same command again goes on where it stopped."""
+    from saddle.config import load_recipe, parse_settings, resolve, to_toml
+
+    named = {"seed": seed, "device": device, "threads": _threads(threads), "data": data and {"source": data}}
+    options: dict[str, Any] = {key: value for key, value in named.items() if value is not None}
+    config = resolve(load_recipe(recipe), parse_settings(set_ or []), options)
+    if dry_run:
+        print(to_toml(config), end="")
+        return
+
+    from saddle.api import train_config
+
+    run, trained = train_config(config, out=out)
+    if not trained:
+        print(f"{run.path} is finished; a larger --set epochs=... or images=... trains on")
+        return
+    page = run.report()
+    print(f"{run.path} is finished: samples in {run.folder.sample_grids()[-1][1]}, everything in {page}")
+
+
+def _threads(text: str | None) -> int | str | None:
+    return int(text) if text is not None and text.lstrip("-").isdigit() else text

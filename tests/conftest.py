@@ -1,0 +1,43 @@
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+import torch
+
+from saddle.data import Store, from_object
+from saddle.config.schema import DataConfig
+
+
+@pytest.fixture(autouse=True)
+def _few_threads():
+    """Two OpenMP threads on a busy machine spin against each other; tests compute little."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+@pytest.fixture(autouse=True)
+def _own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """No test reads or fills the user's cache."""
+    monkeypatch.setenv("SADDLE_CACHE", str(tmp_path / "cache"))
+
+
+@pytest.fixture
+def real_data() -> Path:
+    """The folder with the official data sets, or a skip."""
+    folder = os.environ.get("SADDLE_DATA")
+    if not folder:
+        pytest.skip("SADDLE_DATA is not set: the official data sets are not here")
+    return Path(folder)
+
+
+@pytest.fixture
+def tiny_images() -> Store:
+    """96 grey 4×4 images: a bright column that moves."""
+    images = torch.zeros(96, 1, 4, 4, dtype=torch.uint8)
+    for number in range(96):
+        images[number, 0, :, number % 4] = 255 - number
+    return from_object(images, config=DataConfig(source="tiny"))

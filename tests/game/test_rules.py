@@ -1,0 +1,84 @@
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import nn
+
+from saddle.config.schema import DiscriminatorConfig, GameConfig, MLPConfig
+from saddle.game.latents import BLOCK, numbered
+from saddle.config.schema import LatentConfig
+from saddle.game.rules import PlainRule, pack, packed_shape
+from saddle.networks import build_discriminator
+
+
+def make(norm: str = "none", **game: object) -> tuple[PlainRule, nn.Module]:
+    config = DiscriminatorConfig(network=MLPConfig(widths=(16,), norm=norm))
+    rule = PlainRule(GameConfig(**game), config)
+    torch.manual_seed(0)
+    shape = packed_shape((1, 2, 2), rule._game.packing)
+    return rule, build_discriminator(config.network, shape=shape)
+
+
+def samples(seed: int) -> torch.Tensor:
+    return torch.randn(8, 1, 2, 2, generator=torch.Generator().manual_seed(seed))
+
+
+def test_packing_joins_neighbours_along_the_channels():
+    batch = torch.arange(6 * 2).reshape(6, 2, 1, 1)
+    packed = pack(batch, 3)
+    assert packed.shape == (2, 6, 1, 1)
+    assert packed[1].flatten().tolist() == [6, 7, 8, 9, 10, 11]
+    points = pack(torch.arange(100.0).reshape(100, 1), 100)
+    assert points.shape == (1, 100)
+
+
+@pytest.mark.parametrize("game", [{}, {"r1": 2.0}, {"r2": 3.0}, {"r1": 2.0, "r2": 3.0}, {"packing": 4}])
+def test_one_pass_over_both_halves_gives_the_gradients_of_two(game: dict[str, float]):
+    gradients = []
+    for one_pass in (False, True):
+        rule, network = make(**game)
+        rule._one_pass = one_pass
+        turn = rule.discriminator_turn(network, samples(1), samples(2))
+        turn.loss.backward()
+        gradients.append([parameter.grad for parameter in network.parameters()])
+    torch.testing.assert_close(gradients[0], gradients[1], rtol=1e-4, atol=1e-6)
+
+
+def test_batch_norm_in_d_sees_real_and_generated_samples_apart():
+    rule, network = make(norm="batch")
+    real, fake = samples(1), samples(2) + 5
+    figures = rule.discriminator_turn(network, real, fake).figures
+    alone = torch.sigmoid(network(real)).mean()
+    assert figures["d_real"].item() == pytest.approx(alone.item(), rel=1e-5)
+
+
+def test_penalties_are_in_the_loss_with_their_weight():
+    rule, network = make(r1=2.0)
+    turn = rule.discriminator_turn(network, samples(1), samples(2))
+    plain_rule, plain_network = make()
+    plain = plain_rule.discriminator_turn(plain_network, samples(1), samples(2))
+    assert (turn.loss - plain.loss).item() == pytest.approx(turn.figures["r1"].item(), rel=1e-4)
+    assert turn.figures["r1"] > 0
+    assert "r2" not in turn.figures
+
+
+def test_discriminator_turn_leaves_the_generator_alone():
+    rule, network = make()
+    fake = samples(2).requires_grad_()
+    rule.discriminator_turn(network, samples(1), fake).loss.backward()
+    assert fake.grad is None
+
+
+def test_numbered_latents_do_not_depend_on_how_they_are_asked_for():
+    config = LatentConfig(size=3)
+    whole = numbered(config, 7, 0, 2 * BLOCK + 5)
+    assert torch.equal(numbered(config, 7, BLOCK - 2, 10), whole[BLOCK - 2 : BLOCK + 8])
+    assert torch.equal(torch.cat([numbered(config, 7, 0, 3), numbered(config, 7, 3, 9)]), whole[:12])
+    assert not torch.equal(numbered(config, 8, 0, 5), whole[:5])
+
+
+def test_uniform_latents_fill_their_range():
+    latents = numbered(LatentConfig(size=4, distribution="uniform", low=-3.0, high=1.0), 0, 0, 4000)
+    assert -3 <= latents.min() < -2.9
+    assert 0.9 < latents.max() <= 1
+    assert latents.mean().item() == pytest.approx(-1, abs=0.05)

@@ -1,0 +1,117 @@
+"""Curves from a log, and pictures of points."""
+
+from __future__ import annotations
+
+import math
+import time
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from PIL import Image
+
+from saddle.errors import DataError
+from saddle.show.plots import loss_plot, output_plot, series, smooth
+from saddle.show.points import picture_points
+
+BLUE, ORANGE = (0, 114, 178), (213, 94, 0)  # discriminator or real, generator or generated
+
+
+def log(count: int, **more: float) -> list[dict[str, Any]]:
+    values = {"discriminator_loss": 1.0, "generator_loss": 2.0, "d_real": 0.8, "d_fake": 0.3, **more}
+    return [{"images": 100 * i, "epoch": i / 10, **values} for i in range(1, count + 1)]
+
+
+def rows_of(picture: Image.Image, colour: tuple[int, int, int]) -> NDArray[np.intp]:
+    """Rows, from the top, where ``colour`` is met; the legend's row left out."""
+    hit = (np.abs(np.asarray(picture).astype(int) - colour).sum(axis=2) < 12).sum(axis=1)
+    return np.flatnonzero(hit > 200)
+
+
+def test_the_larger_loss_is_drawn_higher_each_in_its_colour() -> None:
+    picture = loss_plot(log(50))
+    assert len(rows_of(picture, BLUE)) and len(rows_of(picture, ORANGE))
+    assert rows_of(picture, ORANGE).max() < rows_of(picture, BLUE).min()
+
+
+def test_outputs_are_drawn_on_a_scale_from_zero_to_one() -> None:
+    picture = output_plot(log(50))
+    real, generated = rows_of(picture, BLUE).mean(), rows_of(picture, ORANGE).mean()
+    close = rows_of(output_plot(log(50, d_fake=0.95)), BLUE).mean()
+    assert real < generated
+    assert close == pytest.approx(real, abs=2)  # the same value stands at the same height in every plot
+
+
+def test_penalties_get_a_panel_of_their_own() -> None:
+    assert loss_plot(log(5, r1=0.1)).height > loss_plot(log(5)).height
+
+
+@pytest.mark.parametrize("entries", [[], log(1), log(3, generator_loss=math.nan), [{"images": 5}]])
+def test_short_and_broken_logs_are_drawn(entries: list[dict[str, Any]]) -> None:
+    assert loss_plot(entries).size == output_plot(entries).size
+
+
+def test_values_that_are_missing_or_not_finite_leave_no_mark() -> None:
+    entries = [{"images": 1, "x": 2.0}, {"images": 2, "x": math.inf}, {"images": 3}, {"images": 4, "x": None}]
+    images, values = series(entries, "x")
+    assert (images.tolist(), values.tolist()) == ([1.0], [2.0])
+
+
+def test_smoothing_is_a_moving_mean_that_keeps_short_and_constant_series() -> None:
+    rng = np.random.default_rng(0)
+    values = rng.normal(size=1000)
+    smoothed = smooth(values)
+    assert smoothed[500] == pytest.approx(values[490:511].mean())
+    assert smoothed[0] == pytest.approx(values[:11].mean())
+    np.testing.assert_allclose(smooth(values[:50]), values[:50])
+    np.testing.assert_allclose(smooth(np.full(777, 3.0)), 3.0)
+
+
+def test_a_long_log_is_drawn_fast() -> None:
+    entries = log(2000)
+    loss_plot(entries[:1])  # the first plot loads matplotlib
+    start = time.perf_counter()
+    loss_plot(entries)
+    output_plot(entries)
+    assert time.perf_counter() - start < 5
+
+
+@pytest.mark.parametrize("dimension", [1, 2, 3, 100])
+def test_real_and_generated_points_are_both_seen(dimension: int) -> None:
+    rng = np.random.default_rng(0)
+    points, reference = rng.normal(5, 1, (300, dimension)), rng.normal(0, 1, (9000, dimension))
+    with_reference, alone = np.asarray(picture_points(points, reference)), np.asarray(picture_points(points))
+
+    def blue(picture: NDArray[np.uint8]) -> int:
+        return int((picture[..., 2].astype(int) - picture[..., 0] > 40).sum())
+
+    assert with_reference.shape == alone.shape  # frames of one animation
+    assert blue(with_reference) > 500
+    assert blue(alone) == 0
+
+
+def test_a_collapsed_generator_and_a_stray_point_are_drawn() -> None:
+    picture_points(np.ones((10, 1)), title="$unbalanced")
+    points = np.zeros((1000, 2))
+    points[0] = 1e9
+    picture = picture_points(points, np.random.default_rng(0).normal(size=(1000, 2)))
+    spread = np.asarray(picture).astype(int)
+    assert (spread[..., 2] - spread[..., 0] > 40).sum() > 500  # the cloud is not squeezed into one dot
+
+
+@pytest.mark.parametrize(
+    ("points", "reference"),
+    [
+        (np.zeros(5), None),
+        (np.zeros((0, 2)), None),
+        (np.array([[1.0], [math.nan]]), None),
+        (np.zeros((5, 2)), np.zeros((5, 3))),
+        (np.zeros((5, 2)), np.full((5, 2), math.inf)),
+    ],
+)
+def test_what_cannot_be_drawn_as_points_is_refused(
+    points: NDArray[np.float64], reference: NDArray[np.float64] | None
+) -> None:
+    with pytest.raises(DataError, match="finite"):
+        picture_points(points, reference)

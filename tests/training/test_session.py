@@ -1,0 +1,368 @@
+"""Runs from start to end in this process; tests with real kills are in test_kill.py."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import nn
+
+import saddle
+from saddle.config import load_config
+from saddle.data import Store
+from saddle.errors import CheckpointError, ConfigError, DeviceError, Diverged, Interrupted, RunError
+from saddle.progress import Silent
+
+SETTINGS: dict[str, Any] = {
+    "images": 320,
+    "batch_size": 16,
+    "threads": 1,
+    "latent.size": 4,
+    "generator.network.widths": [8],
+    "discriminator.network.widths": [8],
+    "checkpoint.every": 96,
+    "samples.every": 96,
+    "log.every": 48,
+    "average.half_life": 100,
+}
+VARIANTS: dict[str, dict[str, Any]] = {
+    "plain": {},
+    "dropout and batch norm": {
+        "generator.network.norm": "batch",
+        "generator.network.dropout": 0.3,
+        "discriminator.network.dropout": 0.3,
+    },
+    "penalties, steps and packing": {"game": {"r1": 1.0, "r2": 1.0, "discriminator_steps": 2, "packing": 4}},
+    "simultaneous with shared fakes": {"game": {"update": "simultaneous", "share_fakes": True, "label_smoothing": 0.1}},
+    "sgd without averaging": {
+        "generator.optimizer": {"kind": "sgd", "momentum": 0.5},
+        "discriminator.optimizer": {"kind": "sgd", "momentum": 0.5},
+        "average.half_life": 0,
+        "game.loss": "least_squares",
+    },
+}
+
+
+class Listener(Silent):
+    def __init__(self) -> None:
+        self.said: list[str] = []
+
+    def say(self, text: str) -> None:
+        self.said.append(text)
+
+
+def train(out: Path, **changes: Any) -> saddle.Run:
+    """20 rounds on the bundled digits, with ``changes`` to SETTINGS (dots written as __)."""
+    settings = SETTINGS | {key.replace("__", "."): value for key, value in changes.items()}
+    progress = settings.pop("progress", None) or Silent()
+    extra = {key: settings.pop(key) for key in ("data", "generator", "discriminator", "device") if key in settings}
+    recipe = out.parent / "small.toml"
+    recipe.write_text("")
+    return saddle.train(str(recipe), out=out, settings=settings, progress=progress, **extra)
+
+
+def content(run: saddle.Run) -> bytes:
+    return run.folder.generator.read_bytes()
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_ten_rounds_and_ten_more_are_twenty(tmp_path: Path, variant: str):
+    settings = VARIANTS[variant]
+    whole = train(tmp_path / "whole", **settings)
+    parts = train(tmp_path / "parts", **settings, images=160)
+    first = content(parts)
+    parts = train(tmp_path / "parts", **settings)
+    assert first != content(whole)
+    assert content(parts) == content(whole)
+    grids = [path.name for _, path in whole.folder.sample_grids()]
+    for name in grids:
+        assert (parts.folder.samples / name).read_bytes() == (whole.folder.samples / name).read_bytes()
+
+
+def test_log_of_a_continued_run_equals_the_uninterrupted_one(tmp_path: Path):
+    def figures(run: saddle.Run) -> list[dict[str, Any]]:
+        timing = ("seconds", "images_per_second")
+        return [{key: value for key, value in entry.items() if key not in timing} for entry in run.log]
+
+    whole = train(tmp_path / "whole")
+    stopping = Stopper(after=5)
+    with pytest.raises(Interrupted):
+        train(tmp_path / "parts", progress=stopping)
+    parts = train(tmp_path / "parts")
+    assert figures(parts) == figures(whole)
+    assert [entry["images"] for entry in whole.log] == [48, 96, 144, 192, 240, 288, 320]
+    assert set(whole.log[0]) >= {"epoch", "discriminator_loss", "generator_loss", "d_real", "d_fake", "seconds"}
+
+
+class Stopper(Silent):
+    """Sends this process a signal after some rounds, as a person or a scheduler would."""
+
+    def __init__(self, after: int, number: int = signal.SIGTERM) -> None:
+        self.left = after
+        self.number = number
+
+    def advance(self, n: int) -> None:
+        self.left -= 1
+        if self.left == 0:
+            os.kill(os.getpid(), self.number)
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_saves_and_tells_how_to_go_on(tmp_path: Path, number: int, code: int):
+    before = signal.getsignal(number)
+    with pytest.raises(Interrupted) as caught:
+        train(tmp_path / "run", progress=Stopper(7, number))
+    assert caught.value.exit_code == code
+    assert "112 of 320" in str(caught.value)
+    assert "same command" in str(caught.value)
+    assert content(train(tmp_path / "run")) == content(train(tmp_path / "whole"))
+    assert signal.getsignal(number) is before
+
+
+def test_seeds_differ_and_repeat(tmp_path: Path):
+    first, again, other = (train(tmp_path / name, seed=seed) for name, seed in (("a", 0), ("b", 0), ("c", 1)))
+    assert content(first) == content(again)
+    assert content(first) != content(other)
+
+
+def test_sampling_and_intervals_do_not_disturb_training(tmp_path: Path):
+    often = train(tmp_path / "often", samples__every=16, log__every=16, checkpoint__every=16)
+    seldom = train(tmp_path / "seldom", samples__every=10_000, log__every=10_000, checkpoint__every=10_000)
+    assert content(often) == content(seldom)
+
+
+@pytest.mark.parametrize("damage", ["truncated", "flipped", "empty", "foreign"])
+def test_a_damaged_newest_checkpoint_costs_one_interval(tmp_path: Path, damage: str):
+    whole = train(tmp_path / "whole")
+    run = train(tmp_path / "run", images=192)
+    newest = run.folder.all_checkpoints()[-1][1]
+    data = bytearray(newest.read_bytes())
+    if damage == "truncated":
+        data = data[: len(data) // 2]
+    elif damage == "flipped":
+        data[len(data) * 3 // 4] ^= 1
+    elif damage == "empty":
+        data = bytearray()
+    else:
+        data = bytearray(b"not a checkpoint at all" * 9)
+    newest.write_bytes(data)
+    listener = Listener()
+    run = train(tmp_path / "run", progress=listener)
+    assert newest.name in listener.said[0]
+    assert "going on from 96 of 320" in listener.said[1]
+    assert content(run) == content(whole)
+
+
+def test_a_full_disk_leaves_what_was_saved(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    import saddle.tensors
+
+    whole = train(tmp_path / "whole")
+    real = saddle.tensors.save
+    saves = 0
+
+    def full(*args: Any) -> bytes:
+        nonlocal saves
+        saves += 1
+        if saves > 2:  # the second checkpoint; each comes with a generator file
+            raise OSError(28, "No space left on device")
+        return real(*args)
+
+    monkeypatch.setattr(saddle.tensors, "save", full)
+    with pytest.raises(CheckpointError, match="No space left"):
+        train(tmp_path / "run")
+    monkeypatch.setattr(saddle.tensors, "save", real)
+    folder = saddle.Run(tmp_path / "run").folder
+    assert [images for images, _ in folder.all_checkpoints()] == [96]
+    assert not list(folder.checkpoints.glob(".*"))
+    assert content(train(tmp_path / "run")) == content(whole)
+
+
+def test_changed_settings_are_refused_with_the_difference_and_change_nothing(tmp_path: Path):
+    run = train(tmp_path / "run")
+    before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+    with pytest.raises(RunError) as caught:
+        train(tmp_path / "run", game__r1=3.0, seed=1)
+    assert "game.r1: 0.0 → 3.0" in str(caught.value)
+    assert "seed: 0 → 1" in str(caught.value)
+    assert "--out" in str(caught.value)
+    assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == before
+    assert content(run)
+
+
+def test_a_run_goes_on_after_its_data_moved_but_not_with_other_data(tmp_path: Path, tiny_images: Store):
+    values = torch.from_numpy(tiny_images.values)
+    run = train(tmp_path / "run", data=values, images=160)
+    train(tmp_path / "run", data=list_dataset(values), images=320)
+    assert run.log[-1]["images"] == 320
+    with pytest.raises(RunError, match="fingerprint"):
+        train(tmp_path / "run", data=values[:50], images=480)
+
+
+def list_dataset(values: torch.Tensor) -> Any:
+    class Images:
+        def __len__(self) -> int:
+            return len(values)
+
+        def __getitem__(self, index: int) -> torch.Tensor:
+            return values[index]
+
+    return Images()
+
+
+def test_a_finished_run_says_so_and_longer_goes_on(tmp_path: Path):
+    first = train(tmp_path / "run", images=160)
+    stamp = first.folder.generator.stat().st_mtime_ns
+    train(tmp_path / "run", images=160)
+    assert first.folder.generator.stat().st_mtime_ns == stamp
+    train(tmp_path / "run", images=192)
+    assert load_config(first.folder.config).images == 192
+
+
+def test_threads_that_auto_chose_belong_to_the_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    run = train(tmp_path / "run", threads="auto", images=160)
+    chosen = load_config(run.folder.config).threads
+    assert isinstance(chosen, int)
+    monkeypatch.setattr("saddle.training.session.choose_threads", lambda trial: chosen + 1)
+    train(tmp_path / "run", threads="auto", images=320)
+    assert load_config(run.folder.config).threads == chosen
+    with pytest.raises(RunError, match="threads"):
+        train(tmp_path / "run", threads=chosen + 1)
+
+
+def test_divergence_stops_at_the_last_good_checkpoint(tmp_path: Path):
+    class Explodes(nn.Module):
+        """Sound for ten rounds."""
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.linear = nn.Linear(4, 64)
+            self.calls = 0
+
+        def forward(self, latents: torch.Tensor) -> torch.Tensor:
+            if self.training:
+                self.calls += 1
+            factor = float("nan") if self.calls > 20 else 1.0
+            return torch.tanh(self.linear(latents) * factor).unflatten(1, (1, 8, 8))
+
+    with pytest.raises(Diverged) as caught:
+        train(tmp_path / "run", generator=Explodes(), average__half_life=0)
+    assert caught.value.exit_code == 3
+    for word in ("diverged before 192 images seen", "96 images seen, is kept", "learning rate"):
+        assert word in str(caught.value)
+    run = saddle.Run(tmp_path / "run", network=Explodes())
+    assert [images for images, _ in run.folder.all_checkpoints()] == [96]
+    assert run.sample(3).isfinite().all()
+    assert "NaN" not in run.folder.log.read_text()
+    assert json.loads(run.folder.log.read_text().splitlines()[-1])["generator_loss"] == "nan"
+
+
+def test_weights_that_break_between_log_lines_are_not_saved(tmp_path: Path):
+    class Counts(nn.Module):
+        """Its output is sound, its buffer is not."""
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.linear = nn.Linear(4, 64)
+            self.register_buffer("growth", torch.tensor(1e30))
+
+        def forward(self, latents: torch.Tensor) -> torch.Tensor:
+            self.growth *= 10
+            return torch.tanh(self.linear(latents)).unflatten(1, (1, 8, 8))
+
+    with pytest.raises(Diverged, match="growth among them"):
+        train(tmp_path / "run", generator=Counts(), average__half_life=0, log__every=10_000)
+    assert not saddle.Run(tmp_path / "run").folder.generator.exists()
+
+
+def test_own_modules(tmp_path: Path):
+    class Own(nn.Module):
+        def __init__(self, inputs: int, shape: tuple[int, ...]) -> None:
+            super().__init__()
+            torch.manual_seed(0)
+            self.shape = shape
+            self.linear = nn.Linear(inputs, 64 if shape else 1)
+
+        def forward(self, values: torch.Tensor) -> torch.Tensor:
+            out = self.linear(values.flatten(1))
+            return torch.sigmoid(out).unflatten(1, self.shape) if self.shape else out.squeeze(1)
+
+    def own(out: str, **changes: Any) -> saddle.Run:
+        modules = {"generator": Own(4, (1, 8, 8)), "discriminator": Own(64, ())}
+        return train(tmp_path / out, **modules, generator__network__output="sigmoid", **changes)
+
+    own("parts", images=160)
+    run = own("parts")
+    assert content(run) == content(own("whole"))
+    assert run.sample(5).shape == (5, 1, 8, 8)
+    with pytest.raises(ConfigError, match="module of the user's own"):
+        saddle.load(run.path)
+    assert saddle.load(run.path, network=Own(4, (1, 8, 8))).sample(2).shape == (2, 1, 8, 8)
+    with pytest.raises(CheckpointError, match="do not fit"):
+        saddle.load(run.path, network=Own(5, (1, 8, 8)))
+
+
+def test_points_train_and_stay_in_their_units(tmp_path: Path):
+    points = torch.randn(500, 2, generator=torch.Generator().manual_seed(0)) * 3 + 50
+    run = train(tmp_path / "run", data=points, generator__network__output="tanh")
+    samples = run.sample(200)
+    assert samples.shape == (200, 2)
+    assert (samples > 30).all()
+    assert run.folder.sample_grids()
+
+
+@pytest.mark.parametrize(
+    ("prepare", "error", "words"),
+    [
+        (lambda path: path.write_text("x"), RunError, "is a file"),
+        (lambda path: (path.mkdir(), (path / "thesis.txt").write_text("x")), RunError, "holds no run"),
+    ],
+)
+def test_folders_that_cannot_hold_a_run(tmp_path: Path, prepare: Any, error: type[Exception], words: str):
+    prepare(tmp_path / "run")
+    with pytest.raises(error, match=words):
+        train(tmp_path / "run")
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
+def test_a_folder_that_is_not_writable(tmp_path: Path):
+    tmp_path.chmod(0o500)
+    with pytest.raises(RunError, match="cannot be written"):
+        saddle.train("mlp-tanh", data="digits", out=tmp_path / "sub" / "run", progress=Silent())
+
+
+def test_what_a_killed_start_left_behind_does_not_block(tmp_path: Path):
+    folder = tmp_path / "run"
+    folder.mkdir()
+    (folder / ".lock").touch()
+    (folder / ".config.123.partial.toml").write_text("half")
+    run = train(folder)
+    assert not list(folder.glob(".*.partial*"))
+    assert run.log
+
+
+def test_two_processes_do_not_train_one_folder(tmp_path: Path):
+    fcntl = pytest.importorskip("fcntl")
+    run = train(tmp_path / "run", images=160)
+    with run.folder.lock.open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        with pytest.raises(RunError, match="another process"):
+            train(tmp_path / "run")
+
+
+def test_a_device_that_is_not_there(tmp_path: Path):
+    with pytest.raises(DeviceError, match="no device 'cuda:99'"):
+        train(tmp_path / "run", device="cuda:99")
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device here")
+def test_resuming_on_cuda(tmp_path: Path):
+    whole = train(tmp_path / "whole", device="cuda")
+    train(tmp_path / "parts", device="cuda", images=160)
+    parts = train(tmp_path / "parts", device="cuda")
+    torch.testing.assert_close(parts.sample(8), whole.sample(8), rtol=1e-3, atol=1e-4)
