@@ -3,8 +3,9 @@
     python benchmarks/image_folder.py [--count 100000]
 
 The floor is one process that reads and decodes a sample of the files with Pillow and does nothing else, times the
-number of processors. Processor time tells the same on a machine that is busy with other things. Memory is Linux's: "own" is what the process itself holds; "file" are pages of the cache file that
-the kernel lent it and takes back when anybody needs room.
+number of processors. Processor time means the same on a machine that is busy with other things. Memory is Linux's:
+"own" is what the process itself holds; "file" are pages of the cache file that the kernel lent it and takes back when
+anybody needs room.
 """
 
 from __future__ import annotations

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from saddle.data import Store, from_object
 from saddle.config.schema import DataConfig
+from saddle.data import Store, from_object
 
 
 @pytest.fixture(autouse=True)

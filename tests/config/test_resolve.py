@@ -65,7 +65,10 @@ def test_another_kind_starts_its_section_afresh():
         (["game.loss=hinged"], ["game.loss", "'non_saturating'", "'hinged'"]),
         (["generator=3"], ["generator", "a table"]),
         (["generator.network.family=mpl"], ["generator.network", "'mlp'", "'mpl'"]),
-        (["generator.optimizer.kind=sgd", "generator.optimizer.betas=[0,0]"], ["generator.optimizer.betas", "not a setting"]),
+        (
+            ["generator.optimizer.kind=sgd", "generator.optimizer.betas=[0,0]"],
+            ["generator.optimizer.betas", "not a setting"],
+        ),
         (["game.packing=3"], ["game.packing must divide batch_size", "3", "64"]),
         (["latent.low=2"], ["latent.low must lie below latent.high"]),
         (["images=1", "epochs=1"], ["either epochs or images"]),

@@ -415,6 +415,21 @@ def test_failed_decode_leaves_nothing(folder: Path, cache: Path, monkeypatch: py
     assert entries(cache) == []
 
 
+def test_killed_decode_leaves_nothing_that_counts(folder: Path, cache: Path) -> None:
+    code = (
+        "import os, signal, sys; from saddle.config.schema import DataConfig\n"
+        "from saddle.data import images, open_data\n"
+        "images.fingerprint_of = lambda *_: os.kill(os.getpid(), signal.SIGKILL)\n"
+        "open_data(DataConfig(source=sys.argv[1]))"
+    )
+    assert subprocess.run([sys.executable, "-c", code, str(folder)], check=False).returncode < 0
+    (left,) = (cache / "images").iterdir()
+    os.utime(left, (0, 0))
+    assert len(opened(folder)) == 3
+    assert not left.exists()
+    assert len(entries(cache)) == 1
+
+
 def test_no_room_for_the_cache(folder: Path, cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")

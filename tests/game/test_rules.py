@@ -4,9 +4,8 @@ import pytest
 import torch
 from torch import nn
 
-from saddle.config.schema import DiscriminatorConfig, GameConfig, MLPConfig
+from saddle.config.schema import DiscriminatorConfig, GameConfig, LatentConfig, MLPConfig
 from saddle.game.latents import BLOCK, numbered
-from saddle.config.schema import LatentConfig
 from saddle.game.rules import PlainRule, pack, packed_shape
 from saddle.networks import build_discriminator
 

@@ -81,8 +81,8 @@ class Scaling:
         else:
             smallest = torch.from_numpy(np.asarray(store.values.min(0), dtype=np.float32))
             largest = torch.from_numpy(np.asarray(store.values.max(0), dtype=np.float32))
-        width = (largest - smallest).clamp_min(torch.finfo(torch.float32).tiny)
-        factor = (high - low) / width
+        width = largest - smallest
+        factor = (high - low) / torch.where(width > 0, width, 1.0)  # a constant coordinate stays at the low end
         return cls(factor, low - smallest * factor, images=store.kind == "images")
 
     def to(self, device: torch.device) -> Scaling:

@@ -1,0 +1,86 @@
+"""The surfaces that others rely on. A failure here is a decision to take, not a test to adjust."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import typer.main
+from typer.testing import CliRunner
+
+import saddle
+from saddle.cli import app
+
+COMMANDS = {
+    "recipes": [],
+    "train": ["RECIPE", "--data", "--out", "--seed", "--device", "--threads", "--set", "--dry-run"],
+    "sample": ["RUN", "--count", "--seed", "--out", "--device"],
+    "interpolate": ["RUN", "--from", "--to", "--steps", "--space", "--out", "--device"],
+    "report": ["RUN"],
+    "data inspect": ["PATH", "--out", "--set"],
+}
+PUBLIC = [
+    "CheckpointError",
+    "ConfigError",
+    "DataError",
+    "DeviceError",
+    "Diverged",
+    "Generator",
+    "Interrupted",
+    "Run",
+    "RunError",
+    "SaddleError",
+    "load",
+    "recipes",
+    "report",
+    "train",
+]
+
+
+def surface() -> dict[str, list[str]]:
+    found: dict[str, list[str]] = {}
+
+    def walk(command: object, name: str) -> None:
+        for sub_name, sub in getattr(command, "commands", {}).items():
+            walk(sub, f"{name} {sub_name}".strip())
+        if not hasattr(command, "commands"):
+            found[name] = [
+                next((option for option in parameter.opts if option.startswith("--")), None) or parameter.metavar
+                for parameter in command.params
+                if parameter.name != "help"
+            ]
+
+    walk(typer.main.get_command(app), "")
+    return found
+
+
+def test_commands_and_options():
+    assert surface() == COMMANDS
+
+
+def test_public_names_exist_and_are_all_there_are():
+    assert sorted(saddle.__all__) == PUBLIC
+    assert dir(saddle) == saddle.__all__
+    for name in saddle.__all__:
+        assert getattr(saddle, name) is not None
+
+
+def test_help_and_recipes_do_not_import_torch():
+    script = (
+        "import sys\nfrom saddle.cli import app\n"
+        "for words in (['--help'], ['train', '--help'], ['recipes'], ['train', 'mlp-tanh', '--dry-run']):\n"
+        "    app(words, standalone_mode=False)\n"
+        "assert 'torch' not in sys.modules\n"
+    )
+    subprocess.run([sys.executable, "-c", script], check=True, capture_output=True)
+
+
+def test_data_room_does_not_import_torch():
+    subprocess.run([sys.executable, "-c", "import saddle.data, sys; assert 'torch' not in sys.modules"], check=True)
+
+
+def test_every_command_explains_itself():
+    for name in COMMANDS:
+        result = CliRunner().invoke(app, [*name.split(), "--help"])
+        assert result.exit_code == 0
+        assert "Usage" in result.output

@@ -1,0 +1,109 @@
+from __future__ import annotations
+
+import pytest
+import torch
+
+from saddle.config.schema import AverageConfig, Config, GameConfig, GeneratorConfig, GeneratorMLPConfig
+from saddle.game.rules import PlainRule
+from saddle.networks import build_discriminator, build_generator
+from saddle.training.loop import crosses, play_round
+from saddle.training.players import Players, averaging_weight
+
+CPU = torch.device("cpu")
+
+
+def make(half_life: int = 0, **game: object) -> tuple[Config, Players]:
+    torch.manual_seed(0)
+    network = GeneratorMLPConfig(widths=(8,), norm="batch")
+    config = Config(
+        recipe="x",
+        images=1,
+        average=AverageConfig(half_life=half_life, rampup=0.0),
+        generator=GeneratorConfig(network=network),
+        game=GameConfig(**game),
+    )
+    generator = build_generator(network, latent_size=100, shape=(3,))
+    return config, Players(config, generator, build_discriminator(config.discriminator.network, shape=(3,)), CPU)
+
+
+def weights(network: torch.nn.Module) -> torch.Tensor:
+    return torch.cat([value.detach().flatten().clone() for value in network.parameters()])
+
+
+@pytest.mark.parametrize("update", ["alternating", "simultaneous"])
+@pytest.mark.parametrize("share_fakes", [False, True])
+def test_both_players_move_once_a_round(update: str, share_fakes: bool):
+    config, players = make(update=update, share_fakes=share_fakes)
+    before = weights(players.generator.network), weights(players.discriminator.network)
+    play_round(config.game, PlainRule(config.game, config.discriminator), players, [torch.randn(8, 3)])
+    after = weights(players.generator.network), weights(players.discriminator.network)
+    for player, old, new in zip((players.generator, players.discriminator), before, after, strict=True):
+        assert not torch.equal(old, new)
+        assert {int(player.optimizer.state[parameter]["step"]) for parameter in player.parameters} == {1}
+
+
+def test_in_a_simultaneous_round_g_learns_from_d_as_it_was():
+    """With D's learning rate huge, only an alternating G sees the moved D."""
+    moved = {}
+    for update in ("alternating", "simultaneous"):
+        for rate in (1e-3, 1.0):
+            config, players = make(update=update, share_fakes=True)
+            for group in players.discriminator.optimizer.param_groups:
+                group["lr"] = rate
+            torch.manual_seed(1)
+            play_round(config.game, PlainRule(config.game, config.discriminator), players, [torch.randn(8, 3)])
+            moved[update, rate] = weights(players.generator.network)
+    assert torch.equal(moved["simultaneous", 1e-3], moved["simultaneous", 1.0])
+    assert not torch.equal(moved["alternating", 1e-3], moved["alternating", 1.0])
+
+
+def test_d_plays_its_turns_before_g():
+    config, players = make(discriminator_steps=3)
+    rule = PlainRule(config.game, config.discriminator)
+    play_round(config.game, rule, players, [torch.randn(8, 3) for _ in range(3)])
+    steps = [
+        int(player.optimizer.state[player.parameters[0]]["step"])
+        for player in (players.discriminator, players.generator)
+    ]
+    assert steps == [3, 1]
+
+
+def test_averaged_generator_follows_weights_and_statistics():
+    _, players = make(half_life=64)
+    live, averaged = players.generator.network, players.averaged
+    with torch.no_grad():
+        for parameter in live.parameters():
+            parameter.fill_(1.0)
+        for parameter in averaged.parameters():
+            parameter.zero_()
+    norm = next(layer for layer in live.modules() if isinstance(layer, torch.nn.BatchNorm1d))
+    norm.running_mean.fill_(1.0)
+    norm.num_batches_tracked.fill_(9)
+    players.follow(images_seen=64, images_since=64)
+    assert weights(averaged).tolist() == pytest.approx([0.5] * len(weights(averaged)))
+    averaged_norm = next(layer for layer in averaged.modules() if isinstance(layer, torch.nn.BatchNorm1d))
+    assert averaged_norm.running_mean[0].item() == pytest.approx(0.5)
+    assert averaged_norm.num_batches_tracked == 9
+    for _ in range(40):
+        players.follow(images_seen=640, images_since=64)
+    assert weights(averaged).min() > 0.999
+
+
+def test_the_half_life_ramps_up():
+    config = AverageConfig(half_life=10_000, rampup=0.1)
+    assert averaging_weight(config, images_seen=1_000, images_since=100) == pytest.approx(0.5)
+    assert averaging_weight(config, images_seen=1_000_000, images_since=10_000) == pytest.approx(0.5)
+    assert averaging_weight(AverageConfig(half_life=10_000, rampup=0), 100, 10_000) == pytest.approx(0.5)
+
+
+def test_without_averaging_the_averaged_generator_is_g():
+    _, players = make()
+    assert players.averaged is players.generator.network
+    assert not any(name.startswith("averaged") for name in players.state())
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "due"), [(0, 9, False), (0, 10, True), (9, 11, True), (10, 19, False), (5, 35, True)]
+)
+def test_intervals_are_crossed_however_rounds_fall(before: int, after: int, due: bool):
+    assert crosses(before, after, 10) is due
