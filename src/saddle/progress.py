@@ -100,7 +100,8 @@ class Bar:
         self._task: Any = None
 
     def start(self, what: str, total: int | None, unit: str, *, done: int = 0) -> None:
-        from rich.progress import BarColumn, Progress as RichProgress, TextColumn, TimeRemainingColumn
+        from rich.progress import BarColumn, TextColumn, TimeRemainingColumn
+        from rich.progress import Progress as RichProgress
 
         self.finish()
         self._live = RichProgress(
