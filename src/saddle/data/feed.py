@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import warnings
+
 import numpy as np
 import torch
 from torch import Tensor
@@ -26,8 +28,10 @@ class Feed:
     """
 
     def __init__(self, store: Store, scaling: Scaling, *, seed: int, device: torch.device) -> None:
-        # torch warns of read-only arrays; stores are memory-mapped copy-on-write for that reason.
-        self._values = torch.from_numpy(store.values if store.values.flags.writeable else store.values.copy())
+        with warnings.catch_warnings():
+            # Stores may be read-only (memory-mapped); batches are gathered from them, nothing is written.
+            warnings.filterwarnings("ignore", "The given NumPy array is not writable")
+            self._values = torch.from_numpy(store.values)
         self._size = len(store)
         self._seed = seed
         self._scaling = scaling.to(device)
