@@ -49,9 +49,9 @@ class Run:
         """The averaged generator as last saved."""
         return load(self.path, network=self._network)
 
-    def sample(self, count: int, *, seed: int = 0) -> Tensor:
+    def sample(self, count: int, *, seed: int = 0, label: str | int | None = None, truncation: float = 1.0) -> Tensor:
         """As ``Generator.sample``: images (count, C, H, W) in [0, 1], or points (count, d)."""
-        return self.generator.sample(count, seed=seed)
+        return self.generator.sample(count, seed=seed, label=label, truncation=truncation)
 
     def report(self) -> Path:
         """Write ``report.html`` with all pictures inside and return its path."""

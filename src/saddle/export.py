@@ -11,6 +11,7 @@ import numpy as np
 from numpy.lib import format as npy
 from numpy.typing import NDArray
 from PIL import Image
+from torch import Tensor
 
 from saddle.errors import ConfigError, SaddleError
 from saddle.files import atomic_path
@@ -24,12 +25,20 @@ from saddle.training.record import to_pixels
 _GRID = 4096
 
 
-def save_samples(generator: Generator, out: Path, count: int, *, seed: int = 0) -> None:
-    """Write ``count`` samples to ``out``, in the form that its suffix names.
+def save_samples(
+    generator: Generator,
+    out: Path,
+    count: int,
+    *,
+    seed: int = 0,
+    label: str | int | None = None,
+    truncation: float = 1.0,
+) -> None:
+    """Write ``count`` samples to ``out``, in the form that its suffix names; see ``Generator.sample``.
 
     ``.png``: one grid, or a plot of points. ``.npy``: uint8 (N, C, H, W), or float32 (N, d) for points. ``.npz``: the
-    same under ``images`` or ``points``. No suffix: a folder of numbered PNGs. Arrays and folders are
-    written as the samples come, so memory does not grow with ``count``.
+    same under ``images`` or ``points``, and ``labels`` of a conditional generator. No suffix: a folder of numbered
+    PNGs. Arrays and folders are written as the samples come, so memory does not grow with ``count``.
 
     Raises:
         ConfigError: an unknown suffix, or a form that does not fit.
@@ -38,7 +47,12 @@ def save_samples(generator: Generator, out: Path, count: int, *, seed: int = 0) 
     images = generator.header.kind == "images"
     if count < 1:
         raise ConfigError("cannot draw this many samples", expected="--count of at least 1", got=count)
-    pieces = (_array(piece, images) for piece in generator.stream(count, seed=seed))
+    if label is not None:
+        generator.label(label)
+    generator.latents(1, seed, truncation=truncation)
+    stream = generator.stream(count, seed=seed, label=label, truncation=truncation)
+    labels: list[NDArray[np.int64]] = []
+    pieces = (_array(samples, numbers, images, labels) for samples, numbers in stream)
     _check_parent(out)
     match out.suffix.lower():
         case ".png":
@@ -49,18 +63,19 @@ def save_samples(generator: Generator, out: Path, count: int, *, seed: int = 0) 
                     remedy="--out samples.npy, or a folder",
                 )
             values = np.concatenate(list(pieces))
-            save_picture(tile(values) if images else picture_points(values), out)
+            columns = len(generator.class_names) if label is None and generator.class_names else None
+            save_picture(tile(values, columns=columns) if images else picture_points(values), out)
         case ".npy":
             with atomic_path(out) as temporary, temporary.open("wb") as file:
                 _write_array(file, pieces, count, generator.shape, images)
         case ".npz":
             name = "images.npy" if images else "points.npy"
-            with (
-                atomic_path(out) as temporary,
-                zipfile.ZipFile(temporary, "w") as archive,
-                archive.open(zipfile.ZipInfo(name), "w", force_zip64=True) as file,
-            ):
-                _write_array(file, pieces, count, generator.shape, images)
+            with atomic_path(out) as temporary, zipfile.ZipFile(temporary, "w") as archive:
+                with archive.open(zipfile.ZipInfo(name), "w", force_zip64=True) as file:
+                    _write_array(file, pieces, count, generator.shape, images)
+                if generator.class_names:
+                    with archive.open(zipfile.ZipInfo("labels.npy"), "w") as file:
+                        npy.write_array(file, np.concatenate(labels), allow_pickle=False)
         case "":
             if not images:
                 raise ConfigError("points are no pictures", expected="--out with .png, .npy or .npz")
@@ -70,7 +85,14 @@ def save_samples(generator: Generator, out: Path, count: int, *, seed: int = 0) 
 
 
 def save_interpolation(
-    generator: Generator, out: Path, first: int, last: int, steps: int, *, space: str = "spherical"
+    generator: Generator,
+    out: Path,
+    first: int,
+    last: int,
+    steps: int,
+    *,
+    space: str = "spherical",
+    label: str | int | None = None,
 ) -> None:
     """Write the samples on the way from one latent to another: a ``.png`` strip, or a ``.gif`` or ``.webp`` animation.
 
@@ -82,7 +104,7 @@ def save_interpolation(
     if out.suffix.lower() not in {".png", ".gif", ".webp"}:
         raise ConfigError("unknown form of output", expected=".png, .gif or .webp", got=out.suffix or out.name)
     _check_parent(out)
-    images = to_pixels(generator.interpolate(first, last, steps, space=space))
+    images = to_pixels(generator.interpolate(first, last, steps, space=space, label=label))
     if out.suffix.lower() == ".png":
         save_picture(tile(images, columns=steps), out)
     else:
@@ -90,8 +112,11 @@ def save_interpolation(
         save_animation([*frames, *frames[-2:0:-1]], out, seconds_per_frame=0.1)  # there and back, without a jump
 
 
-def _array(piece: Any, images: bool) -> NDArray[Any]:
-    return to_pixels(piece) if images else piece.numpy()
+def _array(samples: Tensor, numbers: Tensor | None, images: bool, labels: list[NDArray[np.int64]]) -> NDArray[Any]:
+    """One piece as it is written; its labels are put aside."""
+    if numbers is not None:
+        labels.append(numbers.numpy())
+    return to_pixels(samples) if images else samples.numpy()
 
 
 def _write_array(

@@ -24,10 +24,11 @@ class GeneratorHeader(BaseModel):
     images_seen: int
     kind: Literal["images", "points"]
     shape: tuple[int, ...]  # of one sample: (C, H, W) or (d,)
-    class_names: tuple[str, ...]
+    class_names: tuple[str, ...]  # of the labels it takes; empty when it takes none
     data: str
     latent: LatentConfig
     network: GeneratorNetworkConfig
+    condition: Literal["concatenate", "embedding"]
 
 
 def save_generator(path: Path, network: nn.Module, scaling: Scaling, header: GeneratorHeader) -> None:

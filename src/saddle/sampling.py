@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from difflib import get_close_matches
 from math import prod
 from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 
-from saddle.config.schema import CustomNetworkConfig
+from saddle.config.schema import CustomNetworkConfig, GeneratorConfig
 from saddle.data.feed import Scaling
 from saddle.errors import CheckpointError, ConfigError
 from saddle.game.latents import numbered
@@ -27,7 +28,7 @@ class Generator:
     """A trained generator.
 
     Args:
-        network: latents (B, latent size) → samples in its own range.
+        network: latents (B, latent size), and labels (B,) if it is conditional → samples in its own range.
         scaling: from that range to images in [0, 1] or to points.
         header: what it is and what it was trained on.
     """
@@ -43,39 +44,103 @@ class Generator:
         """The shape of one sample: (C, H, W) or (d,)."""
         return self.header.shape
 
-    def latents(self, count: int, seed: int, *, start: int = 0) -> Tensor:
-        """The latents numbered from ``start`` of stream ``seed``: (count, latent size). Equal on every machine."""
-        return numbered(self.header.latent, seed, start, count)
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """Names of the labels it takes; empty when it is not conditional."""
+        return self.header.class_names
 
-    def decode(self, latents: Tensor) -> Tensor:
-        """Samples for ``latents`` (B, latent size): images (B, C, H, W) in [0, 1], or points (B, d), on the CPU."""
-        return self._scaling.backward(generate(self.network, latents.to(self._device))).cpu()
+    def latents(self, count: int, seed: int, *, start: int = 0, truncation: float = 1.0) -> Tensor:
+        """The latents numbered from ``start`` of stream ``seed``: (count, latent size). Equal on every machine.
 
-    def sample(self, count: int, *, seed: int = 0) -> Tensor:
-        """``count`` samples: images (count, C, H, W) float in [0, 1], or points (count, d)."""
-        return torch.cat(list(self.stream(count, seed=seed)))
-
-    def stream(self, count: int, *, seed: int = 0) -> Iterator[Tensor]:
-        """The samples of ``sample`` in pieces, so that any number fits in memory.
+        Args:
+            truncation: latents are drawn towards the middle of their distribution by this factor in (0, 1]: less
+                variety, more typical samples.
 
         Raises:
-            ConfigError: ``count`` is not positive.
+            ConfigError: ``truncation`` is out of range.
+        """
+        if not 0 < truncation <= 1:
+            raise ConfigError("no such truncation", expected="a number in (0, 1]", got=truncation)
+        latents = numbered(self.header.latent, seed, start, count)
+        middle = 0.0
+        if self.header.latent.distribution == "uniform":
+            middle = (self.header.latent.low + self.header.latent.high) / 2
+        return latents if truncation == 1 else middle + truncation * (latents - middle)
+
+    def label(self, name: str | int) -> int:
+        """The index of a class given by name or by index.
+
+        Raises:
+            ConfigError: it takes no labels, or not this one.
+        """
+        names = self.class_names
+        if not names:
+            raise ConfigError(
+                f"the generator of recipe {self.header.recipe!r} takes no labels", remedy="ask without a label"
+            )
+        if name in names:
+            return names.index(str(name))
+        if str(name).isdigit() and int(name) < len(names):
+            return int(name)
+        nearest = get_close_matches(str(name), names, n=1)
+        known = ", ".join(names[:20]) + (", …" if len(names) > 20 else "")
+        raise ConfigError(
+            f"there is no class {name!r}",
+            expected=f"an index below {len(names)}, or one of {known}",
+            remedy=f"did you mean {nearest[0]!r}?" if nearest else None,
+        )
+
+    def decode(self, latents: Tensor, labels: Tensor | None = None) -> Tensor:
+        """Samples for ``latents`` (B, latent size): images (B, C, H, W) in [0, 1], or points (B, d), on the CPU.
+
+        Args:
+            labels: class indices (B,), for a conditional generator.
+        """
+        labels = None if labels is None else labels.to(self._device)
+        return self._scaling.backward(generate(self.network, latents.to(self._device), labels)).cpu()
+
+    def sample(self, count: int, *, seed: int = 0, label: str | int | None = None, truncation: float = 1.0) -> Tensor:
+        """``count`` samples: images (count, C, H, W) float in [0, 1], or points (count, d).
+
+        Args:
+            label: one class, by name or index. Without it a conditional generator goes through its classes in turn.
+            truncation: see ``latents``.
+        """
+        pieces = self.stream(count, seed=seed, label=label, truncation=truncation)
+        return torch.cat([samples for samples, _ in pieces])
+
+    def stream(
+        self, count: int, *, seed: int = 0, label: str | int | None = None, truncation: float = 1.0
+    ) -> Iterator[tuple[Tensor, Tensor | None]]:
+        """The samples of ``sample``, and their labels, in pieces, so that any number fits in memory.
+
+        Raises:
+            ConfigError: ``count`` is not positive, or the label or truncation is impossible.
         """
         if count < 1:
             raise ConfigError("cannot draw this many samples", expected="a count of at least 1", got=count)
+        chosen = None if label is None else self.label(label)
         size = max(1, min(4096, _CHUNK_VALUES // prod(self.shape)))
         for start in range(0, count, size):
-            yield self.decode(self.latents(min(size, count - start), seed, start=start))
+            numbers = torch.arange(start, min(start + size, count))
+            latents = self.latents(len(numbers), seed, start=start, truncation=truncation)
+            labels = None
+            if self.class_names:
+                labels = numbers % len(self.class_names) if chosen is None else torch.full_like(numbers, chosen)
+            yield self.decode(latents, labels), labels
 
-    def interpolate(self, first: int, last: int, steps: int, *, space: str = "spherical") -> Tensor:
+    def interpolate(
+        self, first: int, last: int, steps: int, *, space: str = "spherical", label: str | int | None = None
+    ) -> Tensor:
         """``steps`` samples on the way from the first latent of seed ``first`` to that of seed ``last``, ends included.
 
         Args:
             space: ``linear``, or ``spherical`` (Shoemake 1985), which keeps to the radius where a normal
                 distribution has its mass.
+            label: the class of all steps, for a conditional generator; its first class if not given.
 
         Raises:
-            ConfigError: fewer than two steps, or an unknown space.
+            ConfigError: fewer than two steps, an unknown space or an impossible label.
         """
         if steps < 2:
             raise ConfigError("an interpolation has two ends", expected="at least 2 steps", got=steps)
@@ -88,7 +153,10 @@ class Generator:
                 path = slerp(start, end, share)
             case _:
                 raise ConfigError("unknown space", expected="linear or spherical", got=space)
-        return self.decode(path)
+        labels = None
+        if label is not None or self.class_names:
+            labels = torch.full((steps,), self.label(0 if label is None else label))
+        return self.decode(path, labels)
 
 
 def slerp(start: Tensor, end: Tensor, share: Tensor) -> Tensor:
@@ -124,7 +192,8 @@ def load(path: str | Path, *, device: str = "cpu", network: nn.Module | None = N
         path = run.generator
     weights, scaling, header = load_generator(path)
     if network is None or not isinstance(header.network, CustomNetworkConfig):
-        network = build_generator(header.network, latent_size=header.latent.size, shape=header.shape)
+        config = GeneratorConfig(network=header.network, condition=header.condition)
+        network = build_generator(config, header.latent, header.shape, len(header.class_names))
     try:
         network.load_state_dict(weights)
     except RuntimeError as error:

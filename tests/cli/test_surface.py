@@ -14,8 +14,8 @@ from saddle.cli import app
 COMMANDS = {
     "recipes": [],
     "train": ["RECIPE", "--data", "--out", "--seed", "--device", "--threads", "--set", "--dry-run"],
-    "sample": ["RUN", "--count", "--seed", "--out", "--device"],
-    "interpolate": ["RUN", "--from", "--to", "--steps", "--space", "--out", "--device"],
+    "sample": ["RUN", "--count", "--seed", "--out", "--label", "--truncation", "--device"],
+    "interpolate": ["RUN", "--from", "--to", "--steps", "--space", "--out", "--label", "--device"],
     "report": ["RUN"],
     "data inspect": ["PATH", "--out", "--set"],
 }

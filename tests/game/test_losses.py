@@ -6,6 +6,7 @@ import torch
 from saddle.game.losses import LOSSES
 
 LOGITS = torch.linspace(-8, 8, 33, dtype=torch.float64)
+REAL = LOGITS.flip(0) / 3 + 0.25
 
 
 def tutorial_discriminator(real: torch.Tensor, fake: torch.Tensor) -> torch.Tensor:
@@ -15,10 +16,14 @@ def tutorial_discriminator(real: torch.Tensor, fake: torch.Tensor) -> torch.Tens
     return (front + end).mean()
 
 
-TUTORIAL_GENERATOR = {
+# As the tutorials write them, or as the papers define them.
+GENERATOR = {
     "non_saturating": lambda fake: -1 * torch.log(torch.sigmoid(fake)).mean(),
     "saturating": lambda fake: torch.log(1.0 - torch.sigmoid(fake)).mean(),
     "least_squares": lambda fake: 0.5 * ((fake - 1) ** 2).mean(),
+    "hinge": lambda fake: -fake.mean(),
+    "wasserstein": lambda fake: -fake.mean(),
+    "relativistic": lambda fake: -torch.log(torch.sigmoid(fake - REAL)).mean(),
 }
 
 
@@ -31,8 +36,8 @@ def value_and_gradient(function, logits: torch.Tensor) -> tuple[torch.Tensor, to
 
 @pytest.mark.parametrize("name", LOSSES)
 def test_generator_loss_and_gradient_equal_the_sigmoid_and_log_form_where_that_is_finite(name: str):
-    ours = value_and_gradient(LOSSES[name].generator, LOGITS)
-    theirs = value_and_gradient(TUTORIAL_GENERATOR[name], LOGITS)
+    ours = value_and_gradient(lambda fake: LOSSES[name].generator(fake, REAL), LOGITS)
+    theirs = value_and_gradient(GENERATOR[name], LOGITS)
     torch.testing.assert_close(ours, theirs, rtol=1e-9, atol=1e-12)
 
 
@@ -45,6 +50,31 @@ def test_discriminator_loss_and_gradient_equal_the_sigmoid_and_log_form_where_th
         torch.testing.assert_close(
             value_and_gradient(ours, LOGITS), value_and_gradient(theirs, LOGITS), rtol=1e-9, atol=1e-12
         )
+
+
+DISCRIMINATOR = {
+    "hinge": lambda real, fake: (1 - real).clamp_min(0).mean() + (1 + fake).clamp_min(0).mean(),
+    "wasserstein": lambda real, fake: fake.mean() - real.mean(),
+    "relativistic": lambda real, fake: -torch.log(torch.sigmoid(real - fake)).mean(),
+}
+
+
+@pytest.mark.parametrize("name", DISCRIMINATOR)
+def test_discriminator_loss_equals_its_papers_definition(name: str):
+    logits = LOGITS * 0.93 + 0.17  # away from the hinge's corner, where conventions differ
+    ours = value_and_gradient(lambda x: sum(LOSSES[name].discriminator(x, REAL, 1.0)), logits)
+    theirs = value_and_gradient(lambda x: DISCRIMINATOR[name](x, REAL), logits)
+    torch.testing.assert_close(ours, theirs, rtol=1e-9, atol=1e-12)
+
+
+@pytest.mark.parametrize("name", LOSSES)
+def test_gradients_agree_with_finite_differences(name: str):
+    # Away from the corners of the hinge at ±1, where there is no gradient to agree with.
+    real = (LOGITS * 0.93 + 0.17).requires_grad_()
+    fake = (REAL * 0.91 + 0.13).requires_grad_()
+    loss = LOSSES[name]
+    assert torch.autograd.gradcheck(lambda x, y: sum(loss.discriminator(x, y, 0.9)), (real, fake))
+    assert torch.autograd.gradcheck(lambda x: loss.generator(x, real.detach()), (fake,))
 
 
 def test_least_squares_discriminator_equals_its_definition():
@@ -60,7 +90,7 @@ def test_losses_and_gradients_are_finite_where_the_sigmoid_and_log_form_is_not(n
     assert not torch.log(torch.sigmoid(far)).isfinite().all()
     loss = LOSSES[name]
     for function in (
-        loss.generator,
+        lambda x: loss.generator(x, far),
         lambda x: sum(loss.discriminator(x, far, 1.0)),
         lambda x: sum(loss.discriminator(far, x, 0.9)),
     ):

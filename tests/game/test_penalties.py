@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from saddle.game.penalties import zero_centred
+from saddle.game.penalties import one_centred, zero_centred
 
 
 def test_penalty_of_a_quadratic_is_known():
@@ -27,3 +27,26 @@ def test_penalty_sends_gradients_to_the_weights():
         return zero_centred(torch.tanh(inputs @ weight), inputs)
 
     assert torch.autograd.gradcheck(penalty, weights.requires_grad_())
+
+
+def test_one_centred_penalty_of_a_linear_critic_is_known():
+    """D(x) = w·x has gradient w everywhere: the penalty is (‖w‖ - 1)²."""
+    weight = torch.tensor([3.0, 4.0], dtype=torch.float64)
+    real, fake = torch.randn(2, 16, 2, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    assert one_centred(lambda x: x @ weight, real, fake).item() == pytest.approx(16)
+
+
+def test_one_centred_penalty_looks_between_real_and_generated_samples():
+    places: list[torch.Tensor] = []
+    real, fake = torch.zeros(64, 1, 2, 2), torch.ones(64, 1, 2, 2)
+
+    def judge(samples: torch.Tensor) -> torch.Tensor:
+        places.append(samples.detach())
+        return samples.flatten(1).sum(1)
+
+    torch.manual_seed(0)
+    one_centred(judge, real, fake)
+    shares = places[0].flatten(1)
+    assert (shares == shares[:, :1]).all()
+    assert 0 < shares.min() < 0.1
+    assert 0.9 < shares.max() < 1

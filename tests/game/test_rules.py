@@ -5,6 +5,8 @@ import torch
 from torch import nn
 
 from saddle.config.schema import DiscriminatorConfig, GameConfig, LatentConfig, MLPConfig
+from saddle.data.feed import Batch
+from saddle.errors import ConfigError
 from saddle.game.latents import BLOCK, numbered
 from saddle.game.rules import PlainRule, pack, packed_shape
 from saddle.networks import build_discriminator
@@ -12,10 +14,10 @@ from saddle.networks import build_discriminator
 
 def make(norm: str = "none", **game: object) -> tuple[PlainRule, nn.Module]:
     config = DiscriminatorConfig(network=MLPConfig(widths=(16,), norm=norm))
-    rule = PlainRule(GameConfig(**game), config)
+    settings = GameConfig(**game)
     torch.manual_seed(0)
-    shape = packed_shape((1, 2, 2), rule._game.packing)
-    return rule, build_discriminator(config.network, shape=shape)
+    network = build_discriminator(config, packed_shape((1, 2, 2), settings.packing), classes=0)
+    return PlainRule(settings, network), network
 
 
 def samples(seed: int) -> torch.Tensor:
@@ -37,7 +39,7 @@ def test_one_pass_over_both_halves_gives_the_gradients_of_two(game: dict[str, fl
     for one_pass in (False, True):
         rule, network = make(**game)
         rule._one_pass = one_pass
-        turn = rule.discriminator_turn(network, samples(1), samples(2))
+        turn = rule.discriminator_turn(network, Batch(samples(1)), Batch(samples(2)))
         turn.loss.backward()
         gradients.append([parameter.grad for parameter in network.parameters()])
     torch.testing.assert_close(gradients[0], gradients[1], rtol=1e-4, atol=1e-6)
@@ -46,16 +48,16 @@ def test_one_pass_over_both_halves_gives_the_gradients_of_two(game: dict[str, fl
 def test_batch_norm_in_d_sees_real_and_generated_samples_apart():
     rule, network = make(norm="batch")
     real, fake = samples(1), samples(2) + 5
-    figures = rule.discriminator_turn(network, real, fake).figures
+    figures = rule.discriminator_turn(network, Batch(real), Batch(fake)).figures
     alone = torch.sigmoid(network(real)).mean()
     assert figures["d_real"].item() == pytest.approx(alone.item(), rel=1e-5)
 
 
 def test_penalties_are_in_the_loss_with_their_weight():
     rule, network = make(r1=2.0)
-    turn = rule.discriminator_turn(network, samples(1), samples(2))
+    turn = rule.discriminator_turn(network, Batch(samples(1)), Batch(samples(2)))
     plain_rule, plain_network = make()
-    plain = plain_rule.discriminator_turn(plain_network, samples(1), samples(2))
+    plain = plain_rule.discriminator_turn(plain_network, Batch(samples(1)), Batch(samples(2)))
     assert (turn.loss - plain.loss).item() == pytest.approx(turn.figures["r1"].item(), rel=1e-4)
     assert turn.figures["r1"] > 0
     assert "r2" not in turn.figures
@@ -64,7 +66,7 @@ def test_penalties_are_in_the_loss_with_their_weight():
 def test_discriminator_turn_leaves_the_generator_alone():
     rule, network = make()
     fake = samples(2).requires_grad_()
-    rule.discriminator_turn(network, samples(1), fake).loss.backward()
+    rule.discriminator_turn(network, Batch(samples(1)), Batch(fake)).loss.backward()
     assert fake.grad is None
 
 
@@ -81,3 +83,36 @@ def test_uniform_latents_fill_their_range():
     assert -3 <= latents.min() < -2.9
     assert 0.9 < latents.max() <= 1
     assert latents.mean().item() == pytest.approx(-1, abs=0.05)
+
+
+def test_relativistic_g_compares_with_the_real_batch():
+    rule, network = make(loss="relativistic")
+    fake = samples(2)
+    near = rule.generator_turn(network, Batch(fake), Batch(fake)).loss
+    far = rule.generator_turn(network, Batch(fake + 3), Batch(fake)).loss
+    assert near.item() == pytest.approx(0.6931, abs=1e-3)
+    assert near != far
+
+
+@pytest.mark.parametrize("norm", ["l1", "l2"])
+def test_feature_matching_compares_mean_features(norm: str):
+    rule, network = make(feature_matching=norm)
+    real, fake = samples(1), samples(2)
+    gap = network.features(fake).mean(0) - network.features(real).mean(0)
+    expected = gap.abs().mean() if norm == "l1" else gap.square().mean()
+    assert rule.generator_turn(network, Batch(real), Batch(fake)).loss.item() == pytest.approx(expected.item())
+    assert rule.generator_turn(network, Batch(real), Batch(real.flip(0))).loss.item() == pytest.approx(0, abs=1e-6)
+
+
+def test_feature_matching_needs_features():
+    with pytest.raises(ConfigError, match="feature matching"):
+        PlainRule(GameConfig(feature_matching="l2"), nn.Linear(4, 1))
+
+
+def test_the_gradient_penalty_is_in_the_loss():
+    rule, network = make(loss="wasserstein", gradient_penalty=10.0)
+    torch.manual_seed(3)
+    turn = rule.discriminator_turn(network, Batch(samples(1)), Batch(samples(2)))
+    plain_rule, plain_network = make(loss="wasserstein")
+    plain = plain_rule.discriminator_turn(plain_network, Batch(samples(1)), Batch(samples(2)))
+    assert (turn.loss - plain.loss).item() == pytest.approx(turn.figures["gradient_penalty"].item(), rel=1e-4)

@@ -3,8 +3,21 @@ from __future__ import annotations
 import pytest
 import torch
 
-from saddle.config.schema import GeneratorMLPConfig, MLPConfig
+from saddle.config.schema import DiscriminatorConfig, GeneratorConfig, GeneratorMLPConfig, LatentConfig, MLPConfig
 from saddle.networks import build_discriminator, build_generator
+from saddle.networks.layers import Maxout, MinibatchDiscrimination
+
+LATENT = LatentConfig(size=5)
+
+
+def make_generator(shape: tuple[int, ...], classes: int = 0, condition: str = "concatenate", **network: object):
+    config = GeneratorConfig(network=GeneratorMLPConfig(**network), condition=condition)
+    return build_generator(config, LATENT, shape, classes)
+
+
+def make_discriminator(shape: tuple[int, ...], classes: int = 0, network: object = None, **config: object):
+    return build_discriminator(DiscriminatorConfig(network=MLPConfig(**network), **config), shape, classes)
+
 
 VARIANTS = {
     "plain": {},
@@ -17,18 +30,24 @@ VARIANTS = {
     "gelu": {"activation": "gelu"},
     "tanh": {"activation": "tanh"},
     "sigmoid": {"activation": "sigmoid"},
+    "maxout": {"activation": "maxout", "pieces": 3, "norm": "batch"},
+    "maxout, norm after": {"activation": "maxout", "pieces": 2, "norm": "layer", "norm_after": True},
+    "noise": {"noise": 0.3, "input_dropout": 0.2},
+}
+SIDES = {
+    "plain": {},
+    "spectral": {"weights": "spectral"},
+    "weight": {"weights": "weight"},
+    "minibatch discrimination": {"minibatch_kernels": 4, "minibatch_dimensions": 2},
+    "input noise": {"input_noise": 0.1},
 }
 
 
-@pytest.mark.parametrize("variant", VARIANTS)
-@pytest.mark.parametrize("shape", [(1, 5, 7), (3, 4, 4), (2,)])
-def test_shapes_gradients_and_one_step(variant: str, shape: tuple[int, ...]):
-    torch.manual_seed(0)
-    generator = build_generator(GeneratorMLPConfig(widths=(8, 6), **VARIANTS[variant]), latent_size=5, shape=shape)
-    discriminator = build_discriminator(MLPConfig(widths=(6, 8), **VARIANTS[variant]), shape=shape)
-    samples = generator(torch.randn(4, 5))
+def check_step(generator, discriminator, shape: tuple[int, ...], labels: torch.Tensor | None = None) -> None:
+    more = () if labels is None else (labels,)
+    samples = generator(torch.randn(4, LATENT.size), *more)
     assert samples.shape == (4, *shape)
-    logits = discriminator(samples)
+    logits = discriminator(samples, *more)
     assert logits.shape == (4,)
     parameters = [*generator.parameters(), *discriminator.parameters()]
     before = [parameter.detach().clone() for parameter in parameters]
@@ -40,19 +59,89 @@ def test_shapes_gradients_and_one_step(variant: str, shape: tuple[int, ...]):
     assert sum(moved) > len(moved) / 2
 
 
+@pytest.mark.parametrize("variant", VARIANTS)
+@pytest.mark.parametrize("shape", [(1, 5, 7), (3, 4, 4), (2,)])
+def test_shapes_gradients_and_one_step(variant: str, shape: tuple[int, ...]):
+    torch.manual_seed(0)
+    network = VARIANTS[variant]
+    generator = make_generator(shape, widths=(8, 6), **network)
+    check_step(generator, make_discriminator(shape, network={"widths": (6, 8), **network}), shape)
+
+
+@pytest.mark.parametrize("side", SIDES)
+@pytest.mark.parametrize("condition", ["none", "concatenate", "embedding", "projection"])
+def test_sides_of_d_and_ways_to_take_labels(side: str, condition: str):
+    torch.manual_seed(0)
+    shape, classes = (1, 4, 4), 0 if condition == "none" else 3
+    labels = torch.tensor([0, 1, 2, 1]) if classes else None
+    to_g = condition if condition == "embedding" else "concatenate"
+    to_d = "concatenate" if condition == "none" else condition
+    generator = make_generator(shape, classes, to_g, widths=(8,))
+    discriminator = make_discriminator(shape, classes, network={"widths": (8,)}, condition=to_d, **SIDES[side])
+    check_step(generator, discriminator, shape, labels)
+
+
+@pytest.mark.parametrize("condition", ["concatenate", "embedding", "projection"])
+def test_labels_matter(condition: str):
+    torch.manual_seed(0)
+    discriminator = make_discriminator((2,), 3, network={"widths": (8,)}, condition=condition)
+    samples = torch.randn(1, 2).repeat(3, 1)
+    assert discriminator(samples, torch.tensor([0, 1, 2])).unique().numel() == 3
+
+
+def test_maxout_takes_the_largest_piece():
+    values = torch.tensor([[1.0, 5.0, 2.0, -1.0, -3.0, -2.0]])
+    assert Maxout(3)(values).tolist() == [[5.0, -1.0]]
+
+
+def test_minibatch_discrimination_equals_its_definition():
+    torch.manual_seed(0)
+    layer = MinibatchDiscrimination(6, kernels=4, dimensions=3)
+    features = torch.randn(5, 6)
+    matrices = features @ layer.projection.weight.T
+    matrices = matrices.reshape(5, 4, 3)
+    expected = torch.zeros(5, 4)
+    for i in range(5):
+        for j in range(5):
+            if i != j:
+                expected[i] += torch.exp(-(matrices[i] - matrices[j]).abs().sum(1))
+    out = layer(features)
+    assert torch.equal(out[:, :6], features)
+    torch.testing.assert_close(out[:, 6:], expected)
+
+
+def test_spectral_norm_bounds_the_largest_singular_value():
+    torch.manual_seed(0)
+    network = {"widths": (30,), "initialisation": "normal", "scale": 3.0}
+    discriminator = make_discriminator((40,), network=network, weights="spectral")
+    for _ in range(30):
+        discriminator(torch.randn(4, 40))
+    layer = discriminator.body.hidden[0]
+    assert torch.linalg.matrix_norm(layer.weight, 2).item() == pytest.approx(1, abs=0.02)
+
+
+def test_noise_is_there_in_training_only():
+    torch.manual_seed(0)
+    discriminator = make_discriminator((4,), network={"widths": (8,), "noise": 0.5}, input_noise=0.5)
+    samples = torch.randn(3, 4)
+    assert not torch.equal(discriminator(samples), discriminator(samples))
+    discriminator.eval()
+    assert torch.equal(discriminator(samples), discriminator(samples))
+
+
 @pytest.mark.parametrize(("output", "low", "high"), [("sigmoid", 0, 1), ("tanh", -1, 1)])
 def test_output_stays_in_its_range(output: str, low: float, high: float):
     torch.manual_seed(0)
-    config = GeneratorMLPConfig(widths=(8,), output=output, initialisation="normal", scale=10.0)
-    samples = build_generator(config, latent_size=5, shape=(1, 3, 3))(torch.randn(64, 5))
+    generator = make_generator((1, 3, 3), widths=(8,), output=output, initialisation="normal", scale=10.0)
+    samples = generator(torch.randn(64, 5))
     assert low <= samples.min() < low + 0.1
     assert high - 0.1 < samples.max() <= high
 
 
 def test_initialisation_scale_is_what_the_name_says():
     torch.manual_seed(0)
-    normal = build_discriminator(MLPConfig(widths=(200, 200), initialisation="normal", scale=0.02), shape=(200,))
-    uniform = build_discriminator(MLPConfig(widths=(200, 200), initialisation="uniform", scale=0.05), shape=(200,))
-    assert normal.hidden[0].weight.std().item() == pytest.approx(0.02, rel=0.03)
-    assert uniform.hidden[0].weight.abs().max().item() == pytest.approx(0.05, rel=0.01)
-    assert normal.hidden[0].bias.abs().max() == 0
+    normal = make_discriminator((200,), network={"widths": (200,), "initialisation": "normal", "scale": 0.02})
+    uniform = make_discriminator((200,), network={"widths": (200,), "initialisation": "uniform", "scale": 0.05})
+    assert normal.body.hidden[0].weight.std().item() == pytest.approx(0.02, rel=0.03)
+    assert uniform.body.hidden[0].weight.abs().max().item() == pytest.approx(0.05, rel=0.01)
+    assert normal.body.hidden[0].bias.abs().max() == 0

@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from saddle.config.schema import AverageConfig, Config, GameConfig, GeneratorConfig, GeneratorMLPConfig
+from saddle.data.feed import Batch
 from saddle.game.rules import PlainRule
 from saddle.networks import build_discriminator, build_generator
 from saddle.training.loop import crosses, play_round
@@ -22,8 +23,8 @@ def make(half_life: int = 0, **game: object) -> tuple[Config, Players]:
         generator=GeneratorConfig(network=network),
         game=GameConfig(**game),
     )
-    generator = build_generator(network, latent_size=100, shape=(3,))
-    return config, Players(config, generator, build_discriminator(config.discriminator.network, shape=(3,)), CPU)
+    generator = build_generator(config.generator, config.latent, (3,), 0)
+    return config, Players(config, generator, build_discriminator(config.discriminator, (3,), 0), CPU)
 
 
 def weights(network: torch.nn.Module) -> torch.Tensor:
@@ -35,7 +36,7 @@ def weights(network: torch.nn.Module) -> torch.Tensor:
 def test_both_players_move_once_a_round(update: str, share_fakes: bool):
     config, players = make(update=update, share_fakes=share_fakes)
     before = weights(players.generator.network), weights(players.discriminator.network)
-    play_round(config.game, PlainRule(config.game, config.discriminator), players, [torch.randn(8, 3)])
+    play_round(config.game, PlainRule(config.game, players.discriminator.network), players, [Batch(torch.randn(8, 3))])
     after = weights(players.generator.network), weights(players.discriminator.network)
     for player, old, new in zip((players.generator, players.discriminator), before, after, strict=True):
         assert not torch.equal(old, new)
@@ -51,7 +52,9 @@ def test_in_a_simultaneous_round_g_learns_from_d_as_it_was():
             for group in players.discriminator.optimizer.param_groups:
                 group["lr"] = rate
             torch.manual_seed(1)
-            play_round(config.game, PlainRule(config.game, config.discriminator), players, [torch.randn(8, 3)])
+            play_round(
+                config.game, PlainRule(config.game, players.discriminator.network), players, [Batch(torch.randn(8, 3))]
+            )
             moved[update, rate] = weights(players.generator.network)
     assert torch.equal(moved["simultaneous", 1e-3], moved["simultaneous", 1.0])
     assert not torch.equal(moved["alternating", 1e-3], moved["alternating", 1.0])
@@ -59,8 +62,8 @@ def test_in_a_simultaneous_round_g_learns_from_d_as_it_was():
 
 def test_d_plays_its_turns_before_g():
     config, players = make(discriminator_steps=3)
-    rule = PlainRule(config.game, config.discriminator)
-    play_round(config.game, rule, players, [torch.randn(8, 3) for _ in range(3)])
+    rule = PlainRule(config.game, players.discriminator.network)
+    play_round(config.game, rule, players, [Batch(torch.randn(8, 3)) for _ in range(3)])
     steps = [
         int(player.optimizer.state[player.parameters[0]]["step"])
         for player in (players.discriminator, players.generator)
@@ -107,3 +110,20 @@ def test_without_averaging_the_averaged_generator_is_g():
 )
 def test_intervals_are_crossed_however_rounds_fall(before: int, after: int, due: bool):
     assert crosses(before, after, 10) is due
+
+
+def test_clipping_holds_every_weight_of_d():
+    config, players = make(loss="wasserstein", clip=0.01)
+    play_round(config.game, PlainRule(config.game, players.discriminator.network), players, [Batch(torch.randn(8, 3))])
+    assert weights(players.discriminator.network).abs().max() <= 0.01
+    assert weights(players.generator.network).abs().max() > 0.01
+
+
+def test_labels_of_generated_samples_occur_as_often_as_the_real_ones():
+    torch.manual_seed(0)
+    config = Config(recipe="x", images=1, conditional=True)
+    shares = (0.5, 0.0, 0.3, 0.2)
+    generator = build_generator(config.generator, config.latent, (3,), 4)
+    players = Players(config, generator, build_discriminator(config.discriminator, (3,), 4), CPU, shares)
+    labels = players.generate(4000).labels
+    assert (labels.bincount(minlength=4) / 4000).tolist() == pytest.approx(shares, abs=0.03)

@@ -17,11 +17,12 @@ def interpolate(
     steps: Annotated[int, typer.Option(help="Samples, both ends included.")] = 10,
     space: Annotated[str, typer.Option(help="spherical or linear.")] = "spherical",
     out: Annotated[Path, typer.Option(help="A .png strip, or a .gif or .webp animation.")] = Path("interpolation.png"),
+    label: Annotated[str | None, typer.Option(help="The class, for a conditional generator.")] = None,
     device: DeviceOption = "auto",
 ) -> None:
     """Walk from one latent to another."""
     from saddle.export import save_interpolation
     from saddle.sampling import load
 
-    save_interpolation(load(run, device=device), out, from_, to, steps, space=space)
+    save_interpolation(load(run, device=device), out, from_, to, steps, space=space, label=label)
     print(f"{steps} steps in {out}")

@@ -67,17 +67,23 @@ class LatentConfig(Section):
         return self
 
 
+Activation = Literal["relu", "leaky_relu", "elu", "gelu", "silu", "softplus", "tanh", "sigmoid", "maxout"]
+
+
 class MLPConfig(Section):
     """A stack of linear layers; see ``saddle.networks.mlp``."""
 
     family: Literal["mlp"] = "mlp"
     widths: Annotated[tuple[PositiveInt, ...], Field(min_length=1)] = (256, 512)
-    activation: Literal["relu", "leaky_relu", "elu", "gelu", "silu", "softplus", "tanh", "sigmoid"] = "leaky_relu"
+    activation: Activation = "leaky_relu"
     slope: NonNegativeFloat = 0.2  # of leaky_relu
+    pieces: PositiveInt = 5  # linear pieces of each maxout unit
     norm: Literal["none", "batch", "layer"] = "none"
     norm_after: bool = False  # the norm follows the activation instead of preceding it
     norm_momentum: Annotated[float, Field(gt=0, le=1)] = 0.1  # weight of the newest batch in the running statistics
     dropout: Fraction = 0.0  # share of activations dropped
+    input_dropout: Fraction = 0.0  # the same on the network's input
+    noise: NonNegativeFloat = 0.0  # standard deviation of Gaussian noise added to the hidden layers in training
     initialisation: Literal["default", "normal", "uniform", "orthogonal"] = "default"
     scale: PositiveFinite = 0.02  # normal: standard deviation; uniform: half width
 
@@ -132,6 +138,7 @@ class GeneratorConfig(Section):
 
     network: GeneratorNetworkConfig = GeneratorMLPConfig()
     optimizer: OptimizerConfig = AdamConfig()
+    condition: Literal["concatenate", "embedding"] = "concatenate"  # how a label joins z, in a conditional game
 
 
 class DiscriminatorConfig(Section):
@@ -139,16 +146,27 @@ class DiscriminatorConfig(Section):
 
     network: DiscriminatorNetworkConfig = MLPConfig(widths=(512, 256))
     optimizer: OptimizerConfig = AdamConfig()
+    condition: Literal["concatenate", "embedding", "projection"] = "concatenate"  # how a label joins a sample
+    input_noise: NonNegativeFloat = 0.0  # standard deviation of Gaussian noise on what D sees in training
+    weights: Literal["plain", "spectral", "weight"] = "plain"  # spectral or weight normalisation of every layer
+    minibatch_kernels: NonNegativeInt = 0  # of minibatch discrimination; 0: none
+    minibatch_dimensions: PositiveInt = 5  # of each kernel
 
 
 class GameConfig(Section):
     """What D and G are scored on, and in which order they play."""
 
-    loss: Literal["non_saturating", "saturating", "least_squares"] = "non_saturating"
+    loss: Literal["non_saturating", "saturating", "least_squares", "hinge", "wasserstein", "relativistic"] = (
+        "non_saturating"
+    )
     discriminator_weight: PositiveFinite = 1.0  # factor on D's loss
     label_smoothing: Annotated[float, Field(ge=0, lt=0.5)] = 0.0  # one-sided: D's target for real is 1 - this
     r1: NonNegativeFloat = 0.0  # gamma of the zero-centred gradient penalty on real samples
     r2: NonNegativeFloat = 0.0  # the same on generated samples
+    gradient_penalty: NonNegativeFloat = 0.0  # lambda of WGAN-GP's penalty, between real and generated samples
+    clip: NonNegativeFloat = 0.0  # D's weights are held within ±this after each of its steps; 0: free
+    feature_matching: Literal["none", "l1", "l2"] = "none"  # replaces G's loss by the distance of D's mean features
+    historical_averaging: NonNegativeFloat = 0.0  # weight of the distance from the past's mean weights
     discriminator_steps: PositiveInt = 1  # D's turns in a round
     packing: PositiveInt = 1  # samples that D judges together
     update: Literal["alternating", "simultaneous"] = "alternating"  # simultaneous: G learns from D as it was
@@ -193,6 +211,7 @@ class Config(Section):
     seed: NonNegativeInt = 0
     device: str = "auto"
     threads: PositiveInt | Literal["auto"] = "auto"
+    conditional: bool | Literal["auto"] = False  # labels go to G and D; auto: when the data have classes
     data: DataConfig = DataConfig()
     latent: LatentConfig = LatentConfig()
     generator: GeneratorConfig = GeneratorConfig()
@@ -211,6 +230,8 @@ class Config(Section):
             raise ValueError(
                 f"game.packing must divide batch_size, got packing {self.game.packing} and batch_size {self.batch_size}"
             )
+        if self.conditional and self.game.packing > 1:
+            raise ValueError("a conditional game needs game.packing = 1")
         if self.game.update == "simultaneous" and self.game.discriminator_steps > 1:
             raise ValueError("game.update = simultaneous needs game.discriminator_steps = 1")
         return self

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -15,6 +16,18 @@ from saddle.data.store import Store
 _DEVICE_SHARE = 0.5
 
 
+class Batch(NamedTuple):
+    """Samples, real or generated.
+
+    Args:
+        samples: (B, *shape), in the generator's range.
+        labels: class indices (B,) in a conditional game, else None.
+    """
+
+    samples: Tensor
+    labels: Tensor | None = None
+
+
 class Feed:
     """An endless stream of shuffled epochs: every sample once an epoch, in an order drawn from (seed, epoch).
 
@@ -25,9 +38,12 @@ class Feed:
         scaling: from the data's units to the generator's range.
         seed: of the run.
         device: where batches are wanted. The data are kept there when they fit, else gathered on the host.
+        labelled: whether batches carry labels.
     """
 
-    def __init__(self, store: Store, scaling: Scaling, *, seed: int, device: torch.device) -> None:
+    def __init__(
+        self, store: Store, scaling: Scaling, *, seed: int, device: torch.device, labelled: bool = False
+    ) -> None:
         with warnings.catch_warnings():
             # Stores may be read-only (memory-mapped); batches are gathered from them, nothing is written.
             warnings.filterwarnings("ignore", "The given NumPy array is not writable")
@@ -38,16 +54,18 @@ class Feed:
         self._device = device
         if device.type == "cuda" and store.values.nbytes < _DEVICE_SHARE * torch.cuda.mem_get_info(device)[0]:
             self._values = self._values.to(device)
+        self._labels = torch.from_numpy(store.labels).to(device) if labelled and store.labels is not None else None
         self._orders: dict[int, Tensor] = {}
 
-    def batch(self, position: int, count: int) -> Tensor:
-        """The ``count`` samples that follow ``position`` images seen: (count, *shape), in the generator's range."""
+    def batch(self, position: int, count: int) -> Batch:
+        """The ``count`` samples that follow ``position`` images seen."""
         epoch, start = divmod(position, self._size)
         index = self._order(epoch)[start : start + count]
         while len(index) < count:
             epoch += 1
             index = torch.cat([index, self._order(epoch)[: count - len(index)]])
-        return self._scaling.forward(self._values[index].to(self._device, non_blocking=True))
+        samples = self._scaling.forward(self._values[index].to(self._device, non_blocking=True))
+        return Batch(samples, None if self._labels is None else self._labels[index.to(self._device)])
 
     def _order(self, epoch: int) -> Tensor:
         if epoch not in self._orders:

@@ -44,6 +44,13 @@ class Store:
     def __len__(self) -> int:
         return len(self.values)
 
+    def class_shares(self) -> tuple[float, ...]:
+        """How often each class occurs, in class order; empty without labels."""
+        if self.labels is None:
+            return ()
+        counts = np.bincount(self.labels, minlength=len(self.class_names))
+        return tuple((counts / counts.sum()).tolist())
+
     @property
     def kind(self) -> Literal["images", "points"]:
         return "images" if self.values.ndim == 4 else "points"

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor
-from torch.nn.functional import softplus
+from torch.nn.functional import relu, softplus
 
 
 class DiscriminatorTerms(NamedTuple):
@@ -27,13 +27,17 @@ class Loss(NamedTuple):
 
     Args:
         discriminator: (logits on real, logits on generated, target for real in (0.5, 1]) → D's terms.
-        generator: (logits on generated) → what G minimises.
+        generator: (logits on generated, logits on real) → what G minimises.
         verdict: logits → what the log calls D(x) and D(G(z)).
+        compares: whether G's loss needs the logits on real samples.
+        smooths: whether the target for real has an effect.
     """
 
     discriminator: Callable[[Tensor, Tensor, float], DiscriminatorTerms]
-    generator: Callable[[Tensor], Tensor]
+    generator: Callable[[Tensor, Tensor], Tensor]
     verdict: Callable[[Tensor], Tensor]
+    compares: bool = False
+    smooths: bool = False
 
 
 def _cross_entropy(real: Tensor, fake: Tensor, target: float) -> DiscriminatorTerms:
@@ -44,12 +48,12 @@ def _cross_entropy(real: Tensor, fake: Tensor, target: float) -> DiscriminatorTe
     return DiscriminatorTerms((softplus(-real) + (1 - target) * real).mean(), softplus(fake).mean())
 
 
-def _non_saturating(fake: Tensor) -> Tensor:
+def _non_saturating(fake: Tensor, real: Tensor) -> Tensor:
     """-log D(G(z)); Goodfellow et al. 2014, section 3."""
     return softplus(-fake).mean()
 
 
-def _saturating(fake: Tensor) -> Tensor:
+def _saturating(fake: Tensor, real: Tensor) -> Tensor:
     """log(1 - D(G(z))); Goodfellow et al. 2014, eq. 1, as the minimax game has it."""
     return -softplus(fake).mean()
 
@@ -59,13 +63,45 @@ def _least_squares_discriminator(real: Tensor, fake: Tensor, target: float) -> D
     return DiscriminatorTerms(0.5 * (real - target).square().mean(), 0.5 * fake.square().mean())
 
 
-def _least_squares_generator(fake: Tensor) -> Tensor:
+def _least_squares_generator(fake: Tensor, real: Tensor) -> Tensor:
     """½ (D(G(z)) - 1)²; Mao et al. 2017, eq. 9 with c = 1."""
     return 0.5 * (fake - 1).square().mean()
 
 
+def _hinge(real: Tensor, fake: Tensor, target: float) -> DiscriminatorTerms:
+    """max(0, 1 - D(x)) and max(0, 1 + D(G(z))); Lim & Ye 2017, Miyato et al. 2018, eq. 16."""
+    return DiscriminatorTerms(relu(1 - real).mean(), relu(1 + fake).mean())
+
+
+def _wasserstein(real: Tensor, fake: Tensor, target: float) -> DiscriminatorTerms:
+    """-D(x) and D(G(z)); Arjovsky et al. 2017, eq. 2 and algorithm 1."""
+    return DiscriminatorTerms(-real.mean(), fake.mean())
+
+
+def _critic(fake: Tensor, real: Tensor) -> Tensor:
+    """-D(G(z)): the generator's side of the hinge and Wasserstein losses."""
+    return -fake.mean()
+
+
+def _relativistic(real: Tensor, fake: Tensor, target: float) -> DiscriminatorTerms:
+    """softplus(-(D(x) - D(G(z)))), pair by pair; Jolicoeur-Martineau 2019, Huang et al. 2024, eq. 2.
+
+    The two samples of a pair share one term, so half of it is booked on each side.
+    """
+    half = 0.5 * softplus(fake - real).mean()
+    return DiscriminatorTerms(half, half)
+
+
+def _relativistic_generator(fake: Tensor, real: Tensor) -> Tensor:
+    """softplus(-(D(G(z)) - D(x))), pair by pair; Huang et al. 2024, eq. 2."""
+    return softplus(real - fake).mean()
+
+
 LOSSES: dict[str, Loss] = {
-    "non_saturating": Loss(_cross_entropy, _non_saturating, torch.sigmoid),
-    "saturating": Loss(_cross_entropy, _saturating, torch.sigmoid),
-    "least_squares": Loss(_least_squares_discriminator, _least_squares_generator, torch.positive),
+    "non_saturating": Loss(_cross_entropy, _non_saturating, torch.sigmoid, smooths=True),
+    "saturating": Loss(_cross_entropy, _saturating, torch.sigmoid, smooths=True),
+    "least_squares": Loss(_least_squares_discriminator, _least_squares_generator, torch.positive, smooths=True),
+    "hinge": Loss(_hinge, _critic, torch.positive),
+    "wasserstein": Loss(_wasserstein, _critic, torch.positive),
+    "relativistic": Loss(_relativistic, _relativistic_generator, torch.positive, compares=True),
 }

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor
 
@@ -20,3 +22,21 @@ def zero_centred(logits: Tensor, samples: Tensor) -> Tensor:
     """
     (gradient,) = torch.autograd.grad(logits.sum(), samples, create_graph=True)
     return 0.5 * gradient.flatten(1).square().sum(1).mean()
+
+
+def one_centred(judge: Callable[[Tensor], Tensor], real: Tensor, fake: Tensor) -> Tensor:
+    """E[(‖∇ D(x̂)‖ - 1)²] at x̂ uniform between a real and a generated sample; Gulrajani et al. 2017, eq. 3.
+
+    The places are drawn from torch's global generator.
+
+    Args:
+        judge: samples (B, ...) → logits (B,).
+        real, fake: (B, ...), without a graph.
+
+    Returns:
+        A scalar.
+    """
+    share = torch.rand((len(real),) + (1,) * (real.dim() - 1), device=real.device, dtype=real.dtype)
+    between = torch.lerp(real, fake, share).requires_grad_()
+    (gradient,) = torch.autograd.grad(judge(between).sum(), between, create_graph=True)
+    return (gradient.flatten(1).norm(dim=1) - 1).square().mean()

@@ -6,10 +6,15 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm  # pyright: ignore[reportPrivateUsage]
 
-from saddle.config.schema import CustomNetworkConfig, DiscriminatorConfig, GameConfig
+from saddle.config.schema import GameConfig
+from saddle.data.feed import Batch
+from saddle.errors import ConfigError
 from saddle.game.losses import LOSSES
-from saddle.game.penalties import zero_centred
+from saddle.game.penalties import one_centred, zero_centred
+from saddle.networks.layers import MinibatchDiscrimination
+from saddle.networks.players import Discriminator
 
 
 class Turn(NamedTuple):
@@ -38,32 +43,42 @@ def packed_shape(shape: tuple[int, ...], packing: int) -> tuple[int, ...]:
 
 
 class PlainRule:
-    """The unconditional game of Goodfellow et al. 2014, with any loss on D's logits.
+    """The game of Goodfellow et al. 2014, with labels or without, with any loss on D's logits.
 
     Args:
         game: loss, smoothing, penalties and packing.
-        discriminator: D's config, which tells whether D treats each sample alone.
+        discriminator: the D that will play; what it is made of decides how it may be asked.
+
+    Raises:
+        ConfigError: the game needs features that a user's own D does not offer.
     """
 
-    def __init__(self, game: GameConfig, discriminator: DiscriminatorConfig) -> None:
+    def __init__(self, game: GameConfig, discriminator: nn.Module) -> None:
         self._game = game
         self._loss = LOSSES[game.loss]
-        network = discriminator.network
+        if game.feature_matching != "none" and not isinstance(discriminator, Discriminator):
+            raise ConfigError(
+                "feature matching compares features, which this discriminator does not tell",
+                expected="one of saddle's discriminators",
+                got=type(discriminator).__qualname__,
+            )
         # One pass over real and generated samples together halves the kernels. It is the same thing only where D treats
         # each sample alone, and it wastes work where only one of the halves is penalised.
-        alone = not isinstance(network, CustomNetworkConfig) and network.norm != "batch"
+        alone = isinstance(discriminator, Discriminator) and not any(
+            isinstance(layer, _BatchNorm | MinibatchDiscrimination) for layer in discriminator.modules()
+        )
         self._one_pass = alone and (game.r1 > 0) == (game.r2 > 0)
 
-    def discriminator_turn(self, discriminator: nn.Module, real: Tensor, fake: Tensor) -> Turn:
-        """D judges ``real`` and ``fake``, both (B, *shape); no gradient reaches G."""
+    def discriminator_turn(self, discriminator: nn.Module, real: Batch, fake: Batch) -> Turn:
+        """D judges both batches; no gradient reaches G."""
         game = self._game
-        real = pack(real, game.packing)
-        fake = pack(fake.detach(), game.packing)
+        real = Batch(pack(real.samples, game.packing), real.labels)
+        fake = Batch(pack(fake.samples.detach(), game.packing), fake.labels)
         if game.r1:
-            real.requires_grad_()
+            real.samples.requires_grad_()
         if game.r2:
-            fake.requires_grad_()
-        real_logits, fake_logits = self._judge(discriminator, real, fake)
+            fake.samples.requires_grad_()
+        real_logits, fake_logits = self._judge_both(discriminator, real, fake)
         terms = self._loss.discriminator(real_logits, fake_logits, 1 - game.label_smoothing)
         loss = game.discriminator_weight * (terms.real + terms.fake)
         figures = {
@@ -73,23 +88,56 @@ class PlainRule:
             "d_real": self._loss.verdict(real_logits.detach()).mean(),
             "d_fake": self._loss.verdict(fake_logits.detach()).mean(),
         }
-        for name, gamma, logits, samples in (
-            ("r1", game.r1, real_logits, real),
-            ("r2", game.r2, fake_logits, fake),
-        ):
-            if gamma:
-                penalty = gamma * zero_centred(logits, samples)
-                loss = loss + penalty
-                figures[name] = penalty.detach()
+        penalties: dict[str, Tensor] = {}
+        if game.r1:
+            penalties["r1"] = game.r1 * zero_centred(real_logits, real.samples)
+        if game.r2:
+            penalties["r2"] = game.r2 * zero_centred(fake_logits, fake.samples)
+        if game.gradient_penalty:
+            penalties["gradient_penalty"] = game.gradient_penalty * one_centred(
+                lambda between: judge(discriminator, Batch(between, real.labels)), real.samples, fake.samples
+            )
+        for name, penalty in penalties.items():
+            loss = loss + penalty
+            figures[name] = penalty.detach()
         return Turn(loss, figures)
 
-    def generator_turn(self, discriminator: nn.Module, fake: Tensor) -> Turn:
-        """D judges ``fake`` (B, *shape), whose graph leads to G."""
-        loss = self._loss.generator(discriminator(pack(fake, self._game.packing)))
+    def generator_turn(self, discriminator: nn.Module, real: Batch, fake: Batch) -> Turn:
+        """D judges ``fake``, whose graph leads to G; ``real`` is what D saw last."""
+        game = self._game
+        fake = Batch(pack(fake.samples, game.packing), fake.labels)
+        real = Batch(pack(real.samples, game.packing).detach(), real.labels)
+        if game.feature_matching != "none":
+            assert isinstance(discriminator, Discriminator)
+            loss = _feature_distance(discriminator, real, fake, game.feature_matching)
+        else:
+            fake_logits = judge(discriminator, fake)
+            real_logits = fake_logits
+            if self._loss.compares:
+                with torch.no_grad():
+                    real_logits = judge(discriminator, real)
+            loss = self._loss.generator(fake_logits, real_logits)
         return Turn(loss, {"generator_loss": loss.detach()})
 
-    def _judge(self, discriminator: nn.Module, real: Tensor, fake: Tensor) -> tuple[Tensor, Tensor]:
+    def _judge_both(self, discriminator: nn.Module, real: Batch, fake: Batch) -> tuple[Tensor, Tensor]:
         if not self._one_pass:
-            return discriminator(real), discriminator(fake)
-        real_logits, fake_logits = discriminator(torch.cat([real, fake])).split([len(real), len(fake)])
+            return judge(discriminator, real), judge(discriminator, fake)
+        labels = None
+        if real.labels is not None and fake.labels is not None:
+            labels = torch.cat([real.labels, fake.labels])
+        both = judge(discriminator, Batch(torch.cat([real.samples, fake.samples]), labels))
+        real_logits, fake_logits = both.split([len(real.samples), len(fake.samples)])
         return real_logits, fake_logits
+
+
+def judge(discriminator: nn.Module, batch: Batch) -> Tensor:
+    """D's logits (B,) on a batch, with its labels if there are any."""
+    return discriminator(batch.samples) if batch.labels is None else discriminator(batch.samples, batch.labels)
+
+
+def _feature_distance(discriminator: Discriminator, real: Batch, fake: Batch, norm: str) -> Tensor:
+    """‖E f(x) - E f(G(z))‖², or its L1 form, per feature; Salimans et al. 2016, section 3.1."""
+    with torch.no_grad():
+        target = discriminator.features(real.samples, real.labels).mean(0)
+    gap = discriminator.features(fake.samples, fake.labels).mean(0) - target
+    return gap.abs().mean() if norm == "l1" else gap.square().mean()

@@ -6,31 +6,45 @@ from collections.abc import Sequence
 
 from torch import nn
 
-from saddle.config.schema import CustomNetworkConfig, DiscriminatorNetworkConfig, GeneratorNetworkConfig
+from saddle.config.schema import CustomNetworkConfig, DiscriminatorConfig, GeneratorConfig, LatentConfig
 from saddle.errors import ConfigError
-from saddle.networks.mlp import MLPDiscriminator, MLPGenerator
+from saddle.networks.layers import LabelVector, initialise, normalise_weights
+from saddle.networks.mlp import MLPBody, MLPGenerator
+from saddle.networks.players import ConditionalGenerator, Discriminator
 
 
-def build_generator(config: GeneratorNetworkConfig, *, latent_size: int, shape: Sequence[int]) -> nn.Module:
-    """A generator: (B, latent_size) → (B, *shape), in the range of its output activation.
-
-    Raises:
-        ConfigError: the config describes a user's own module, which only the user can build.
-    """
-    if isinstance(config, CustomNetworkConfig):
-        raise _needs_module(config, "generator")
-    return MLPGenerator(config, latent_size, shape)
-
-
-def build_discriminator(config: DiscriminatorNetworkConfig, *, shape: Sequence[int]) -> nn.Module:
-    """A discriminator: (B, *shape) → logits (B,); large means real. ``shape`` includes packing.
+def build_generator(config: GeneratorConfig, latent: LatentConfig, shape: Sequence[int], classes: int) -> nn.Module:
+    """A generator: latents (B, latent.size), and labels (B,) where ``classes`` > 0 → (B, *shape), in its own range.
 
     Raises:
         ConfigError: the config describes a user's own module, which only the user can build.
     """
-    if isinstance(config, CustomNetworkConfig):
-        raise _needs_module(config, "discriminator")
-    return MLPDiscriminator(config, shape)
+    network = config.network
+    if isinstance(network, CustomNetworkConfig):
+        raise _needs_module(network, "generator")
+    if not classes:
+        return MLPGenerator(network, latent.size, shape)
+    label = LabelVector(config.condition, classes)
+    return ConditionalGenerator(MLPGenerator(network, latent.size + label.size, shape), label)
+
+
+def build_discriminator(config: DiscriminatorConfig, shape: Sequence[int], classes: int) -> nn.Module:
+    """A discriminator: (B, *shape), and labels (B,) where ``classes`` > 0 → logits (B,); large means real.
+
+    Args:
+        shape: of what D sees, packing included.
+
+    Raises:
+        ConfigError: the config describes a user's own module, which only the user can build.
+    """
+    network = config.network
+    if isinstance(network, CustomNetworkConfig):
+        raise _needs_module(network, "discriminator")
+    body = MLPBody(network, shape, 0 if config.condition == "projection" else classes)
+    built = Discriminator(config, body, body.features, classes)
+    initialise(built, network.initialisation, network.scale)
+    normalise_weights(built, config.weights)
+    return built
 
 
 def _needs_module(config: CustomNetworkConfig, role: str) -> ConfigError:

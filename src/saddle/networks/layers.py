@@ -1,14 +1,17 @@
-"""Parts that several families share: activations, initialisation, output ranges."""
+"""Parts that several families share: activations, noise, minibatch discrimination, label inputs, initialisation."""
 
 from __future__ import annotations
 
-from torch import nn
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import one_hot
+from torch.nn.utils import parametrizations
 
-from saddle.config.schema import MLPConfig
+_LAYERS = (nn.Linear, nn.Conv2d, nn.ConvTranspose2d)
 
 
-def activation(name: str, slope: float) -> nn.Module:
-    """The activation called ``name``; ``slope`` is that of leaky_relu below zero."""
+def activation(name: str, slope: float = 0.0) -> nn.Module:
+    """The elementwise activation called ``name``; ``slope`` is that of leaky_relu below zero."""
     match name:
         case "leaky_relu":
             return nn.LeakyReLU(slope)
@@ -26,30 +29,97 @@ def activation(name: str, slope: float) -> nn.Module:
             return nn.Tanh()
         case "sigmoid":
             return nn.Sigmoid()
+        case "linear":
+            return nn.Identity()
         case _:
             raise AssertionError(name)
 
 
-def output_activation(name: str) -> nn.Module:
-    """The last activation of a generator: sigmoid to [0, 1], tanh to [-1, 1], linear to anything."""
-    return nn.Identity() if name == "linear" else activation(name, 0.0)
+class Maxout(nn.Module):
+    """The largest of every ``pieces`` neighbours: (B, width · pieces) → (B, width). Goodfellow et al. 2013, eq. 1."""
+
+    def __init__(self, pieces: int) -> None:
+        super().__init__()
+        self.pieces = pieces
+
+    def forward(self, values: Tensor) -> Tensor:
+        return values.unflatten(1, (-1, self.pieces)).amax(2)
 
 
-def initialise(module: nn.Module, config: MLPConfig) -> None:
-    """Draw the weights of every linear layer below ``module`` anew; biases start at zero. ``default`` leaves PyTorch's.
+class GaussianNoise(nn.Module):
+    """Adds noise of standard deviation ``sigma`` in training, from torch's global generator; any shape."""
 
-    The draws come from torch's global random generator.
+    def __init__(self, sigma: float) -> None:
+        super().__init__()
+        self.sigma = sigma
+
+    def forward(self, values: Tensor) -> Tensor:
+        return values + self.sigma * torch.randn_like(values) if self.training else values
+
+
+class MinibatchDiscrimination(nn.Module):
+    """Adds to each sample's features how close the batch's other samples are: (B, n) → (B, n + kernels).
+
+    M_i = f(x_i) T, o(x_i)_b = Σ_{j≠i} exp(−‖M_ib − M_jb‖₁); Salimans et al. 2016, section 3.2.
     """
-    if config.initialisation == "default":
+
+    def __init__(self, inputs: int, kernels: int, dimensions: int) -> None:
+        super().__init__()
+        self.projection = nn.Linear(inputs, kernels * dimensions, bias=False)
+        self.kernels = kernels
+
+    def forward(self, features: Tensor) -> Tensor:
+        rows = self.projection(features).unflatten(1, (self.kernels, -1))
+        distances = (rows[:, None] - rows[None]).abs().sum(3)
+        # Each sample's distance to itself is 0 and contributes exp(0) = 1.
+        closeness = torch.exp(-distances).sum(1) - 1
+        return torch.cat([features, closeness], 1)
+
+
+class LabelVector(nn.Module):
+    """Labels (B,) as vectors (B, size): one-hot, or a learned embedding of as many numbers as there are classes."""
+
+    def __init__(self, method: str, classes: int) -> None:
+        super().__init__()
+        self.size = classes
+        self.embedding = nn.Embedding(classes, classes) if method == "embedding" else None
+
+    def forward(self, labels: Tensor) -> Tensor:
+        return one_hot(labels, self.size).float() if self.embedding is None else self.embedding(labels)
+
+
+def normalise_weights(network: nn.Module, method: str) -> None:
+    """Put a normalisation on the weights of every linear and convolutional layer below ``network``.
+
+    ``spectral``: divided by their largest singular value (Miyato et al. 2018, eq. 8). ``weight``: direction and length
+    apart (Salimans & Kingma 2016, eq. 2). ``plain``: nothing.
+    """
+    if method == "plain":
         return
-    for layer in module.modules():
-        if not isinstance(layer, nn.Linear):
+    wrap = parametrizations.spectral_norm if method == "spectral" else parametrizations.weight_norm
+    for layer in list(network.modules()):
+        if isinstance(layer, _LAYERS):
+            wrap(layer)
+
+
+def initialise(network: nn.Module, method: str, scale: float) -> None:
+    """Draw the weights of every linear and convolutional layer below ``network`` anew; their biases start at zero.
+
+    ``default`` leaves what PyTorch drew. The draws come from torch's global generator.
+    """
+    if method == "default":
+        return
+    for layer in network.modules():
+        if not isinstance(layer, _LAYERS):
             continue
-        match config.initialisation:
+        match method:
             case "normal":
-                nn.init.normal_(layer.weight, std=config.scale)
+                nn.init.normal_(layer.weight, std=scale)
             case "uniform":
-                nn.init.uniform_(layer.weight, -config.scale, config.scale)
+                nn.init.uniform_(layer.weight, -scale, scale)
             case "orthogonal":
                 nn.init.orthogonal_(layer.weight)
-        nn.init.zeros_(layer.bias)
+            case _:
+                raise AssertionError(method)
+        if layer.bias is not None:
+            nn.init.zeros_(layer.bias)

@@ -6,19 +6,26 @@ from collections.abc import Sequence
 from itertools import pairwise
 from math import prod
 
+import torch
 from torch import Tensor, nn
 
 from saddle.config.schema import GeneratorMLPConfig, MLPConfig
-from saddle.networks.layers import activation, initialise, output_activation
+from saddle.networks.layers import GaussianNoise, Maxout, activation, initialise
 
 
 def hidden_layers(config: MLPConfig, inputs: int) -> nn.Sequential:
-    """The hidden layers: for each width linear, norm, activation (or activation, norm) and dropout."""
+    """(B, inputs) → (B, widths[-1]): for each width linear, norm, activation (or activation, norm), noise, dropout."""
     layers: list[nn.Module] = []
+    if config.input_dropout:
+        layers.append(nn.Dropout(config.input_dropout))
     for before, width in pairwise((inputs, *config.widths)):
-        layers.append(nn.Linear(before, width))
-        shaping = [activation(config.activation, config.slope), *_norm(config, width)]
-        layers += shaping if config.norm_after else reversed(shaping)
+        maxout = config.activation == "maxout"
+        units = width * config.pieces if maxout else width
+        shaping = Maxout(config.pieces) if maxout else activation(config.activation, config.slope)
+        layers.append(nn.Linear(before, units))
+        layers += [shaping, *_norm(config, width)] if config.norm_after else [*_norm(config, units), shaping]
+        if config.noise:
+            layers.append(GaussianNoise(config.noise))
         if config.dropout:
             layers.append(nn.Dropout(config.dropout))
     return nn.Sequential(*layers)
@@ -35,27 +42,27 @@ def _norm(config: MLPConfig, width: int) -> list[nn.Module]:
 
 
 class MLPGenerator(nn.Module):
-    """Latents (B, latent_size) → samples (B, *shape)."""
+    """Inputs (B, inputs) → samples (B, *shape)."""
 
-    def __init__(self, config: GeneratorMLPConfig, latent_size: int, shape: Sequence[int]) -> None:
+    def __init__(self, config: GeneratorMLPConfig, inputs: int, shape: Sequence[int]) -> None:
         super().__init__()
         self.shape = tuple(shape)
-        self.hidden = hidden_layers(config, latent_size)
-        self.output = nn.Sequential(nn.Linear(config.widths[-1], prod(shape)), output_activation(config.output))
-        initialise(self, config)
+        self.hidden = hidden_layers(config, inputs)
+        self.output = nn.Sequential(nn.Linear(config.widths[-1], prod(shape)), activation(config.output))
+        initialise(self, config.initialisation, config.scale)
 
-    def forward(self, latents: Tensor) -> Tensor:
-        return self.output(self.hidden(latents)).unflatten(1, self.shape)
+    def forward(self, inputs: Tensor) -> Tensor:
+        return self.output(self.hidden(inputs)).unflatten(1, self.shape)
 
 
-class MLPDiscriminator(nn.Module):
-    """Samples (B, *shape) → logits (B,)."""
+class MLPBody(nn.Module):
+    """Samples (B, *shape), with a label vector (B, extra) joined to their values → features (B, widths[-1])."""
 
-    def __init__(self, config: MLPConfig, shape: Sequence[int]) -> None:
+    def __init__(self, config: MLPConfig, shape: Sequence[int], extra: int) -> None:
         super().__init__()
-        self.hidden = hidden_layers(config, prod(shape))
-        self.output = nn.Linear(config.widths[-1], 1)
-        initialise(self, config)
+        self.features = config.widths[-1]
+        self.hidden = hidden_layers(config, prod(shape) + extra)
 
-    def forward(self, samples: Tensor) -> Tensor:
-        return self.output(self.hidden(samples.flatten(1))).squeeze(1)
+    def forward(self, samples: Tensor, vector: Tensor | None) -> Tensor:
+        values = samples.flatten(1)
+        return self.hidden(values if vector is None else torch.cat([values, vector], 1))

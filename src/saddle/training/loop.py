@@ -13,7 +13,7 @@ from torch import Tensor
 
 from saddle.chance import stream
 from saddle.config.schema import Config, GameConfig
-from saddle.data.feed import Feed
+from saddle.data.feed import Batch, Feed
 from saddle.game.rules import PlainRule
 from saddle.training.checkpoint import Checkpoints
 from saddle.training.health import check_figures
@@ -21,14 +21,14 @@ from saddle.training.players import Players
 from saddle.training.record import Record
 
 
-def play_round(game: GameConfig, rule: PlainRule, players: Players, batches: Sequence[Tensor]) -> dict[str, Tensor]:
+def play_round(game: GameConfig, rule: PlainRule, players: Players, batches: Sequence[Batch]) -> dict[str, Tensor]:
     """One round.
 
     Args:
         game: the order of play.
         rule: what the players are scored on.
         players: G and D, which this moves.
-        batches: real samples for each of D's turns, (batch_size, *shape), in G's range.
+        batches: real samples for each of D's turns.
 
     Returns:
         The figures of D's last turn and of G's: detached scalars on the device.
@@ -37,18 +37,18 @@ def play_round(game: GameConfig, rule: PlainRule, players: Players, batches: Seq
     *earlier, real = batches
     for batch in earlier:
         with torch.no_grad():
-            fake = players.generate(len(batch))
+            fake = players.generate(len(batch.samples))
         discriminator.step(rule.discriminator_turn(discriminator.network, batch, fake).loss)
 
     with torch.set_grad_enabled(game.share_fakes):
-        fake = players.generate(len(real))
+        fake = players.generate(len(real.samples))
     d_turn = rule.discriminator_turn(discriminator.network, real, fake)
     if game.update == "alternating":
         discriminator.step(d_turn.loss)
 
     if not game.share_fakes:
-        fake = players.generate(len(real))
-    g_turn = rule.generator_turn(discriminator.network, fake)
+        fake = players.generate(len(real.samples))
+    g_turn = rule.generator_turn(discriminator.network, real, fake)
     generator.step(g_turn.loss)
     if game.update == "simultaneous":  # G has learnt from D as it was; now D moves too
         discriminator.step(d_turn.loss)

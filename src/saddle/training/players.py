@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
 
 from saddle.config.schema import AverageConfig, Config, OptimizerConfig, SGDConfig
+from saddle.data.feed import Batch
 from saddle.errors import CheckpointError
 from saddle.game.latents import draw
 
@@ -16,8 +17,9 @@ from saddle.game.latents import draw
 class Player:
     """A network and the optimizer that moves it."""
 
-    def __init__(self, network: nn.Module, config: OptimizerConfig) -> None:
+    def __init__(self, network: nn.Module, config: OptimizerConfig, clip: float = 0.0) -> None:
         self.network = network
+        self._clip = clip
         self.parameters = [parameter for parameter in network.parameters() if parameter.requires_grad]
         self.optimizer = _optimizer(self.parameters, config)
 
@@ -26,6 +28,10 @@ class Player:
         loss.backward(inputs=self.parameters)
         self.optimizer.step()
         self.optimizer.zero_grad(set_to_none=True)
+        if self._clip:  # Arjovsky et al. 2017, algorithm 1, line 7
+            with torch.no_grad():
+                for parameter in self.parameters:
+                    parameter.clamp_(-self._clip, self._clip)
 
     def state(self) -> dict[str, Tensor]:
         """Weights, buffers and optimizer state, by name."""
@@ -54,20 +60,34 @@ class Players:
         generator: latents (B, latent.size) → samples (B, *shape).
         discriminator: samples (B, *packed shape) → logits (B,).
         device: where they live.
+        class_shares: how often each label occurs, in a conditional game; empty otherwise.
     """
 
-    def __init__(self, config: Config, generator: nn.Module, discriminator: nn.Module, device: torch.device) -> None:
+    def __init__(
+        self,
+        config: Config,
+        generator: nn.Module,
+        discriminator: nn.Module,
+        device: torch.device,
+        class_shares: Sequence[float] = (),
+    ) -> None:
         self.device = device
         self.generator = Player(generator.to(device).train(), config.generator.optimizer)
-        self.discriminator = Player(discriminator.to(device).train(), config.discriminator.optimizer)
+        self.discriminator = Player(discriminator.to(device).train(), config.discriminator.optimizer, config.game.clip)
         self._latent = config.latent
         self._average = config.average
+        # Labels for generated samples are drawn as the real ones occur: D must not tell them apart by the label alone.
+        self._label_edges = torch.tensor(class_shares, device=device).cumsum(0)[:-1] if class_shares else None
         # Without averaging, this is G itself.
         self.averaged = copy.deepcopy(generator).eval() if config.average.half_life else generator
 
-    def generate(self, count: int) -> Tensor:
-        """``count`` samples of G from fresh latents: (count, *shape)."""
-        return self.generator.network(draw(self._latent, count, self.device))
+    def generate(self, count: int) -> Batch:
+        """``count`` samples of G from fresh latents, and labels in a conditional game."""
+        latents = draw(self._latent, count, self.device)
+        if self._label_edges is None:
+            return Batch(self.generator.network(latents))
+        labels = torch.bucketize(torch.rand(count, device=self.device), self._label_edges, right=True)
+        return Batch(self.generator.network(latents, labels), labels)
 
     def follow(self, images_seen: int, images_since: int) -> None:
         """Move the averaged G towards G, after the round that ended at ``images_seen`` and took ``images_since``."""

@@ -24,6 +24,8 @@ from saddle.training.players import Players
 
 # Fixed latents have a stream of their own, so that pictures never disturb training.
 _SAMPLES_SEED = 0
+# A class grid shows at most so many classes, each at least so many times.
+_GRID_CLASSES, _GRID_COLUMNS = 20, 8
 
 
 class Record:
@@ -45,7 +47,8 @@ class Record:
         self._players = players
         self._scaling = scaling
         self._progress = progress
-        self._latents = numbered(config.latent, _SAMPLES_SEED, 0, config.samples.count).to(players.device)
+        classes = len(store.class_names) if config.conditional else 0
+        self._latents, self._labels, self._columns = _fixed(config, classes, players.device)
         self._names: list[str] = []
         self._sums: Tensor | None = None
         self._rounds = 0
@@ -97,9 +100,10 @@ class Record:
 
     def draw_samples(self, images_seen: int) -> None:
         """Save a picture of the averaged generator's samples from the fixed latents."""
-        samples = self._scaling.backward(generate(self._players.averaged, self._latents)).cpu()
+        generated = generate(self._players.averaged, self._latents, self._labels)
+        samples = self._scaling.backward(generated).cpu()
         if self._store.kind == "images":
-            picture = tile(to_pixels(samples))
+            picture = tile(to_pixels(samples), columns=self._columns)
         else:
             picture = picture_points(samples.numpy(), self._store.values[:10_000].astype(np.float32))
         save_picture(picture, self._run.sample_grid(images_seen))
@@ -128,13 +132,24 @@ class Record:
             self._events.close()
 
 
-def generate(network: torch.nn.Module, latents: Tensor) -> Tensor:
+def _fixed(config: Config, classes: int, device: torch.device) -> tuple[Tensor, Tensor | None, int | None]:
+    """Latents, labels and columns of the sample grid. With labels, rows are classes and each column has one z."""
+    if not classes:
+        return numbered(config.latent, _SAMPLES_SEED, 0, config.samples.count).to(device), None, None
+    rows = min(classes, _GRID_CLASSES)
+    columns = max(config.samples.count // rows, _GRID_COLUMNS)
+    latents = numbered(config.latent, _SAMPLES_SEED, 0, columns).to(device)
+    labels = torch.arange(rows, device=device)
+    return latents.repeat(rows, 1), labels.repeat_interleave(columns), columns
+
+
+def generate(network: torch.nn.Module, latents: Tensor, labels: Tensor | None = None) -> Tensor:
     """Samples of ``network`` in evaluation mode, (B, *shape) in its range; the network's mode is restored."""
     training = network.training
     network.eval()
     try:
         with torch.inference_mode():
-            return network(latents)
+            return network(latents) if labels is None else network(latents, labels)
     finally:
         network.train(training)
 

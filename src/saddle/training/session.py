@@ -26,7 +26,7 @@ from saddle.config import Config, difference, load_config, to_toml
 from saddle.config.schema import CustomNetworkConfig
 from saddle.data.feed import Feed, Scaling
 from saddle.data.store import Store
-from saddle.errors import Diverged, Interrupted, RunError
+from saddle.errors import ConfigError, Diverged, Interrupted, RunError
 from saddle.files import write_text
 from saddle.game.rules import PlainRule, packed_shape
 from saddle.generator_file import GeneratorHeader
@@ -76,7 +76,7 @@ def run_session(config: Config, store: Store, run: RunFolder, networks: Networks
     config = config.model_copy(update={"data": config.data.model_copy(update={"fingerprint": store.fingerprint})})
     config = _recorded(run, config)
     device = find_device(config.device)
-    config = config.model_copy(update={"device": str(device)})
+    config = config.model_copy(update={"device": str(device), "conditional": _conditional(config, store)})
     total = config.total_images(len(store))
     scaling = Scaling.fit(store, config.generator.network.output)
 
@@ -106,8 +106,8 @@ def run_session(config: Config, store: Store, run: RunFolder, networks: Networks
                 config,
                 total,
                 position,
-                feed=Feed(store, scaling, seed=config.seed, device=device),
-                rule=PlainRule(config.game, config.discriminator),
+                feed=_make_feed(config, store, scaling, device),
+                rule=PlainRule(config.game, team.discriminator.network),
                 players=team,
                 record=record,
                 checkpoints=checkpoints,
@@ -150,11 +150,31 @@ def _recorded(run: RunFolder, config: Config) -> Config:
 def _make_players(config: Config, store: Store, networks: Networks, device: torch.device) -> Players:
     seed_everything(stream(config.seed, "weights"), device)
     shape = packed_shape(store.shape, config.game.packing)
-    generator = networks.generator or build_generator(
-        config.generator.network, latent_size=config.latent.size, shape=store.shape
-    )
-    discriminator = networks.discriminator or build_discriminator(config.discriminator.network, shape=shape)
-    return Players(config, generator, discriminator, device)
+    shares = store.class_shares() if config.conditional else ()
+    generator = networks.generator or build_generator(config.generator, config.latent, store.shape, len(shares))
+    discriminator = networks.discriminator or build_discriminator(config.discriminator, shape, len(shares))
+    return Players(config, generator, discriminator, device, shares)
+
+
+def _make_feed(config: Config, store: Store, scaling: Scaling, device: torch.device) -> Feed:
+    return Feed(store, scaling, seed=config.seed, device=device, labelled=bool(config.conditional))
+
+
+def _conditional(config: Config, store: Store) -> bool:
+    """Whether labels go to G and D.
+
+    Raises:
+        ConfigError: they should, and the data have none.
+    """
+    if config.conditional == "auto":
+        return len(store.class_names) > 1
+    if config.conditional and store.labels is None:
+        raise ConfigError(
+            f"{store.name} has no labels, and this recipe is conditional",
+            expected="data with labels: class folders, idx files with labels, or an .npz with `labels`",
+            remedy="--set conditional=false trains without",
+        )
+    return config.conditional
 
 
 def _probe(config: Config, store: Store, scaling: Scaling, players: Players, device: torch.device) -> int:
@@ -163,8 +183,8 @@ def _probe(config: Config, store: Store, scaling: Scaling, players: Players, dev
         config.discriminator.network, CustomNetworkConfig
     ):
         return torch.get_num_threads()  # a user's module must not be trained for a trial
-    rule = PlainRule(config.game, config.discriminator)
-    feed = Feed(store, scaling, seed=config.seed, device=device)
+    rule = PlainRule(config.game, players.discriminator.network)
+    feed = _make_feed(config, store, scaling, device)
     batches = [feed.batch(0, config.batch_size)] * config.game.discriminator_steps
     return choose_threads(lambda: play_round(config.game, rule, players, batches))
 
@@ -175,10 +195,11 @@ def _generator_header(config: Config, store: Store) -> GeneratorHeader:
         images_seen=0,
         kind=store.kind,
         shape=store.shape,
-        class_names=store.class_names,
+        class_names=store.class_names if config.conditional else (),
         data=store.name,
         latent=config.latent,
         network=config.generator.network,
+        condition=config.generator.condition,
     )
 
 

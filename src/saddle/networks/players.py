@@ -1,0 +1,61 @@
+"""The two sides of the game, whatever the family: a G that may take labels, a D of body and head."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from saddle.config.schema import DiscriminatorConfig
+from saddle.networks.layers import GaussianNoise, LabelVector, MinibatchDiscrimination
+
+
+class ConditionalGenerator(nn.Module):
+    """Latents (B, n) and labels (B,) → samples: the label's vector is joined to z (Mirza & Osindero 2014, section 3.2).
+
+    Args:
+        body: inputs (B, n + label vector) → samples (B, *shape).
+        label: labels (B,) → vectors.
+    """
+
+    def __init__(self, body: nn.Module, label: LabelVector) -> None:
+        super().__init__()
+        self.label = label
+        self.body = body
+
+    def forward(self, latents: Tensor, labels: Tensor) -> Tensor:
+        return self.body(torch.cat([latents, self.label(labels)], 1))
+
+
+class Discriminator(nn.Module):
+    """Samples (B, *shape), and labels (B,) in a conditional game → logits (B,).
+
+    Args:
+        config: conditioning, input noise and minibatch discrimination.
+        body: (samples, label vector or None) → features (B, body.features).
+        classes: how many labels there are; 0: unconditional.
+    """
+
+    def __init__(self, config: DiscriminatorConfig, body: nn.Module, features: int, classes: int) -> None:
+        super().__init__()
+        self.noise = GaussianNoise(config.input_noise) if config.input_noise else nn.Identity()
+        projected = classes > 0 and config.condition == "projection"
+        self.label = LabelVector(config.condition, classes) if classes and not projected else None
+        self.body = body
+        self.closeness = nn.Identity()
+        if config.minibatch_kernels:
+            self.closeness = MinibatchDiscrimination(features, config.minibatch_kernels, config.minibatch_dimensions)
+        self.output = nn.Linear(features + config.minibatch_kernels, 1)
+        self.projection = nn.Embedding(classes, features) if projected else None
+
+    def features(self, samples: Tensor, labels: Tensor | None = None) -> Tensor:
+        """What feature matching compares: the body's last layer, (B, n)."""
+        vector = None if self.label is None or labels is None else self.label(labels)
+        return self.body(self.noise(samples), vector)
+
+    def forward(self, samples: Tensor, labels: Tensor | None = None) -> Tensor:
+        features = self.features(samples, labels)
+        logits = self.output(self.closeness(features)).squeeze(1)
+        if self.projection is not None and labels is not None:
+            # D(x, y) = v_yᵀ φ(x) + ψ(φ(x)); Miyato & Koyama 2018, eq. 3.
+            logits = logits + (self.projection(labels) * features).sum(1)
+        return logits
