@@ -19,8 +19,9 @@ from saddle.runs import RunFolder
 from saddle.sampling import Generator, load
 from saddle.show.grid import save_picture, tile
 from saddle.show.report import write_report
+from saddle.training.assemble import Networks
 from saddle.training.record import to_pixels
-from saddle.training.session import Networks, run_session
+from saddle.training.session import run_session
 
 
 class Run:

@@ -1,9 +1,10 @@
-"""Samples to files: a grid, arrays written piece by piece, a folder of PNGs, strips and animations."""
+"""Samples to files: a grid, arrays written piece by piece, a folder of PNGs."""
 
 from __future__ import annotations
 
+import math
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import IO, Any
 
@@ -15,8 +16,7 @@ from torch import Tensor
 
 from saddle.errors import ConfigError, SaddleError
 from saddle.files import atomic_path
-from saddle.sampling import Generator
-from saddle.show.animation import save_animation
+from saddle.sampling import Generator, Label
 from saddle.show.grid import save_picture, tile
 from saddle.show.points import picture_points
 from saddle.training.record import to_pixels
@@ -31,14 +31,18 @@ def save_samples(
     count: int,
     *,
     seed: int = 0,
-    label: str | int | None = None,
+    label: Label | Sequence[Label] | None = None,
     truncation: float = 1.0,
-) -> None:
+) -> int:
     """Write ``count`` samples to ``out``, in the form that its suffix names; see ``Generator.sample``.
 
-    ``.png``: one grid, or a plot of points. ``.npy``: uint8 (N, C, H, W), or float32 (N, d) for points. ``.npz``: the
-    same under ``images`` or ``points``, and ``labels`` of a conditional generator. No suffix: a folder of numbered
-    PNGs. Arrays and folders are written as the samples come, so memory does not grow with ``count``.
+    ``.png``: one grid, or a plot of points; of several classes the rows, and each column one latent. ``.npy``: uint8
+    (N, C, H, W), or float32 (N, d) for points. ``.npz``: the same under ``images`` or ``points``, and ``labels`` of a
+    conditional generator. No suffix: a folder of numbered PNGs. Arrays and folders are written as the samples come, so
+    memory does not grow with ``count``.
+
+    Returns:
+        How many were written: ``count``, or more where the rows of a class grid are to be full.
 
     Raises:
         ConfigError: an unknown suffix, or a form that does not fit.
@@ -47,24 +51,29 @@ def save_samples(
     images = generator.header.kind == "images"
     if count < 1:
         raise ConfigError("cannot draw this many samples", expected="--count of at least 1", got=count)
-    if label is not None:
-        generator.label(label)
+    classes = generator.labels(label)
     generator.latents(1, seed, truncation=truncation)
     stream = generator.stream(count, seed=seed, label=label, truncation=truncation)
     labels: list[NDArray[np.int64]] = []
     pieces = (_array(samples, numbers, images, labels) for samples, numbers in stream)
-    _check_parent(out)
+    check_out(out)
     match out.suffix.lower():
         case ".png":
-            if count > _GRID:
+            rows = 1 if classes is None else len(classes)
+            columns = math.ceil(count / rows)
+            if rows * columns > _GRID:
                 raise ConfigError(
-                    f"a picture of {count:,} samples could not be looked at",
+                    f"a picture of {rows * columns:,} samples could not be looked at",
                     expected=f"at most {_GRID:,} for a .png",
                     remedy="--out samples.npy, or a folder",
                 )
+            if classes is not None and rows > 1 and images:
+                grid = to_pixels(generator.class_grid(columns, seed=seed, label=label, truncation=truncation))
+                names = [generator.class_names[index] for index in classes]
+                save_picture(tile(grid.reshape(-1, *generator.shape), columns=columns, rows=names), out)
+                return rows * columns
             values = np.concatenate(list(pieces))
-            columns = len(generator.class_names) if label is None and generator.class_names else None
-            save_picture(tile(values, columns=columns) if images else picture_points(values), out)
+            save_picture(tile(values) if images else picture_points(values), out)
         case ".npy":
             with atomic_path(out) as temporary, temporary.open("wb") as file:
                 _write_array(file, pieces, count, generator.shape, images)
@@ -82,34 +91,19 @@ def save_samples(
             _write_folder(out, pieces, count)
         case other:
             raise ConfigError("unknown form of output", expected=".png, .npy, .npz, or a folder", got=other)
+    return count
 
 
-def save_interpolation(
-    generator: Generator,
-    out: Path,
-    first: int,
-    last: int,
-    steps: int,
-    *,
-    space: str = "spherical",
-    label: str | int | None = None,
-) -> None:
-    """Write the samples on the way from one latent to another: a ``.png`` strip, or a ``.gif`` or ``.webp`` animation.
+def check_out(out: Path) -> None:
+    """Find out early whether a file can be written at ``out``.
 
     Raises:
-        ConfigError: an unknown suffix, too few steps, or a generator of points.
+        SaddleError: its folder does not exist, or it is a folder itself.
     """
-    if generator.header.kind != "images":
-        raise ConfigError("this generator makes points, not images", remedy="use saddle sample")
-    if out.suffix.lower() not in {".png", ".gif", ".webp"}:
-        raise ConfigError("unknown form of output", expected=".png, .gif or .webp", got=out.suffix or out.name)
-    _check_parent(out)
-    images = to_pixels(generator.interpolate(first, last, steps, space=space, label=label))
-    if out.suffix.lower() == ".png":
-        save_picture(tile(images, columns=steps), out)
-    else:
-        frames = [tile(image[None]) for image in images]
-        save_animation([*frames, *frames[-2:0:-1]], out, seconds_per_frame=0.1)  # there and back, without a jump
+    if not out.parent.is_dir():
+        raise SaddleError(f"there is no folder {out.parent}", expected="an --out in an existing folder")
+    if out.is_dir() and out.suffix:
+        raise SaddleError(f"{out} is a folder", expected="a file to write", remedy="give another --out")
 
 
 def _array(samples: Tensor, numbers: Tensor | None, images: bool, labels: list[NDArray[np.int64]]) -> NDArray[Any]:
@@ -141,10 +135,3 @@ def _write_folder(out: Path, pieces: Iterator[NDArray[np.uint8]], count: int) ->
             pixels = image[0] if image.shape[0] == 1 else image.transpose(1, 2, 0)
             Image.fromarray(pixels).save(out / f"{number:0{digits}d}.png")
             number += 1
-
-
-def _check_parent(out: Path) -> None:
-    if not out.parent.is_dir():
-        raise SaddleError(f"there is no folder {out.parent}", expected="an --out in an existing folder")
-    if out.is_dir() and out.suffix:
-        raise SaddleError(f"{out} is a folder", expected="a file to write", remedy="give another --out")

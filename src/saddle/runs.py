@@ -47,6 +47,10 @@ class RunFolder:
         return self.path / "generator.safetensors"
 
     @property
+    def classifier(self) -> Path:
+        return self.path / "classifier.safetensors"
+
+    @property
     def data_preview(self) -> Path:
         return self.path / "data.png"
 

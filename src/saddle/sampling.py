@@ -1,27 +1,49 @@
-"""Use a trained generator: load it, sample, interpolate."""
+"""Use a trained generator: load it, sample, walk through its latents, find the latent of an image."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from difflib import get_close_matches
 from math import prod
 from pathlib import Path
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import one_hot
 
+from saddle.chance import stream
 from saddle.config.schema import CustomNetworkConfig, GeneratorConfig
 from saddle.data.feed import Scaling
-from saddle.errors import CheckpointError, ConfigError
+from saddle.errors import CheckpointError, ConfigError, DataError
 from saddle.game.latents import numbered
 from saddle.generator_file import GeneratorHeader, load_generator
+from saddle.inversion import find_latents
 from saddle.networks import build_generator
 from saddle.runs import RunFolder
 from saddle.training.engine import find_device
 from saddle.training.record import generate
+from saddle.walks import Place, along
+
+# A class by its name or index.
+Label = str | int
 
 # About this many values are generated at once: a thousand samples or a million need the same memory.
 _CHUNK_VALUES = 4_000_000
+
+
+class Inversion(NamedTuple):
+    """What ``Generator.invert`` found.
+
+    Args:
+        latents: (B, latent size).
+        labels: (B,) of a conditional generator, else None.
+        errors: (B,) mean squared error of the samples, images in [0, 1] and points in their own units.
+    """
+
+    latents: Tensor
+    labels: Tensor | None
+    errors: Tensor
 
 
 class Generator:
@@ -67,7 +89,12 @@ class Generator:
             middle = (self.header.latent.low + self.header.latent.high) / 2
         return latents if truncation == 1 else middle + truncation * (latents - middle)
 
-    def label(self, name: str | int) -> int:
+    def latent(self, place: Place, count: int = 1) -> Tensor:
+        """The latent at a place, a seed or (seed, number), and those that follow it: (count, latent size)."""
+        seed, number = (place, 0) if isinstance(place, int) else place
+        return self.latents(count, seed, start=number)
+
+    def label(self, name: Label) -> int:
         """The index of a class given by name or by index.
 
         Raises:
@@ -80,7 +107,7 @@ class Generator:
             )
         if name in names:
             return names.index(str(name))
-        if str(name).isdigit() and int(name) < len(names):
+        if str(name).isdecimal() and int(name) < len(names):
             return int(name)
         nearest = get_close_matches(str(name), names, n=1)
         known = ", ".join(names[:20]) + (", …" if len(names) > 20 else "")
@@ -90,54 +117,105 @@ class Generator:
             remedy=f"did you mean {nearest[0]!r}?" if nearest else None,
         )
 
+    def labels(self, label: Label | Sequence[Label] | None = None) -> Tensor | None:
+        """The indices (k,) of one class or of several; without any, of all; None for an unconditional generator.
+
+        Raises:
+            ConfigError: as ``label``, or an empty list.
+        """
+        if label is None:
+            return torch.arange(len(self.class_names)) if self.class_names else None
+        chosen = [self.label(name) for name in ([label] if isinstance(label, str | int) else label)]
+        if not chosen:
+            raise ConfigError("no class is given", expected="at least one")
+        return torch.tensor(chosen)
+
     def decode(self, latents: Tensor, labels: Tensor | None = None) -> Tensor:
         """Samples for ``latents`` (B, latent size): images (B, C, H, W) in [0, 1], or points (B, d), on the CPU.
 
         Args:
-            labels: class indices (B,), for a conditional generator.
+            labels: for a conditional generator: class indices (B,), or mixtures, the share of each class (B, classes).
+
+        Raises:
+            ConfigError: a mixture for a module of the user's own, which takes indices.
         """
+        if labels is not None and labels.is_floating_point() and isinstance(self.header.network, CustomNetworkConfig):
+            raise ConfigError(
+                f"{self.header.network.name} is a module of the user's own, which takes classes and no mixtures",
+                remedy="stay in one class",
+            )
         labels = None if labels is None else labels.to(self._device)
         return self._scaling.backward(generate(self.network, latents.to(self._device), labels)).cpu()
 
-    def sample(self, count: int, *, seed: int = 0, label: str | int | None = None, truncation: float = 1.0) -> Tensor:
+    def sample(
+        self, count: int, *, seed: int = 0, label: Label | Sequence[Label] | None = None, truncation: float = 1.0
+    ) -> Tensor:
         """``count`` samples: images (count, C, H, W) float in [0, 1], or points (count, d).
 
         Args:
-            label: one class, by name or index. Without it a conditional generator goes through its classes in turn.
+            label: one class, by name or index, or several, which take turns. Without it a conditional generator goes
+                through all its classes in turn.
             truncation: see ``latents``.
+
+        Raises:
+            ConfigError: ``count`` is not positive, or the label or truncation is impossible.
         """
         pieces = self.stream(count, seed=seed, label=label, truncation=truncation)
         return torch.cat([samples for samples, _ in pieces])
 
     def stream(
-        self, count: int, *, seed: int = 0, label: str | int | None = None, truncation: float = 1.0
+        self, count: int, *, seed: int = 0, label: Label | Sequence[Label] | None = None, truncation: float = 1.0
     ) -> Iterator[tuple[Tensor, Tensor | None]]:
-        """The samples of ``sample``, and their labels, in pieces, so that any number fits in memory.
-
-        Raises:
-            ConfigError: ``count`` is not positive, or the label or truncation is impossible.
-        """
+        """The samples of ``sample``, and their labels, in pieces, so that any number fits in memory."""
         if count < 1:
             raise ConfigError("cannot draw this many samples", expected="a count of at least 1", got=count)
-        chosen = None if label is None else self.label(label)
+        classes = self.labels(label)
+        self.latents(1, seed, truncation=truncation)  # a bad truncation is told now, not at the first piece
         size = max(1, min(4096, _CHUNK_VALUES // prod(self.shape)))
         for start in range(0, count, size):
             numbers = torch.arange(start, min(start + size, count))
             latents = self.latents(len(numbers), seed, start=start, truncation=truncation)
-            labels = None
-            if self.class_names:
-                labels = numbers % len(self.class_names) if chosen is None else torch.full_like(numbers, chosen)
+            labels = None if classes is None else classes[numbers % len(classes)]
             yield self.decode(latents, labels), labels
 
-    def interpolate(
-        self, first: int, last: int, steps: int, *, space: str = "spherical", label: str | int | None = None
+    def class_grid(
+        self,
+        columns: int = 8,
+        *,
+        seed: int = 0,
+        label: Label | Sequence[Label] | None = None,
+        truncation: float = 1.0,
     ) -> Tensor:
-        """``steps`` samples on the way from the first latent of seed ``first`` to that of seed ``last``, ends included.
+        """The same ``columns`` latents in each class: (classes, columns, *shape).
 
         Args:
-            space: ``linear``, or ``spherical`` (Shoemake 1985), which keeps to the radius where a normal
-                distribution has its mass.
+            label: the classes; all if not given.
+
+        Raises:
+            ConfigError: as ``sample``, or the generator takes no labels.
+        """
+        classes = self.labels(self.class_names if label is None else label)
+        assert classes is not None
+        latents = self.latents(columns, seed, truncation=truncation)
+        return torch.stack([self.decode(latents, one.expand(columns)) for one in classes])
+
+    def interpolate(
+        self,
+        first: Place,
+        last: Place | None,
+        steps: int,
+        *,
+        space: str | None = None,
+        label: Label | None = None,
+        last_label: Label | None = None,
+    ) -> Tensor:
+        """``steps`` samples on the way from one latent to another, ends included.
+
+        Args:
+            first, last: a seed, which means its first latent, or (seed, number). Without ``last``, z stays.
+            space: ``linear``, ``spherical`` or None; see ``saddle.walks.along``.
             label: the class of all steps, for a conditional generator; its first class if not given.
+            last_label: the class at the end. The labels' vectors are mixed linearly on the way.
 
         Raises:
             ConfigError: fewer than two steps, an unknown space or an impossible label.
@@ -145,27 +223,102 @@ class Generator:
         if steps < 2:
             raise ConfigError("an interpolation has two ends", expected="at least 2 steps", got=steps)
         share = torch.linspace(0, 1, steps)[:, None]
-        start, end = self.latents(1, first), self.latents(1, last)
-        match space:
-            case "linear":
-                path = torch.lerp(start, end, share)
-            case "spherical":
-                path = slerp(start, end, share)
-            case _:
-                raise ConfigError("unknown space", expected="linear or spherical", got=space)
-        labels = None
-        if label is not None or self.class_names:
-            labels = torch.full((steps,), self.label(0 if label is None else label))
+        start = self.latent(first)
+        path = along(start, start if last is None else self.latent(last), share, space, self.header.latent)
+        labels = self._one_class(label, steps)
+        if last_label is not None:
+            ends = torch.tensor([0 if label is None else self.label(label), self.label(last_label)])
+            begin, end = one_hot(ends, len(self.class_names)).float()
+            labels = torch.lerp(begin, end, share)
         return self.decode(path, labels)
 
+    def walk(
+        self,
+        places: Sequence[Place],
+        steps: int,
+        *,
+        count: int = 1,
+        space: str | None = None,
+        label: Label | None = None,
+    ) -> Iterator[Tensor]:
+        """A closed walk from place to place and back to the first: ``steps`` frames a leg, each (count, *shape).
 
-def slerp(start: Tensor, end: Tensor, share: Tensor) -> Tensor:
-    """Spherical interpolation; ``start`` and ``end`` (1, n), ``share`` (steps, 1) in [0, 1] → (steps, n)."""
-    cosine = nn.functional.cosine_similarity(start, end).clamp(-1, 1)
-    angle = torch.arccos(cosine)
-    if angle.item() < 1e-3 or angle.item() > torch.pi - 1e-3:  # the arc is a straight line, or not defined
-        return torch.lerp(start, end, share)
-    return (torch.sin((1 - share) * angle) * start + torch.sin(share * angle) * end) / torch.sin(angle)
+        Args:
+            places: at least two, as in ``interpolate``.
+            count: walkers side by side: from each place on, so many latents that follow it.
+            space, label: as in ``interpolate``.
+
+        Raises:
+            ConfigError: fewer than two places, no steps or walkers, an unknown space or an impossible label.
+        """
+        if len(places) < 2:
+            raise ConfigError("a walk leads from place to place", expected="at least 2 seeds", got=len(places))
+        if steps < 1 or count < 1:
+            raise ConfigError(
+                "there is nothing to walk", expected="steps and walkers of at least 1", got=(steps, count)
+            )
+        labels = self._one_class(label, count)
+        stops = [self.latent(place, count) for place in places]
+        for start, end in zip(stops, [*stops[1:], stops[0]], strict=True):
+            for share in torch.arange(steps) / steps:
+                yield self.decode(along(start, end, share, space, self.header.latent), labels)
+
+    def mean_latent(self, places: Sequence[Place]) -> Tensor:
+        """The mean of the latents at ``places``: (1, latent size), to be added and subtracted.
+
+        Latent arithmetic (Radford et al. 2015, section 6.3.2) is ``decode(mean_latent([1, 2, 3]) - ...)``.
+        """
+        return torch.cat([self.latent(place) for place in places]).mean(0, keepdim=True)
+
+    def invert(
+        self,
+        samples: Tensor,
+        *,
+        steps: int = 500,
+        restarts: int = 4,
+        seed: int = 0,
+        label: Label | Sequence[Label] | None = None,
+    ) -> Inversion:
+        """Latents whose samples come as near as possible to given ones; see ``saddle.inversion``.
+
+        Args:
+            samples: images (B, C, H, W) in [0, 1], or points (B, d).
+            steps: of each search.
+            restarts: searches for each sample, from different starts; the best one counts.
+            seed: decides the starts.
+            label: the class. Without it, or with several, a conditional generator's searches take the classes in
+                turn, each at least once, so that the class is found too.
+
+        Raises:
+            DataError: ``samples`` have another shape than the generator's.
+            ConfigError: no steps or restarts, or an impossible label.
+        """
+        if tuple(samples.shape[1:]) != self.shape:
+            raise DataError("these samples have another shape", expected=("B", *self.shape), got=tuple(samples.shape))
+        if steps < 1 or restarts < 1:
+            raise ConfigError("nothing to search", expected="at least 1 step and 1 restart", got=(steps, restarts))
+        classes = self.labels(label)
+        restarts = max(restarts, 0 if classes is None else len(classes))
+        turns = None if classes is None else classes[torch.arange(restarts) % len(classes)]
+        values = samples.to(self._device) * (255 if self.header.kind == "images" else 1)
+        latents, winners = find_latents(
+            self.network,
+            self._scaling.forward(values),
+            None if turns is None else turns.to(self._device),
+            self.header.latent,
+            steps=steps,
+            restarts=restarts,
+            chance=torch.Generator().manual_seed(stream(seed, "inversion")),
+        )
+        labels = None if turns is None else turns[winners.cpu()]
+        errors = (self.decode(latents, labels) - samples).square().flatten(1).mean(1)
+        return Inversion(latents.cpu(), labels, errors)
+
+    def _one_class(self, label: Label | None, count: int) -> Tensor | None:
+        """The labels of ``count`` samples of one class, by default the first; None for an unconditional generator."""
+        if label is None and not self.class_names:
+            return None
+        return torch.full((count,), self.label(0 if label is None else label))
 
 
 def load(path: str | Path, *, device: str = "cpu", network: nn.Module | None = None) -> Generator:

@@ -16,6 +16,7 @@ COMMANDS = {
     "train": ["RECIPE", "--data", "--out", "--seed", "--device", "--threads", "--set", "--dry-run"],
     "sample": ["RUN", "--count", "--seed", "--out", "--label", "--truncation", "--device"],
     "interpolate": ["RUN", "--from", "--to", "--steps", "--space", "--out", "--label", "--device"],
+    "classify": ["RUN", "--data", "--out", "--set", "--device"],
     "report": ["RUN"],
     "data inspect": ["PATH", "--out", "--set"],
 }

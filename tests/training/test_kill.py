@@ -49,7 +49,7 @@ def newest(folder: Path, out: str) -> str:
     return max((path.name for path in (folder / out / "checkpoints").glob("[0-9]*")), default="")
 
 
-@pytest.mark.timeout(400)
+@pytest.mark.timeout(900)
 def test_killed_at_random_moments_the_result_is_the_same_bytes(tmp_path: Path):
     (tmp_path / "killed.toml").write_text(RECIPE)
     moments = random.Random(0)

@@ -31,10 +31,18 @@ def weights(network: torch.nn.Module) -> torch.Tensor:
     return torch.cat([value.detach().flatten().clone() for value in network.parameters()])
 
 
-@pytest.mark.parametrize("update", ["alternating", "simultaneous"])
-@pytest.mark.parametrize("share_fakes", [False, True])
-def test_both_players_move_once_a_round(update: str, share_fakes: bool):
-    config, players = make(update=update, share_fakes=share_fakes)
+@pytest.mark.parametrize(
+    ("update", "share"),
+    [
+        ("alternating", "nothing"),
+        ("alternating", "samples"),
+        ("simultaneous", "nothing"),
+        ("simultaneous", "samples"),
+        ("simultaneous", "pass"),
+    ],
+)
+def test_both_players_move_once_a_round(update: str, share: str):
+    config, players = make(update=update, share=share)
     before = weights(players.generator.network), weights(players.discriminator.network)
     play_round(config.game, PlainRule(config.game, players.discriminator.network), players, [Batch(torch.randn(8, 3))])
     after = weights(players.generator.network), weights(players.discriminator.network)
@@ -48,7 +56,7 @@ def test_in_a_simultaneous_round_g_learns_from_d_as_it_was():
     moved = {}
     for update in ("alternating", "simultaneous"):
         for rate in (1e-3, 1.0):
-            config, players = make(update=update, share_fakes=True)
+            config, players = make(update=update, share="samples")
             for group in players.discriminator.optimizer.param_groups:
                 group["lr"] = rate
             torch.manual_seed(1)
@@ -58,6 +66,18 @@ def test_in_a_simultaneous_round_g_learns_from_d_as_it_was():
             moved[update, rate] = weights(players.generator.network)
     assert torch.equal(moved["simultaneous", 1e-3], moved["simultaneous", 1.0])
     assert not torch.equal(moved["alternating", 1e-3], moved["alternating", 1.0])
+
+
+def test_one_pass_for_both_turns_moves_both_as_two_passes_do():
+    """D has no dropout here, so judging once or twice is the same."""
+    moved = {}
+    for share in ("samples", "pass"):
+        config, players = make(update="simultaneous", share=share)
+        torch.manual_seed(1)
+        batch = Batch(torch.randn(8, 3))
+        play_round(config.game, PlainRule(config.game, players.discriminator.network), players, [batch])
+        moved[share] = torch.cat([weights(players.generator.network), weights(players.discriminator.network)])
+    torch.testing.assert_close(moved["samples"], moved["pass"])
 
 
 def test_d_plays_its_turns_before_g():

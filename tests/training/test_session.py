@@ -38,7 +38,7 @@ VARIANTS: dict[str, dict[str, Any]] = {
         "discriminator.network.dropout": 0.3,
     },
     "penalties, steps and packing": {"game": {"r1": 1.0, "r2": 1.0, "discriminator_steps": 2, "packing": 4}},
-    "simultaneous with shared fakes": {"game": {"update": "simultaneous", "share_fakes": True, "label_smoothing": 0.1}},
+    "simultaneous with shared fakes": {"game": {"update": "simultaneous", "share": "samples", "label_smoothing": 0.1}},
     "sgd without averaging": {
         "generator.optimizer": {"kind": "sgd", "momentum": 0.5},
         "discriminator.optimizer": {"kind": "sgd", "momentum": 0.5},

@@ -48,8 +48,12 @@ class DataConfig(Section):
     size: PositiveInt | tuple[PositiveInt, PositiveInt] | None = None  # side, or [height, width]; none: as it is
     fit: Literal["crop", "pad", "stretch"] = "crop"  # how another aspect ratio is brought to `size`
     channels: Literal[1, 3, 4] | None = None  # none: the fewest that lose nothing
+    columns: Annotated[tuple[NonNegativeInt | str, ...], Field(min_length=1)] | None = None  # of a table, by name or
+    # by number from 0; none: all
     max_unreadable: Annotated[float, Field(ge=0, le=1)] = 0.01  # a larger share of unreadable files refuses the run
     fingerprint: str | None = None  # when given, other data are refused
+    first: PositiveInt | None = None  # only so many of the first samples
+    labelled: PositiveInt | None = None  # labels shown to the semi-supervised game, equally many of each class
 
 
 class LatentConfig(Section):
@@ -68,6 +72,7 @@ class LatentConfig(Section):
 
 
 Activation = Literal["relu", "leaky_relu", "elu", "gelu", "silu", "softplus", "tanh", "sigmoid", "maxout"]
+Norm = Literal["none", "batch", "layer", "virtual"]  # virtual: of generators only
 
 
 class MLPConfig(Section):
@@ -78,7 +83,7 @@ class MLPConfig(Section):
     activation: Activation = "leaky_relu"
     slope: NonNegativeFloat = 0.2  # of leaky_relu
     pieces: PositiveInt = 5  # linear pieces of each maxout unit
-    norm: Literal["none", "batch", "layer"] = "none"
+    norm: Norm = "none"
     norm_after: bool = False  # the norm follows the activation instead of preceding it
     norm_momentum: Annotated[float, Field(gt=0, le=1)] = 0.1  # weight of the newest batch in the running statistics
     dropout: Fraction = 0.0  # share of activations dropped
@@ -86,12 +91,50 @@ class MLPConfig(Section):
     noise: NonNegativeFloat = 0.0  # standard deviation of Gaussian noise added to the hidden layers in training
     initialisation: Literal["default", "normal", "uniform", "orthogonal"] = "default"
     scale: PositiveFinite = 0.02  # normal: standard deviation; uniform: half width
+    label_widths: tuple[PositiveInt, ...] = ()  # layers of the label's own before it joins; empty: it joins the input
+    joint_widths: tuple[PositiveInt, ...] = ()  # layers after the two have joined
+    joint_pieces: PositiveInt = 5  # maxout pieces of these
+
+    @model_validator(mode="after")
+    def _joined(self) -> Self:
+        if bool(self.label_widths) != bool(self.joint_widths):
+            raise ValueError("label_widths and joint_widths go together")
+        return self
 
 
 class GeneratorMLPConfig(MLPConfig):
     """As ``MLPConfig``, plus the output that decides the range of the data."""
 
     output: Literal["sigmoid", "tanh", "linear"] = "tanh"
+    output_bias: Literal["zero", "marginals"] = "zero"  # marginals: a sigmoid G starts at the data's mean sample
+
+
+class DCGANConfig(Section):
+    """A stack of strided convolutions; see ``saddle.networks.dcgan``. The defaults are the paper's guidelines."""
+
+    family: Literal["dcgan"] = "dcgan"
+    width: PositiveInt = 64  # channels beside the image; twice as many with each halving of the grid,
+    max_width: PositiveInt = 512  # up to this
+    activation: Literal["relu", "leaky_relu", "elu", "gelu", "silu"] = "leaky_relu"
+    slope: NonNegativeFloat = 0.2  # of leaky_relu
+    norm: Norm = "batch"
+    dropout: Fraction = 0.0  # share of activations dropped
+    initialisation: Literal["default", "normal", "orthogonal"] = "normal"
+    scale: PositiveFinite = 0.02  # normal: standard deviation, of weights about 0 and of norms' factors about 1
+
+
+class GeneratorDCGANConfig(DCGANConfig):
+    """The generator's."""
+
+    activation: Literal["relu", "leaky_relu", "elu", "gelu", "silu"] = "relu"
+    upsampling: Literal["transposed", "resize"] = "transposed"  # resize: nearest neighbour, then a convolution
+    output: Literal["sigmoid", "tanh", "linear"] = "tanh"
+
+
+class DiscriminatorDCGANConfig(DCGANConfig):
+    """The discriminator's."""
+
+    input_norm: bool = False  # the norm follows the first convolution too
 
 
 class CustomNetworkConfig(Section):
@@ -103,11 +146,42 @@ class CustomNetworkConfig(Section):
     output: Literal["sigmoid", "tanh", "linear"] = "tanh"  # the range that a generator's data are brought to
 
 
+class ExponentialSchedule(Section):
+    """Divided by ``divisor`` for every ``every`` images seen, down to ``minimum``."""
+
+    kind: Literal["exponential"] = "exponential"
+    divisor: Annotated[float, Field(gt=1)]
+    every: PositiveInt
+    minimum: NonNegativeFloat = 0.0
+
+
+class LinearSchedule(Section):
+    """A straight line to ``to``, from ``start`` to ``end`` images seen; constant before and after."""
+
+    kind: Literal["linear"] = "linear"
+    to: NonNegativeFloat
+    start: NonNegativeInt = 0
+    end: PositiveInt
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Self:
+        if self.start >= self.end:
+            raise ValueError(f"a linear schedule must start before it ends, got {self.start} and {self.end}")
+        return self
+
+
+Schedule = Annotated[
+    Annotated[ExponentialSchedule, Tag("exponential")] | Annotated[LinearSchedule, Tag("linear")],
+    _tagged("kind", "linear"),
+]
+
+
 class AdamConfig(Section):
     """Adam (Kingma & Ba 2015, algorithm 1)."""
 
     kind: Literal["adam"] = "adam"
     learning_rate: PositiveFinite = 2e-4
+    schedule: Schedule | None = None  # of the learning rate
     betas: tuple[Fraction, Fraction] = (0.5, 0.999)
     eps: PositiveFinite = 1e-8
     weight_decay: NonNegativeFloat = 0.0
@@ -118,7 +192,9 @@ class SGDConfig(Section):
 
     kind: Literal["sgd"] = "sgd"
     learning_rate: PositiveFinite = 0.1
+    schedule: Schedule | None = None  # of the learning rate
     momentum: Fraction = 0.0
+    momentum_schedule: Schedule | None = None
     weight_decay: NonNegativeFloat = 0.0
 
 
@@ -126,10 +202,16 @@ OptimizerConfig = Annotated[
     Annotated[AdamConfig, Tag("adam")] | Annotated[SGDConfig, Tag("sgd")], _tagged("kind", "adam")
 ]
 GeneratorNetworkConfig = Annotated[
-    Annotated[GeneratorMLPConfig, Tag("mlp")] | Annotated[CustomNetworkConfig, Tag("custom")], _tagged("family", "mlp")
+    Annotated[GeneratorMLPConfig, Tag("mlp")]
+    | Annotated[GeneratorDCGANConfig, Tag("dcgan")]
+    | Annotated[CustomNetworkConfig, Tag("custom")],
+    _tagged("family", "mlp"),
 ]
 DiscriminatorNetworkConfig = Annotated[
-    Annotated[MLPConfig, Tag("mlp")] | Annotated[CustomNetworkConfig, Tag("custom")], _tagged("family", "mlp")
+    Annotated[MLPConfig, Tag("mlp")]
+    | Annotated[DiscriminatorDCGANConfig, Tag("dcgan")]
+    | Annotated[CustomNetworkConfig, Tag("custom")],
+    _tagged("family", "mlp"),
 ]
 
 
@@ -152,10 +234,19 @@ class DiscriminatorConfig(Section):
     minibatch_kernels: NonNegativeInt = 0  # of minibatch discrimination; 0: none
     minibatch_dimensions: PositiveInt = 5  # of each kernel
 
+    @model_validator(mode="after")
+    def _no_reference(self) -> Self:
+        if not isinstance(self.network, CustomNetworkConfig) and self.network.norm == "virtual":
+            raise ValueError(
+                "discriminator.network.norm: virtual is of generators only, its reference batch is latents"
+            )
+        return self
+
 
 class GameConfig(Section):
     """What D and G are scored on, and in which order they play."""
 
+    rule: Literal["plain", "semi_supervised"] = "plain"
     loss: Literal["non_saturating", "saturating", "least_squares", "hinge", "wasserstein", "relativistic"] = (
         "non_saturating"
     )
@@ -170,7 +261,7 @@ class GameConfig(Section):
     discriminator_steps: PositiveInt = 1  # D's turns in a round
     packing: PositiveInt = 1  # samples that D judges together
     update: Literal["alternating", "simultaneous"] = "alternating"  # simultaneous: G learns from D as it was
-    share_fakes: bool = False  # G's turn uses the samples that D's last turn judged
+    share: Literal["nothing", "samples", "pass"] = "nothing"  # what G's turn takes from D's last: G's pass, or D's too
 
 
 class AverageConfig(Section):
@@ -230,10 +321,19 @@ class Config(Section):
             raise ValueError(
                 f"game.packing must divide batch_size, got packing {self.game.packing} and batch_size {self.batch_size}"
             )
+        if (self.game.rule == "semi_supervised") != (self.data.labelled is not None):
+            raise ValueError("game.rule = semi_supervised and data.labelled go together")
+        if self.game.rule == "semi_supervised" and (self.conditional or self.game.packing > 1):
+            raise ValueError("game.rule = semi_supervised needs conditional = false and game.packing = 1")
+        network = self.generator.network
+        if getattr(network, "output_bias", "zero") == "marginals" and network.output != "sigmoid":
+            raise ValueError("generator.network.output_bias = marginals needs output = sigmoid")
         if self.conditional and self.game.packing > 1:
             raise ValueError("a conditional game needs game.packing = 1")
         if self.game.update == "simultaneous" and self.game.discriminator_steps > 1:
             raise ValueError("game.update = simultaneous needs game.discriminator_steps = 1")
+        if self.game.share == "pass" and self.game.update == "alternating":
+            raise ValueError("game.share = pass needs game.update = simultaneous: D moves between alternating turns")
         return self
 
     def total_images(self, store_size: int) -> int:

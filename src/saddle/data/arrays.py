@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import zipfile
 import zlib
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -73,7 +74,7 @@ def from_array(
         name: what it is called in messages.
         array: images or points, see the module.
         labels: (N,) integers or strings, or None. Classes are the distinct values, sorted.
-        config: size, fit and channels apply to images.
+        config: size, fit and channels apply to images, columns to points.
         class_names: names of the classes 0, 1, ... when integer ``labels`` count through them.
 
     Raises:
@@ -85,6 +86,8 @@ def from_array(
         raise DataError(f"{name} holds no numbers", expected="numbers", got=f"dtype {array.dtype}")
     if array.ndim == 0:
         raise DataError(f"{name} holds one number", expected="an array of samples")
+    if config.columns is not None:
+        array = _choose_columns(name, array, config.columns)
     if array.dtype.kind == "f":
         _check_finite(name, array)
     if any(stride < 0 for stride in array.strides):
@@ -92,6 +95,20 @@ def from_array(
     values = _points(name, array, config) if array.ndim <= 2 else conform(_images(name, array), config)
     indices, names = _classes(name, labels, len(values), class_names)
     return make_store(name, values, indices, names)
+
+
+def _choose_columns(name: str, array: NDArray[Any], columns: Sequence[int | str]) -> NDArray[Any]:
+    if array.ndim != 2:
+        raise DataError(
+            f"{name} has no columns",
+            expected="points (N, d)",
+            got=f"shape {array.shape}",
+            remedy="leave data.columns out",
+        )
+    unknown = [column for column in columns if isinstance(column, str) or column >= array.shape[1]]
+    if unknown:
+        raise DataError(f"{name} has no column {unknown[0]!r}", expected=f"numbers from 0 to {array.shape[1] - 1}")
+    return array[:, list(columns)]
 
 
 def _points(name: str, array: NDArray[Any], config: DataConfig) -> NDArray[np.float32]:

@@ -172,6 +172,21 @@ def first_readable(root: Path, names: Sequence[str]) -> Decoded | None:
     return None
 
 
+def read_image(path: Path, shape: tuple[int, int, int]) -> NDArray[np.uint8]:
+    """One image file as uint8 (C, H, W) of the given shape; what another aspect ratio leaves over is cut.
+
+    Raises:
+        DataError: it cannot be read.
+    """
+    values = np.empty((1, *shape), np.uint8)
+    plan = Plan(str(path.parent), "", values.shape, "crop", resize=True)
+    with Reader(path.parent) as reader:
+        (outcome,) = decode_rows(plan, values, reader, 0, [path.name])
+    if isinstance(outcome, str):
+        raise DataError(f"{path} cannot be read as an image", got=outcome)
+    return values[0]
+
+
 def decode_all(plan: Plan, names: Sequence[str]) -> Generator[list[Outcome], None, None]:
     """Decode all files; outcomes in the order of ``names``, a chunk at a time. Closing the iterator stops the work."""
     starts = range(0, len(names), CHUNK)

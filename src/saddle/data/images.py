@@ -54,6 +54,15 @@ def open_images(path: Path, config: DataConfig, progress: Progress) -> Store:
     return store
 
 
+def open_image_folder(path: Path, config: DataConfig, progress: Progress) -> Store:
+    """As ``open_images``, where ``train.zip`` and ``test.zip`` in a folder are its splits."""
+    archives = {split: path / f"{split}.zip" for split in ("train", "test")}
+    if all(archive.is_file() for archive in archives.values()):
+        # Inside an archive of one split, all is that split.
+        return open_images(archives[config.split], config.model_copy(update={"split": "train"}), progress)
+    return open_images(path, config, progress)
+
+
 def _load(entry: Path, path: Path) -> Store | None:
     try:
         facts = json.loads((entry / "entry.json").read_bytes())

@@ -8,34 +8,25 @@ that their authors host: enough against damage in transit, which is what they ar
 from __future__ import annotations
 
 import hashlib
-import http.client
 import os
-import urllib.request
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import urlsplit
 
 from saddle.config.schema import DataConfig
-from saddle.data.cache import cache_folder, unusable_cache
+from saddle.data.cache import cache_folder
+from saddle.data.download import check_file, download, md5_of_file
 from saddle.data.idx import PARTS, find_idx, open_idx, read_maybe_gzipped, standard_name
 from saddle.data.store import Store
 from saddle.errors import DataError
-from saddle.files import atomic_path
 from saddle.progress import Progress
 
-TIMEOUT = 30.0  # seconds without a byte from a mirror
 DIGIT_NAMES = tuple(str(digit) for digit in range(10))
 
 
 def sha256_of_content(path: Path) -> str:
     """SHA-256 of the decompressed content."""
     return hashlib.sha256(read_maybe_gzipped(path)).hexdigest()
-
-
-def md5_of_file(path: Path) -> str:
-    """MD5 of the file as it is."""
-    return hashlib.md5(path.read_bytes(), usedforsecurity=False).hexdigest()
 
 
 @dataclass(frozen=True)
@@ -134,54 +125,15 @@ def open_named(name: str, config: DataConfig, progress: Progress) -> Store:
         key = standard_name(config.split, part)
         path = find_idx(cached, config.split, part)
         if path is None:
-            _download(name, f"{key}.gz", cached, progress)
-        elif path.suffix == ".gz" or source.sum_of is sha256_of_content:  # MD5 of an unpacked copy is not known
-            found = source.sum_of(path)
-            if found != source.sums[key]:
+            file = f"{key}.gz"
+            urls = [mirror + file for mirror in source.mirrors]
+            if failures := download(urls, cached / file, source.sum_of, source.sums[key], progress):
                 raise DataError(
-                    f"{path} is not the file it should be",
-                    expected=f"checksum {source.sums[key]}",
-                    got=f"checksum {found}",
-                    remedy="delete it, and it is downloaded anew",
+                    f"{name} is not on this machine and {file} could not be downloaded",
+                    got="; ".join(failures),
+                    remedy=f"one of: --data DIR with a folder that holds the idx files; "
+                    f"the files in $SADDLE_DATA/{name}; the files copied into {cached}",
                 )
+        elif path.suffix == ".gz" or source.sum_of is sha256_of_content:  # MD5 of an unpacked copy is not known
+            check_file(path, source.sum_of, source.sums[key])
     return open_idx(name, cached, source.class_names, config)
-
-
-def _download(name: str, file: str, folder: Path, progress: Progress) -> None:
-    source = SOURCES[name]
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise unusable_cache(error) from error
-    failures: list[str] = []
-    for mirror in source.mirrors:
-        try:
-            with atomic_path(folder / file) as temporary:
-                _fetch(mirror + file, temporary, progress)
-                if source.sum_of(temporary) != source.sums[file.removesuffix(".gz")]:
-                    raise DataError("the checksum is wrong")
-            return
-        except (OSError, http.client.HTTPException, DataError) as error:
-            failures.append(f"{urlsplit(mirror).netloc}: {str(error).splitlines()[0]}")
-    raise DataError(
-        f"{name} is not on this machine and {file} could not be downloaded",
-        got="; ".join(failures),
-        remedy=f"one of: --data DIR with a folder that holds the idx files; "
-        f"the files in $SADDLE_DATA/{name}; the files copied into {folder}",
-    )
-
-
-def _fetch(url: str, path: Path, progress: Progress) -> None:
-    with urllib.request.urlopen(url, timeout=TIMEOUT) as response, path.open("wb") as file:
-        length = response.headers.get("Content-Length")
-        total = int(length) if length else None
-        progress.start(f"downloading {url}", total, "B")
-        try:
-            while piece := response.read(2**16):
-                file.write(piece)
-                progress.advance(len(piece))
-        finally:
-            progress.finish()
-        # http.client does not complain when a connection ends early.
-        if total is not None and file.tell() != total:
-            raise OSError(f"the connection ended after {file.tell():,} of {total:,} bytes")

@@ -7,28 +7,37 @@ import zipfile
 from pathlib import Path
 
 from saddle.config.schema import DataConfig
+from saddle.data import cifar10
 from saddle.data.arrays import ARRAY_SUFFIXES, open_array_file
+from saddle.data.columns import TABLE_SUFFIXES, open_table
 from saddle.data.digits import open_digits
 from saddle.data.idx import holds_idx, open_idx
-from saddle.data.images import open_images
+from saddle.data.images import open_image_folder, open_images
 from saddle.data.mnist import SOURCES, class_names_for, open_named
+from saddle.data.points import is_points, open_points, signatures
 from saddle.data.store import Store
 from saddle.errors import DataError
 from saddle.progress import Progress, Silent
 
-NAMES = ("digits", *SOURCES)
+NAMES = ("digits", *SOURCES, cifar10.NAME)
 
 
 def open_data(config: DataConfig, *, progress: Progress | None = None) -> Store:
     """The data that ``config.source`` names.
 
-    A name of ``NAMES`` comes first; anything else is a path: a folder of idx files, a folder or zip of images, or an
-    ``.npy`` or ``.npz`` file. A folder that holds both ``train`` and ``test`` (folders or zips) is split by them.
+    A name of ``NAMES`` or a distribution such as ``gaussian(4, 1.25)`` comes first; anything else is a path: a folder
+    of idx files, CIFAR-10's binary version, a folder or zip of images, an ``.npy`` or ``.npz`` file, or a ``.csv``
+    table of numbers. A folder that holds both ``train`` and ``test`` (folders or zips) is split by them.
 
     Raises:
         DataError: nothing is there, it cannot be used, or it is not what ``config.fingerprint`` promises.
     """
     store = _open(config, progress or Silent())
+    if store.kind == "images" and config.columns is not None:
+        raise DataError(
+            f"{store.name} holds images, which have no columns", got=f"data.columns = {config.columns}",
+            remedy="leave data.columns out",
+        )  # fmt: skip
     check_fingerprint(store, config)
     return store
 
@@ -49,36 +58,36 @@ def _open(config: DataConfig, progress: Progress) -> Store:
         return open_digits(config)
     if config.source in SOURCES:
         return open_named(config.source, config, progress)
+    if config.source == cifar10.NAME:
+        return cifar10.open_cifar10(config, progress)
+    if is_points(config.source):
+        return open_points(config)
     path = Path(config.source).expanduser()
     if not path.exists():
         raise _not_found(config.source)
+    if binary := cifar10.find_binary(path):
+        return cifar10.open_binary(binary, config)
     if path.is_dir():
         if holds_idx(path):
             return open_idx(path.resolve().name, path, class_names_for(path), config)
-        return _open_image_folder(path, config, progress)
+        return open_image_folder(path, config, progress)
     if path.suffix.lower() in ARRAY_SUFFIXES:
         return open_array_file(path, config)
+    if path.suffix.lower() in TABLE_SUFFIXES:
+        return open_table(path, config)
     if zipfile.is_zipfile(path) or path.suffix.lower() == ".zip":
         return open_images(path, config, progress)
     raise DataError(
         f"{path} is no data that can be read",
-        expected="a folder of images or idx files, a .zip of images, or an .npy or .npz file",
+        expected="a folder of images or idx files, a .zip of images, an .npy or .npz file, or a .csv table",
     )
 
 
-def _open_image_folder(path: Path, config: DataConfig, progress: Progress) -> Store:
-    archives = {split: path / f"{split}.zip" for split in ("train", "test")}
-    if all(archive.is_file() for archive in archives.values()):
-        archive = archives[config.split]
-        # Inside an archive of one split, all is that split.
-        return open_images(archive, config.model_copy(update={"split": "train"}), progress)
-    return open_images(path, config, progress)
-
-
 def _not_found(source: str) -> DataError:
-    near = difflib.get_close_matches(source.lower(), NAMES, n=2, cutoff=0.5)
+    points = signatures()
+    near = difflib.get_close_matches(source.lower().partition("(")[0], [*NAMES, *points], n=2, cutoff=0.5)
     return DataError(
         f"there is no data set or path called {source}",
-        expected=f"a path, or one of {', '.join(NAMES)}",
+        expected=f"a path, one of {', '.join(NAMES)}, or points: {', '.join(points.values())}",
         remedy=f"did you mean {' or '.join(near)}?" if near else "check the path",
     )

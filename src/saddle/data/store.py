@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
+
+from saddle.data.distributions import Distribution
+
+Values = NDArray[np.uint8] | NDArray[np.float32]
 
 
 @dataclass(frozen=True)
@@ -25,24 +29,34 @@ class Store:
 
     Args:
         name: what it is called in messages.
-        values: images as uint8 (N, C, H, W), or points as float32 (N, d); possibly read-only and memory-mapped.
+        values: images as uint8 (N, C, H, W), or points as float32 (N, d); possibly read-only and memory-mapped. With
+            ``draw``, a fixed sample for pictures, scaling and the length of an epoch.
         labels: class indices as int64 (N,), or None.
         class_names: one name a class; empty without labels.
         fingerprint: hexadecimal SHA-256 of values, labels and class names: equal content, equal fingerprint.
         skipped: files left out.
         notes: facts for ``saddle data inspect``, such as original sizes and modes, as (name, value).
+        draw: (chance, count) → fresh samples (count, *shape), which training sees instead of ``values``; or None.
+        distribution: of points, where it is known.
     """
 
     name: str
-    values: NDArray[np.uint8] | NDArray[np.float32]
+    values: Values
     labels: NDArray[np.int64] | None
     class_names: tuple[str, ...]
     fingerprint: str
     skipped: tuple[Skipped, ...] = ()
     notes: tuple[tuple[str, str], ...] = ()
+    draw: Callable[[np.random.Generator, int], Values] | None = None
+    distribution: Distribution | None = None
 
     def __len__(self) -> int:
         return len(self.values)
+
+    def taking(self, index: slice | NDArray[np.int64]) -> Store:
+        """A store of some of the samples; its fingerprint stays that of the whole."""
+        labels = None if self.labels is None else self.labels[index]
+        return replace(self, values=self.values[index], labels=labels)
 
     def class_shares(self) -> tuple[float, ...]:
         """How often each class occurs, in class order; empty without labels."""
@@ -63,18 +77,21 @@ class Store:
 
 def make_store(
     name: str,
-    values: NDArray[np.uint8] | NDArray[np.float32],
+    values: Values,
     labels: NDArray[np.int64] | None = None,
     class_names: Sequence[str] = (),
     notes: Sequence[tuple[str, str]] = (),
+    draw: Callable[[np.random.Generator, int], Values] | None = None,
+    distribution: Distribution | None = None,
 ) -> Store:
     """A store with its fingerprint computed; arguments as in ``Store``."""
     fingerprint = fingerprint_of(values, labels, class_names)
-    return Store(name, values, labels, tuple(class_names), fingerprint, notes=tuple(notes))
+    names, facts = tuple(class_names), tuple(notes)
+    return Store(name, values, labels, names, fingerprint, notes=facts, draw=draw, distribution=distribution)
 
 
 def fingerprint_of(
-    values: NDArray[np.uint8] | NDArray[np.float32],
+    values: Values,
     labels: NDArray[np.int64] | None,
     class_names: Sequence[str],
 ) -> str:

@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import cross_entropy
 from torch.nn.modules.batchnorm import _BatchNorm  # pyright: ignore[reportPrivateUsage]
 
 from saddle.config.schema import GameConfig
@@ -71,9 +72,36 @@ class PlainRule:
 
     def discriminator_turn(self, discriminator: nn.Module, real: Batch, fake: Batch) -> Turn:
         """D judges both batches; no gradient reaches G."""
+        turn, _, _ = self._score(discriminator, real, Batch(fake.samples.detach(), fake.labels))
+        return turn
+
+    def generator_turn(self, discriminator: nn.Module, real: Batch, fake: Batch) -> Turn:
+        """D judges ``fake``, whose graph leads to G; ``real`` is what D saw last."""
         game = self._game
-        real = Batch(pack(real.samples, game.packing), real.labels)
-        fake = Batch(pack(fake.samples.detach(), game.packing), fake.labels)
+        fake, real = self._packed(fake), self._packed(real)
+        if game.feature_matching != "none":
+            assert isinstance(discriminator, Discriminator)
+            loss = _feature_distance(discriminator, real, fake, game.feature_matching)
+            return Turn(loss, {"generator_loss": loss.detach()})
+        fake_logits = judge(discriminator, fake)
+        real_logits = fake_logits
+        if self._loss.compares:
+            with torch.no_grad():
+                real_logits = judge(discriminator, real)
+        return self._score_generator(fake_logits, real_logits)
+
+    def joint_turn(self, discriminator: nn.Module, real: Batch, fake: Batch) -> tuple[Turn, Turn]:
+        """D's turn and G's from one and the same judgement, dropout and all; ``fake``'s graph leads to G.
+
+        Each loss must be sent backward with respect to its own player's parameters only.
+        """
+        turn, real_logits, fake_logits = self._score(discriminator, real, fake)
+        return turn, self._score_generator(fake_logits, real_logits.detach())
+
+    def _score(self, discriminator: nn.Module, real: Batch, fake: Batch) -> tuple[Turn, Tensor, Tensor]:
+        """D's turn, and its logits on real and generated samples."""
+        game = self._game
+        real, fake = self._packed(real), self._packed(fake)
         if game.r1:
             real.samples.requires_grad_()
         if game.r2:
@@ -88,36 +116,33 @@ class PlainRule:
             "d_real": self._loss.verdict(real_logits.detach()).mean(),
             "d_fake": self._loss.verdict(fake_logits.detach()).mean(),
         }
-        penalties: dict[str, Tensor] = {}
-        if game.r1:
-            penalties["r1"] = game.r1 * zero_centred(real_logits, real.samples)
-        if game.r2:
-            penalties["r2"] = game.r2 * zero_centred(fake_logits, fake.samples)
-        if game.gradient_penalty:
-            penalties["gradient_penalty"] = game.gradient_penalty * one_centred(
-                lambda between: judge(discriminator, Batch(between, real.labels)), real.samples, fake.samples
-            )
-        for name, penalty in penalties.items():
-            loss = loss + penalty
-            figures[name] = penalty.detach()
-        return Turn(loss, figures)
+        for name, extra in self._extra_terms(discriminator, real, fake, real_logits, fake_logits).items():
+            loss = loss + extra
+            figures[name] = extra.detach()
+        return Turn(loss, figures), real_logits, fake_logits
 
-    def generator_turn(self, discriminator: nn.Module, real: Batch, fake: Batch) -> Turn:
-        """D judges ``fake``, whose graph leads to G; ``real`` is what D saw last."""
+    def _extra_terms(
+        self, discriminator: nn.Module, real: Batch, fake: Batch, real_logits: Tensor, fake_logits: Tensor
+    ) -> dict[str, Tensor]:
+        """What joins D's loss, weighted, by the name it has in the log."""
         game = self._game
-        fake = Batch(pack(fake.samples, game.packing), fake.labels)
-        real = Batch(pack(real.samples, game.packing).detach(), real.labels)
-        if game.feature_matching != "none":
-            assert isinstance(discriminator, Discriminator)
-            loss = _feature_distance(discriminator, real, fake, game.feature_matching)
-        else:
-            fake_logits = judge(discriminator, fake)
-            real_logits = fake_logits
-            if self._loss.compares:
-                with torch.no_grad():
-                    real_logits = judge(discriminator, real)
-            loss = self._loss.generator(fake_logits, real_logits)
+        terms: dict[str, Tensor] = {}
+        if game.r1:
+            terms["r1"] = game.r1 * zero_centred(real_logits, real.samples)
+        if game.r2:
+            terms["r2"] = game.r2 * zero_centred(fake_logits, fake.samples)
+        if game.gradient_penalty:
+            terms["gradient_penalty"] = game.gradient_penalty * one_centred(
+                lambda between: judge(discriminator, Batch(between, real.labels)), real.samples, fake.samples.detach()
+            )
+        return terms
+
+    def _score_generator(self, fake_logits: Tensor, real_logits: Tensor) -> Turn:
+        loss = self._loss.generator(fake_logits, real_logits)
         return Turn(loss, {"generator_loss": loss.detach()})
+
+    def _packed(self, batch: Batch) -> Batch:
+        return batch._replace(samples=pack(batch.samples, self._game.packing))
 
     def _judge_both(self, discriminator: nn.Module, real: Batch, fake: Batch) -> tuple[Tensor, Tensor]:
         if not self._one_pass:
@@ -128,6 +153,37 @@ class PlainRule:
         both = judge(discriminator, Batch(torch.cat([real.samples, fake.samples]), labels))
         real_logits, fake_logits = both.split([len(real.samples), len(fake.samples)])
         return real_logits, fake_logits
+
+
+class SemiSupervisedRule(PlainRule):
+    """K + 1 classes, the last one "generated" with its logit fixed at 0; Salimans et al. 2016, section 5.
+
+    With Z(x) = Σ exp(l_k(x)) over the K real classes, D(x) = Z / (Z + 1): D's logit is log Z, so the unsupervised half
+    is the plain game. The supervised half is the cross-entropy of the K classes on the labelled samples.
+    """
+
+    def __init__(self, game: GameConfig, discriminator: nn.Module) -> None:
+        super().__init__(game, discriminator)
+        if not isinstance(discriminator, Discriminator) or not discriminator.classifies:
+            raise ConfigError("the semi-supervised game needs a discriminator that classifies")
+
+    def _extra_terms(
+        self, discriminator: nn.Module, real: Batch, fake: Batch, real_logits: Tensor, fake_logits: Tensor
+    ) -> dict[str, Tensor]:
+        assert isinstance(discriminator, Discriminator)
+        assert real.labelled is not None
+        samples, labels = real.labelled
+        supervised = cross_entropy(discriminator.class_logits(samples), labels)
+        return super()._extra_terms(discriminator, real, fake, real_logits, fake_logits) | {"supervised": supervised}
+
+
+def make_rule(game: GameConfig, discriminator: nn.Module) -> PlainRule:
+    """The rule that ``game`` names, for this D.
+
+    Raises:
+        ConfigError: this D cannot play it.
+    """
+    return (SemiSupervisedRule if game.rule == "semi_supervised" else PlainRule)(game, discriminator)
 
 
 def judge(discriminator: nn.Module, batch: Batch) -> Tensor:

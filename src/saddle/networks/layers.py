@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import one_hot
@@ -77,7 +80,10 @@ class MinibatchDiscrimination(nn.Module):
 
 
 class LabelVector(nn.Module):
-    """Labels (B,) as vectors (B, size): one-hot, or a learned embedding of as many numbers as there are classes."""
+    """Labels as vectors (B, size): one-hot, or a learned embedding of as many numbers as there are classes.
+
+    A label is a class index (B,), or a mixture of classes: the share of each, float (B, classes).
+    """
 
     def __init__(self, method: str, classes: int) -> None:
         super().__init__()
@@ -85,6 +91,8 @@ class LabelVector(nn.Module):
         self.embedding = nn.Embedding(classes, classes) if method == "embedding" else None
 
     def forward(self, labels: Tensor) -> Tensor:
+        if labels.is_floating_point():
+            return labels if self.embedding is None else labels @ self.embedding.weight
         return one_hot(labels, self.size).float() if self.embedding is None else self.embedding(labels)
 
 
@@ -100,6 +108,36 @@ def normalise_weights(network: nn.Module, method: str) -> None:
     for layer in list(network.modules()):
         if isinstance(layer, _LAYERS):
             wrap(layer)
+
+
+@torch.no_grad()
+def initialise_from_data(network: nn.Module, run: Callable[[], object]) -> None:
+    """Set length and bias of every weight-normalised layer so that its outputs have mean 0 and variance 1.
+
+    Salimans & Kingma 2016, section 3, eq. 5 and 6: layer after layer, in one pass.
+
+    Args:
+        network: whose layers are set.
+        run: passes a batch of data through ``network``.
+    """
+
+    def standardise(layer: nn.Module, _inputs: object, output: Tensor) -> Tensor:
+        axes = [axis for axis in range(output.dim()) if axis != 1]
+        deviation, mean = torch.std_mean(output, axes)
+        deviation = deviation.clamp_min(1e-6)
+        length: Any = layer.parametrizations.weight.original0  # pyright: ignore[reportAttributeAccessIssue]
+        length.div_(deviation.reshape(-1, *[1] * (length.dim() - 1)))
+        layer.bias.sub_(mean).div_(deviation)  # pyright: ignore[reportAttributeAccessIssue, reportCallIssue]
+        shape = [-1 if axis == 1 else 1 for axis in range(output.dim())]
+        return (output - mean.reshape(shape)) / deviation.reshape(shape)
+
+    layers = [layer for layer in network.modules() if isinstance(layer, nn.Linear | nn.Conv2d)]
+    handles = [layer.register_forward_hook(standardise) for layer in layers if layer.bias is not None]
+    try:
+        run()
+    finally:
+        for handle in handles:
+            handle.remove()
 
 
 def initialise(network: nn.Module, method: str, scale: float) -> None:

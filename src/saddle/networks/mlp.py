@@ -11,17 +11,48 @@ from torch import Tensor, nn
 
 from saddle.config.schema import GeneratorMLPConfig, MLPConfig
 from saddle.networks.layers import GaussianNoise, Maxout, activation, initialise
+from saddle.networks.virtual import VirtualBatchNorm
 
 
-def hidden_layers(config: MLPConfig, inputs: int) -> nn.Sequential:
-    """(B, inputs) → (B, widths[-1]): for each width linear, norm, activation (or activation, norm), noise, dropout."""
+def hidden_layers(config: MLPConfig, inputs: int, labels: int) -> tuple[nn.Module, int]:
+    """The hidden layers, (B, inputs + labels) → (B, features), and how many features there are.
+
+    The last ``labels`` inputs are a label's vector. With ``label_widths`` it has layers of its own before the two join
+    (Mirza & Osindero 2014, section 4.1); otherwise it is one more input.
+    """
+    if not labels or not config.label_widths:
+        return _stack(config, (inputs + labels, *config.widths), config.pieces), config.widths[-1]
+    sides = (
+        _stack(config, (inputs, *config.widths), config.pieces),
+        _stack(config, (labels, *config.label_widths), config.pieces),
+    )
+    joined = config.widths[-1] + config.label_widths[-1]
+    joint = _stack(config, (joined, *config.joint_widths), config.joint_pieces, first=False)
+    return _Joined(*sides, joint, inputs), config.joint_widths[-1]
+
+
+class _Joined(nn.Module):
+    """Two stacks side by side, then one on top: (B, inputs + labels) → (B, features)."""
+
+    def __init__(self, left: nn.Module, right: nn.Module, joint: nn.Module, inputs: int) -> None:
+        super().__init__()
+        self.left, self.right, self.joint = left, right, joint
+        self.inputs = inputs
+
+    def forward(self, values: Tensor) -> Tensor:
+        left, right = values[:, : self.inputs], values[:, self.inputs :]
+        return self.joint(torch.cat([self.left(left), self.right(right)], 1))
+
+
+def _stack(config: MLPConfig, widths: Sequence[int], pieces: int, *, first: bool = True) -> nn.Sequential:
+    """(B, widths[0]) → (B, widths[-1]): linear, norm and activation or the reverse, noise, dropout, each time."""
     layers: list[nn.Module] = []
-    if config.input_dropout:
+    if config.input_dropout and first:
         layers.append(nn.Dropout(config.input_dropout))
-    for before, width in pairwise((inputs, *config.widths)):
+    for before, width in pairwise(widths):
         maxout = config.activation == "maxout"
-        units = width * config.pieces if maxout else width
-        shaping = Maxout(config.pieces) if maxout else activation(config.activation, config.slope)
+        units = width * pieces if maxout else width
+        shaping = Maxout(pieces) if maxout else activation(config.activation, config.slope)
         layers.append(nn.Linear(before, units))
         layers += [shaping, *_norm(config, width)] if config.norm_after else [*_norm(config, units), shaping]
         if config.noise:
@@ -39,29 +70,39 @@ def _norm(config: MLPConfig, width: int) -> list[nn.Module]:
             return [nn.BatchNorm1d(width, momentum=config.norm_momentum)]
         case "layer":
             return [nn.LayerNorm(width)]
+        case "virtual":
+            return [VirtualBatchNorm(width)]
 
 
 class MLPGenerator(nn.Module):
-    """Inputs (B, inputs) → samples (B, *shape)."""
+    """Latents, and the label vector behind them (B, latents + labels) → samples (B, *shape)."""
 
-    def __init__(self, config: GeneratorMLPConfig, inputs: int, shape: Sequence[int]) -> None:
+    def __init__(self, config: GeneratorMLPConfig, latents: int, labels: int, shape: Sequence[int]) -> None:
         super().__init__()
         self.shape = tuple(shape)
-        self.hidden = hidden_layers(config, inputs)
-        self.output = nn.Sequential(nn.Linear(config.widths[-1], prod(shape)), activation(config.output))
+        self.hidden, features = hidden_layers(config, latents, labels)
+        self.last = nn.Linear(features, prod(shape))
+        self.output = activation(config.output)
         initialise(self, config.initialisation, config.scale)
 
     def forward(self, inputs: Tensor) -> Tensor:
-        return self.output(self.hidden(inputs)).unflatten(1, self.shape)
+        return self.output(self.last(self.hidden(inputs))).unflatten(1, self.shape)
+
+    @torch.no_grad()
+    def start_at(self, mean: Tensor) -> None:
+        """Set the output's bias so that a sigmoid G starts at ``mean`` (prod(shape),), in [0, 1].
+
+        Goodfellow et al. 2014, the authors' code: ``init_bias_target_marginals``.
+        """
+        self.last.bias.copy_(mean.clamp(1e-7, 1 - 1e-7).logit())
 
 
 class MLPBody(nn.Module):
-    """Samples (B, *shape), with a label vector (B, extra) joined to their values → features (B, widths[-1])."""
+    """Samples (B, *shape) and a label vector (B, labels) → features (B, self.features)."""
 
-    def __init__(self, config: MLPConfig, shape: Sequence[int], extra: int) -> None:
+    def __init__(self, config: MLPConfig, shape: Sequence[int], labels: int) -> None:
         super().__init__()
-        self.features = config.widths[-1]
-        self.hidden = hidden_layers(config, prod(shape) + extra)
+        self.hidden, self.features = hidden_layers(config, prod(shape), labels)
 
     def forward(self, samples: Tensor, vector: Tensor | None) -> Tensor:
         values = samples.flatten(1)

@@ -29,13 +29,20 @@ class ConditionalGenerator(nn.Module):
 class Discriminator(nn.Module):
     """Samples (B, *shape), and labels (B,) in a conditional game → logits (B,).
 
+    With ``outputs`` K > 1 it also tells K classes apart: its logit for "real" is then log Σ exp of the K class logits
+    (Salimans et al. 2016, section 5).
+
     Args:
         config: conditioning, input noise and minibatch discrimination.
         body: (samples, label vector or None) → features (B, body.features).
+        features: what the body puts out.
         classes: how many labels there are; 0: unconditional.
+        outputs: classes to tell apart, or 1.
     """
 
-    def __init__(self, config: DiscriminatorConfig, body: nn.Module, features: int, classes: int) -> None:
+    def __init__(
+        self, config: DiscriminatorConfig, body: nn.Module, features: int, classes: int, outputs: int = 1
+    ) -> None:
         super().__init__()
         self.noise = GaussianNoise(config.input_noise) if config.input_noise else nn.Identity()
         projected = classes > 0 and config.condition == "projection"
@@ -44,7 +51,8 @@ class Discriminator(nn.Module):
         self.closeness = nn.Identity()
         if config.minibatch_kernels:
             self.closeness = MinibatchDiscrimination(features, config.minibatch_kernels, config.minibatch_dimensions)
-        self.output = nn.Linear(features + config.minibatch_kernels, 1)
+        self.output = nn.Linear(features + config.minibatch_kernels, outputs)
+        self.classifies = outputs > 1
         self.projection = nn.Embedding(classes, features) if projected else None
 
     def features(self, samples: Tensor, labels: Tensor | None = None) -> Tensor:
@@ -52,9 +60,17 @@ class Discriminator(nn.Module):
         vector = None if self.label is None or labels is None else self.label(labels)
         return self.body(self.noise(samples), vector)
 
+    def class_logits(self, samples: Tensor) -> Tensor:
+        """Logits (B, outputs) of the classes that it tells apart."""
+        return self.output(self.closeness(self.features(samples)))
+
+    def _logits(self, features: Tensor) -> Tensor:
+        logits = self.output(self.closeness(features))
+        return logits.logsumexp(1) if self.classifies else logits.squeeze(1)
+
     def forward(self, samples: Tensor, labels: Tensor | None = None) -> Tensor:
         features = self.features(samples, labels)
-        logits = self.output(self.closeness(features)).squeeze(1)
+        logits = self._logits(features)
         if self.projection is not None and labels is not None:
             # D(x, y) = v_yᵀ φ(x) + ψ(φ(x)); Miyato & Koyama 2018, eq. 3.
             logits = logits + (self.projection(labels) * features).sum(1)

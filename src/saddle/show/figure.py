@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 # Okabe & Ito (2008): told apart with any kind of colour vision.
 DISCRIMINATOR = REAL = "#0072B2"
 GENERATOR = GENERATED = "#D55E00"
+DISCRIMINATOR_GENERATED = "#009E73"  # what D does with generated samples, where that needs a colour of its own
 GREY = "#777777"
 
 

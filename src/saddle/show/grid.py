@@ -26,6 +26,7 @@ def tile(
     *,
     columns: int | None = None,
     labels: Sequence[str] | None = None,
+    rows: Sequence[str] | None = None,
     scale: int | None = None,
     padding: int = 2,
 ) -> Image.Image:
@@ -35,6 +36,7 @@ def tile(
         images: uint8 (N, C, H, W) in 0..255, C 1 (grey), 3 (RGB) or 4 (RGBA), N at least 1.
         columns: images in a row; None: as many as make the picture nearly square.
         labels: N short texts, each written below its image and cut where the image ends.
+        rows: a short text for each row, written to the left of it.
         scale: whole factor of enlargement, pixels stay sharp; None: the least that makes the longer side 48 pixels.
         padding: pixels between and around the cells.
 
@@ -42,7 +44,7 @@ def tile(
         A picture of mode L, RGB or RGBA.
 
     Raises:
-        DataError: ``images`` has another type or shape, or ``labels`` another length.
+        DataError: ``images`` has another type or shape, or ``labels`` or ``rows`` another length.
     """
     if images.dtype != np.uint8 or images.ndim != 4 or images.shape[1] not in _MODES or images.size == 0:
         raise DataError(
@@ -57,24 +59,30 @@ def tile(
 
     scale = scale or math.ceil(_READABLE / max(height, width))
     columns = min(columns or math.ceil(math.sqrt(count * height / width)), count)
-    rows = math.ceil(count / columns)
+    lines = math.ceil(count / columns)
+    if rows is not None and len(rows) != lines:
+        raise DataError("the texts and the rows differ in number", expected=lines, got=len(rows), remedy="one each")
     shown_height, shown_width = height * scale, width * scale
     label_height = 0 if labels is None else _LABEL_SIZE + 4
+    font = ImageFont.load_default(_LABEL_SIZE)
+    names = [_one_line(text) for text in rows or ()]
+    margin = max((math.ceil(font.getlength(name)) + _LABEL_SIZE for name in names), default=0)
     pitch_y, pitch_x = shown_height + label_height + padding, shown_width + padding
-    corners = [(padding + i // columns * pitch_y, padding + i % columns * pitch_x) for i in range(count)]
+    corners = [(padding + i // columns * pitch_y, margin + padding + i % columns * pitch_x) for i in range(count)]
 
-    canvas = np.full((rows * pitch_y + padding, columns * pitch_x + padding, channels), 255, np.uint8)
+    canvas = np.full((lines * pitch_y + padding, margin + columns * pitch_x + padding, channels), 255, np.uint8)
     canvas[:, :, 3:] = 0  # RGBA starts transparent
     for (top, left), image in zip(corners, images, strict=True):
         enlarged = image.repeat(scale, axis=1).repeat(scale, axis=2)
         canvas[top : top + shown_height, left : left + shown_width] = enlarged.transpose(1, 2, 0)
     picture = Image.fromarray(canvas.squeeze(2) if channels == 1 else canvas)
-    if labels is not None:
-        draw, font = ImageDraw.Draw(picture), ImageFont.load_default(_LABEL_SIZE)
-        grey = {"L": _LABEL_GREY, "RGB": (_LABEL_GREY,) * 3, "RGBA": (*(_LABEL_GREY,) * 3, 255)}[picture.mode]
-        for (top, left), label in zip(corners, labels, strict=True):
-            text = _shortened(label, draw, font, shown_width)
-            draw.text((left + shown_width / 2, top + shown_height + 1), text, fill=grey, font=font, anchor="ma")
+    draw = ImageDraw.Draw(picture)
+    grey = {"L": _LABEL_GREY, "RGB": (_LABEL_GREY,) * 3, "RGBA": (*(_LABEL_GREY,) * 3, 255)}[picture.mode]
+    for (top, left), label in zip(corners, labels or (), strict=False):
+        text = _shortened(label, draw, font, shown_width)
+        draw.text((left + shown_width / 2, top + shown_height + 1), text, fill=grey, font=font, anchor="ma")
+    for (top, left), name in zip(corners[::columns], names, strict=False):
+        draw.text((left - _LABEL_SIZE / 2, top + shown_height / 2), name, fill=grey, font=font, anchor="rm")
     return picture
 
 
@@ -98,9 +106,14 @@ def save_picture(picture: Image.Image, path: Path) -> None:
 
 def _shortened(label: str, draw: ImageDraw.ImageDraw, font: Any, width: int) -> str:
     """The longest beginning of ``label`` that fits ``width`` pixels, with an ellipsis where something was cut."""
-    label = " ".join(label.split())  # a line break cannot be measured
+    label = _one_line(label)
     for length in range(len(label), 0, -1):
         text = label if length == len(label) else label[:length].rstrip() + "…"
         if draw.textlength(text, font=font) <= width:
             return text
     return ""
+
+
+def _one_line(text: str) -> str:
+    """A line break cannot be measured."""
+    return " ".join(text.split())

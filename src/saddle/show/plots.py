@@ -12,6 +12,7 @@ from PIL import Image
 
 from saddle.show.figure import (
     DISCRIMINATOR,
+    DISCRIMINATOR_GENERATED,
     GENERATED,
     GENERATOR,
     GREY,
@@ -49,21 +50,57 @@ def loss_plot(log: Log) -> Image.Image:
     return to_picture(figure)
 
 
-def output_plot(log: Log) -> Image.Image:
-    """The mean of D's sigmoid on real samples, D(x), and on generated ones, D(G(z)), over images seen.
+def output_plot(log: Log, *, judgement: bool = True) -> Image.Image:
+    """The mean output of D on real samples, D(x), and on generated ones, D(G(z)), over images seen.
 
-    At the game's solution both are 1/2 (Goodfellow et al. 2014, proposition 1): the dashed line.
+    Args:
+        log: entries of ``RunFolder.read_log``; missing and non-finite values leave no mark.
+        judgement: whether the output says real (1) or generated (0). At the game's solution both are then 1/2
+            (Goodfellow et al. 2014, proposition 1): the dashed line. Else it is a score without a scale.
+    """
+    figure = new_figure()
+    axes = add_axes(figure)
+    axes.set_ylabel("mean output of D")
+    _draw(axes, log, "d_real", "real, D(x)", REAL)
+    _draw(axes, log, "d_fake", "generated, D(G(z))", GENERATED)
+    if judgement:
+        _level(axes, 0.5)
+        axes.set_ylim(-0.03, 1.03)
+    _finish(axes, log)
+    return to_picture(figure)
+
+
+def error_plot(log: Log) -> Image.Image:
+    """The three errors over images seen: D's on real samples, D's on generated ones, and G's.
 
     Args:
         log: entries of ``RunFolder.read_log``; missing and non-finite values leave no mark.
     """
     figure = new_figure()
     axes = add_axes(figure)
-    axes.set_ylabel("mean output of D")
-    axes.axhline(0.5, color=GREY, linewidth=0.9, linestyle=(0, (4, 3)))
-    _draw(axes, log, "d_real", "real, D(x)", REAL)
-    _draw(axes, log, "d_fake", "generated, D(G(z))", GENERATED)
-    axes.set_ylim(-0.03, 1.03)
+    axes.set_ylabel("error")
+    _draw(axes, log, "loss_real", "D on real", REAL)
+    _draw(axes, log, "loss_fake", "D on generated", DISCRIMINATOR_GENERATED)
+    _draw(axes, log, "generator_loss", "G", GENERATOR)
+    _finish(axes, log)
+    return to_picture(figure)
+
+
+def moment_plot(log: Log, mean: float | None = None, std: float | None = None) -> Image.Image:
+    """The mean and the standard deviation of generated values over images seen.
+
+    Args:
+        log: entries of ``RunFolder.read_log``; missing and non-finite values leave no mark.
+        mean, std: the true ones, as dashed lines; None: not known.
+    """
+    figure = new_figure()
+    axes = add_axes(figure)
+    axes.set_ylabel("generated values")
+    _draw(axes, log, "sample_mean", "mean", REAL)
+    _draw(axes, log, "sample_std", "standard deviation", GENERATED)
+    for level in (mean, std):
+        if level is not None:
+            _level(axes, level)
     _finish(axes, log)
     return to_picture(figure)
 
@@ -91,6 +128,10 @@ def _draw(axes: Any, log: Log, key: str, label: str, colour: str) -> None:
     few = len(values) < 30
     axes.plot(images, values, color=colour, linewidth=0.6, alpha=0.3)
     axes.plot(images, smooth(values), color=colour, linewidth=1.5, label=label, marker="." if few else None)
+
+
+def _level(axes: Any, value: float) -> None:
+    axes.axhline(value, color=GREY, linewidth=0.9, linestyle=(0, (4, 3)))
 
 
 def _finish(axes: Any, log: Log) -> None:

@@ -19,6 +19,7 @@ def draw_preview(store: Store) -> Image.Image:
     chosen = np.unique(np.linspace(0, len(store) - 1, min(wanted, len(store))).astype(np.int64))
     values = np.asarray(store.values[chosen])
     if values.dtype != np.uint8:
-        return picture_points(values.astype(np.float32))
+        truth = None if store.distribution is None else store.distribution.coordinate
+        return picture_points(None, values.astype(np.float32), truth=truth)
     labels = None if store.labels is None else [store.class_names[label] for label in store.labels[chosen]]
     return tile(values.astype(np.uint8), labels=labels)

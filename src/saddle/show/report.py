@@ -18,13 +18,15 @@ from typing import Any, TypeVar
 from PIL import Image
 
 from saddle.config import Config, difference, load_config
+from saddle.data.points import is_points, parse
 from saddle.files import write_text
 from saddle.runs import RunFolder
 from saddle.show.animation import save_animation
-from saddle.show.plots import Log, loss_plot, output_plot
+from saddle.show.plots import Log, error_plot, loss_plot, moment_plot, output_plot, series
 
 _MOMENTS = 6  # sample pictures shown side by side
 _FRAMES = 60  # of the animation, at most
+_JUDGEMENTS = ("non_saturating", "saturating", "least_squares")  # losses whose D ends at 1 for real, 0 for generated
 _REST = 8  # times that the last frame is repeated before the animation starts again
 
 T = TypeVar("T")
@@ -62,7 +64,7 @@ def write_report(run: RunFolder, *, extra: Sequence[Figure] = ()) -> Path:
         recipe=escape(config.recipe),
         facts=_facts(config, log, environment),
         samples=_samples(run),
-        plots=_plots(log, extra),
+        plots=_plots(config, log, extra),
         pictures=_picture("Real data", run.data_preview, f"Samples of {config.data.source}.")
         + _picture("Interpolation", run.interpolation, "From one latent to another in equal steps."),
         settings=_settings(config),
@@ -115,13 +117,21 @@ def _samples(run: RunFolder) -> str:
     return f'{html}<h3>Over time</h3><div class="moments">{"".join(moments)}</div>'
 
 
-def _plots(log: Log, extra: Sequence[Figure]) -> str:
+def _plots(config: Config, log: Log, extra: Sequence[Figure]) -> str:
     curves: list[Figure] = []
     if log:
         curves.append(Figure("The losses of the discriminator and the generator.", loss_plot(log)))
-        curves.append(
-            Figure("The mean output of D. At the dashed line it cannot tell real from generated.", output_plot(log))
-        )
+        judgement = config.game.loss in _JUDGEMENTS
+        text = " At the dashed line it cannot tell real from generated." if judgement else ""
+        curves.append(Figure(f"The mean output of D.{text}", output_plot(log, judgement=judgement)))
+        if config.game.loss != "relativistic" and len(series(log, "loss_real")[0]):  # there D has one error, on pairs
+            curves.append(Figure("The errors of D on real and on generated samples, and of G.", error_plot(log)))
+        if len(series(log, "sample_mean")[0]):
+            truth = parse(config.data.source).coordinate if is_points(config.data.source) else None
+            known = (None, None) if truth is None else (truth.mean, truth.std)
+            text = "" if truth is None else "; dashed, the true ones"
+            caption = f"Mean and standard deviation of values generated from the fixed latents{text}."
+            curves.append(Figure(caption, moment_plot(log, *known)))
     figures = "".join(_figure(_png(figure.picture), figure.caption) for figure in (*curves, *extra))
     return ("" if log else "<p>Nothing logged yet.</p>") + f'<div class="pair">{figures}</div>'
 

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from saddle.classifier_file import ClassifierHeader, save_classifier
 from saddle.data.feed import Scaling
 from saddle.errors import CheckpointError
 from saddle.generator_file import GeneratorHeader, save_generator
@@ -27,6 +28,7 @@ class Checkpoints:
         keep: how many of the newest checkpoints stay.
         players, record: what is saved; a restored run goes on with exactly these.
         scaling, header: go into the generator file, written beside each checkpoint; the header's position is replaced.
+        classifier: header of the classifier file, for a semi-supervised run.
     """
 
     run: RunFolder
@@ -35,6 +37,7 @@ class Checkpoints:
     record: Record
     scaling: Scaling
     header: GeneratorHeader
+    classifier: ClassifierHeader | None = None
 
     def save(self, images_seen: int) -> None:
         """Write a checkpoint and the generator file, then drop old checkpoints.
@@ -49,6 +52,9 @@ class Checkpoints:
         save_tensors(self.run.checkpoint(images_seen), tensors, header)
         header = self.header.model_copy(update={"images_seen": images_seen})
         save_generator(self.run.generator, self.players.averaged, self.scaling, header)
+        if self.classifier is not None:
+            told = self.classifier.model_copy(update={"images_seen": images_seen})
+            save_classifier(self.run.classifier, self.players.averaged_discriminator, self.scaling, told)
         for _, path in self.run.all_checkpoints()[: -self.keep]:
             path.unlink()
 

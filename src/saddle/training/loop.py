@@ -40,13 +40,19 @@ def play_round(game: GameConfig, rule: PlainRule, players: Players, batches: Seq
             fake = players.generate(len(batch.samples))
         discriminator.step(rule.discriminator_turn(discriminator.network, batch, fake).loss)
 
-    with torch.set_grad_enabled(game.share_fakes):
+    with torch.set_grad_enabled(game.share != "nothing"):
         fake = players.generate(len(real.samples))
+    if game.share == "pass":  # one judgement scores both, and both move from where they stood
+        d_turn, g_turn = rule.joint_turn(discriminator.network, real, fake)
+        generator.step(g_turn.loss, retain_graph=True)
+        discriminator.step(d_turn.loss)
+        return d_turn.figures | g_turn.figures
+
     d_turn = rule.discriminator_turn(discriminator.network, real, fake)
     if game.update == "alternating":
         discriminator.step(d_turn.loss)
 
-    if not game.share_fakes:
+    if game.share == "nothing":
         fake = players.generate(len(real.samples))
     g_turn = rule.generator_turn(discriminator.network, real, fake)
     generator.step(g_turn.loss)
@@ -81,6 +87,7 @@ def train(
     game, batch = config.game, config.batch_size
     while position < total and not stopping():
         seed_everything(stream(config.seed, "round", position), players.device)
+        players.schedule(position)
         start = position
         batches = [feed.batch(start + turn * batch, batch) for turn in range(game.discriminator_steps)]
         figures = play_round(game, rule, players, batches)

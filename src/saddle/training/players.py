@@ -12,26 +12,59 @@ from saddle.config.schema import AverageConfig, Config, OptimizerConfig, SGDConf
 from saddle.data.feed import Batch
 from saddle.errors import CheckpointError
 from saddle.game.latents import draw
+from saddle.training.schedules import scheduled
 
 
 class Player:
-    """A network and the optimizer that moves it."""
+    """A network and the optimizer that moves it.
 
-    def __init__(self, network: nn.Module, config: OptimizerConfig, clip: float = 0.0) -> None:
+    Args:
+        network: whose parameters move.
+        config: of the optimizer.
+        clip: all weights are held within ±clip (Arjovsky et al. 2017, algorithm 1, line 7); 0: free.
+        historical: weight of ‖θ - mean of all past θ‖² in the loss (Salimans et al. 2016, section 3.3); 0: none.
+    """
+
+    def __init__(
+        self, network: nn.Module, config: OptimizerConfig, *, clip: float = 0.0, historical: float = 0.0
+    ) -> None:
         self.network = network
-        self._clip = clip
         self.parameters = [parameter for parameter in network.parameters() if parameter.requires_grad]
         self.optimizer = _optimizer(self.parameters, config)
+        self._config = config
+        self._clip = clip
+        self._historical = historical
+        self._past = [parameter.detach().clone() for parameter in self.parameters] if historical else []
+        self._steps = torch.ones(()) if historical else None
 
-    def step(self, loss: Tensor) -> None:
+    def schedule(self, images_seen: int) -> None:
+        """Set what the optimizer's schedules say for the round that begins at ``images_seen``."""
+        config = self._config
+        for group in self.optimizer.param_groups:
+            if config.schedule is not None:
+                group["lr"] = scheduled(config.learning_rate, config.schedule, images_seen)
+            if isinstance(config, SGDConfig) and config.momentum_schedule is not None:
+                group["momentum"] = scheduled(config.momentum, config.momentum_schedule, images_seen)
+
+    def step(self, loss: Tensor, *, retain_graph: bool = False) -> None:
         """Move along the gradient of ``loss``, a scalar, with respect to this player's parameters alone."""
-        loss.backward(inputs=self.parameters)
+        if self._historical:
+            pairs = zip(self.parameters, self._past, strict=True)
+            loss = loss + self._historical * torch.stack([(now - past).square().sum() for now, past in pairs]).sum()
+        loss.backward(inputs=self.parameters, retain_graph=retain_graph)
         self.optimizer.step()
         self.optimizer.zero_grad(set_to_none=True)
-        if self._clip:  # Arjovsky et al. 2017, algorithm 1, line 7
-            with torch.no_grad():
-                for parameter in self.parameters:
-                    parameter.clamp_(-self._clip, self._clip)
+        if self._clip or self._historical:
+            self._after_step()
+
+    @torch.no_grad()
+    def _after_step(self) -> None:
+        for parameter in self.parameters if self._clip else ():
+            parameter.clamp_(-self._clip, self._clip)
+        if self._steps is not None:
+            self._steps += 1
+            for past, now in zip(self._past, self.parameters, strict=True):
+                past.lerp_(now, 1 / self._steps.item())
 
     def state(self) -> dict[str, Tensor]:
         """Weights, buffers and optimizer state, by name."""
@@ -39,6 +72,9 @@ class Player:
         for index, parameter in enumerate(self.parameters):
             for key, value in self.optimizer.state[parameter].items():
                 tensors[f"optimizer.{index}.{key}"] = value
+        if self._steps is not None:
+            tensors["past.steps"] = self._steps
+            tensors |= {f"past.{index}": past for index, past in enumerate(self._past)}
         return tensors
 
     def load(self, tensors: Mapping[str, Tensor]) -> None:
@@ -50,6 +86,10 @@ class Player:
             # Adam's step counter lives on the CPU; moments live beside their parameter.
             device = parameter.device if value.dim() else value.device
             self.optimizer.state[parameter][key] = value.to(device, copy=True)
+        if self._steps is not None:
+            self._steps.copy_(tensors["past.steps"])
+            for index, past in enumerate(self._past):
+                past.copy_(tensors[f"past.{index}"])
 
 
 class Players:
@@ -72,14 +112,35 @@ class Players:
         class_shares: Sequence[float] = (),
     ) -> None:
         self.device = device
-        self.generator = Player(generator.to(device).train(), config.generator.optimizer)
-        self.discriminator = Player(discriminator.to(device).train(), config.discriminator.optimizer, config.game.clip)
+        game = config.game
+        self.generator = Player(
+            generator.to(device).train(), config.generator.optimizer, historical=game.historical_averaging
+        )
+        self.discriminator = Player(
+            discriminator.to(device).train(),
+            config.discriminator.optimizer,
+            clip=game.clip,
+            historical=game.historical_averaging,
+        )
         self._latent = config.latent
         self._average = config.average
         # Labels for generated samples are drawn as the real ones occur: D must not tell them apart by the label alone.
         self._label_edges = torch.tensor(class_shares, device=device).cumsum(0)[:-1] if class_shares else None
-        # Without averaging, this is G itself.
-        self.averaged = copy.deepcopy(generator).eval() if config.average.half_life else generator
+        # Without averaging, these are the players themselves. D is averaged where it is the result: a classifier.
+        self.averaged = generator
+        self.averaged_discriminator = discriminator
+        self._averages: dict[str, tuple[nn.Module, nn.Module]] = {}
+        if config.average.half_life:
+            self.averaged = copy.deepcopy(generator).eval()
+            self._averages["averaged"] = (self.averaged, generator)
+        if config.average.half_life and game.rule == "semi_supervised":
+            self.averaged_discriminator = copy.deepcopy(discriminator).eval()
+            self._averages["averaged_discriminator"] = (self.averaged_discriminator, discriminator)
+
+    def schedule(self, images_seen: int) -> None:
+        """Set the optimizers for the round that begins at ``images_seen``."""
+        self.generator.schedule(images_seen)
+        self.discriminator.schedule(images_seen)
 
     def generate(self, count: int) -> Batch:
         """``count`` samples of G from fresh latents, and labels in a conditional game."""
@@ -90,23 +151,17 @@ class Players:
         return Batch(self.generator.network(latents, labels), labels)
 
     def follow(self, images_seen: int, images_since: int) -> None:
-        """Move the averaged G towards G, after the round that ended at ``images_seen`` and took ``images_since``."""
-        if self._average.half_life == 0:
+        """Move the averages towards the players after a round of ``images_since`` that ended at ``images_seen``."""
+        if not self._averages:
             return
         weight = averaging_weight(self._average, images_seen, images_since)
-        with torch.no_grad():
-            averaged, live = _tensors(self.averaged), _tensors(self.generator.network)
-            floating = [pair for pair in zip(averaged, live, strict=True) if pair[0].is_floating_point()]
-            torch._foreach_lerp_([old for old, _ in floating], [new for _, new in floating], weight)  # pyright: ignore[reportPrivateImportUsage, reportPrivateUsage]
-            for old, new in zip(averaged, live, strict=True):
-                if not old.is_floating_point():
-                    old.copy_(new)
+        for averaged, live in self._averages.values():
+            _move_average(averaged, live, weight)
 
     def state(self) -> dict[str, Tensor]:
         """All state, by name."""
         parts = {"generator": self.generator.state(), "discriminator": self.discriminator.state()}
-        if self._average.half_life:
-            parts["averaged"] = dict(self.averaged.state_dict())
+        parts |= {name: dict(averaged.state_dict()) for name, (averaged, _) in self._averages.items()}
         return {f"{part}.{name}": tensor for part, tensors in parts.items() for name, tensor in tensors.items()}
 
     def load(self, tensors: Mapping[str, Tensor]) -> None:
@@ -118,9 +173,9 @@ class Players:
         try:
             self.generator.load(_below("generator.", tensors))
             self.discriminator.load(_below("discriminator.", tensors))
-            if self._average.half_life:
-                self.averaged.load_state_dict(_below("averaged.", tensors))
-        except (RuntimeError, IndexError) as error:
+            for name, (averaged, _) in self._averages.items():
+                averaged.load_state_dict(_below(f"{name}.", tensors))
+        except (RuntimeError, IndexError, KeyError) as error:
             raise CheckpointError("the checkpoint does not fit the networks of this run", got=error) from None
 
 
@@ -134,6 +189,16 @@ def averaging_weight(config: AverageConfig, images_seen: int, images_since: int)
     if config.rampup:
         half_life = min(half_life, config.rampup * images_seen)
     return 1 - 0.5 ** (images_since / max(half_life, 1e-8))
+
+
+@torch.no_grad()
+def _move_average(averaged: nn.Module, live: nn.Module, weight: float) -> None:
+    pairs = list(zip(_tensors(averaged), _tensors(live), strict=True))
+    floating = [pair for pair in pairs if pair[0].is_floating_point()]
+    torch._foreach_lerp_([old for old, _ in floating], [new for _, new in floating], weight)  # pyright: ignore[reportPrivateImportUsage, reportPrivateUsage]
+    for old, new in pairs:
+        if not old.is_floating_point():
+            old.copy_(new)
 
 
 def _tensors(network: nn.Module) -> list[Tensor]:

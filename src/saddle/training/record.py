@@ -47,6 +47,7 @@ class Record:
         self._players = players
         self._scaling = scaling
         self._progress = progress
+        self._truth = None if store.distribution is None else store.distribution.coordinate
         classes = len(store.class_names) if config.conditional else 0
         self._latents, self._labels, self._columns = _fixed(config, classes, players.device)
         self._names: list[str] = []
@@ -83,7 +84,7 @@ class Record:
         """Write the means since the last line to ``log.jsonl`` and return them. This waits for the device."""
         if self._sums is None:
             return {}
-        figures = dict(zip(self._names, (self._sums / self._rounds).tolist(), strict=True))
+        figures = dict(zip(self._names, (self._sums / self._rounds).tolist(), strict=True)) | self._moments()
         now = time.monotonic()
         rate = (images_seen - self._since) / max(now - self._lap, 1e-9)
         entry: dict[str, Any] = {"images": images_seen, "epoch": round(images_seen / len(self._store), 4)}
@@ -100,15 +101,25 @@ class Record:
 
     def draw_samples(self, images_seen: int) -> None:
         """Save a picture of the averaged generator's samples from the fixed latents."""
-        generated = generate(self._players.averaged, self._latents, self._labels)
-        samples = self._scaling.backward(generated).cpu()
+        samples = self._samples()
         if self._store.kind == "images":
             picture = tile(to_pixels(samples), columns=self._columns)
         else:
-            picture = picture_points(samples.numpy(), self._store.values[:10_000].astype(np.float32))
+            reference = self._store.values[:10_000].astype(np.float32)
+            picture = picture_points(samples.numpy(), reference, truth=self._truth)
         save_picture(picture, self._run.sample_grid(images_seen))
         if self._events is not None:
             self._events.add_image("samples", np.asarray(picture.convert("RGB")), images_seen, dataformats="HWC")
+
+    def _samples(self) -> Tensor:
+        return self._scaling.backward(generate(self._players.averaged, self._latents, self._labels)).cpu()
+
+    def _moments(self) -> dict[str, float]:
+        """Mean and standard deviation of generated values, where all of them should follow one distribution."""
+        if self._truth is None and self._store.shape != (1,):
+            return {}
+        samples = self._samples()
+        return {"sample_mean": samples.mean().item(), "sample_std": samples.std().item()}
 
     def state(self) -> dict[str, Tensor]:
         """Sums since the last log line, so that a continued run writes the same lines."""

@@ -19,25 +19,23 @@ from types import FrameType
 from typing import IO, Any
 
 import torch
-from torch import nn
 
-from saddle.chance import stream
+from saddle.classifier_file import ClassifierHeader
 from saddle.config import Config, difference, load_config, to_toml
-from saddle.config.schema import CustomNetworkConfig
-from saddle.data.feed import Feed, Scaling
+from saddle.data.feed import Scaling
 from saddle.data.store import Store
 from saddle.errors import ConfigError, Diverged, Interrupted, RunError
 from saddle.files import write_text
-from saddle.game.rules import PlainRule, packed_shape
+from saddle.game.rules import make_rule
 from saddle.generator_file import GeneratorHeader
-from saddle.networks import build_discriminator, build_generator
 from saddle.progress import Progress
 from saddle.runs import RunFolder
 from saddle.show.grid import save_picture
 from saddle.show.preview import draw_preview
+from saddle.training.assemble import Networks, make_feed, make_players, probe_threads
 from saddle.training.checkpoint import Checkpoints
-from saddle.training.engine import choose_threads, find_device, flush_denormals
-from saddle.training.loop import play_round, seed_everything, train
+from saddle.training.engine import find_device, flush_denormals
+from saddle.training.loop import train
 from saddle.training.players import Players
 from saddle.training.record import Record
 
@@ -53,14 +51,6 @@ _MAY_CHANGE = {
 }
 
 
-@dataclass(frozen=True)
-class Networks:
-    """A user's own modules; whatever is None is built from the config."""
-
-    generator: nn.Module | None = None
-    discriminator: nn.Module | None = None
-
-
 def run_session(config: Config, store: Store, run: RunFolder, networks: Networks, progress: Progress) -> bool:
     """Train to the config's length, going on from the newest good checkpoint when ``run`` holds one.
 
@@ -73,6 +63,8 @@ def run_session(config: Config, store: Store, run: RunFolder, networks: Networks
         Interrupted: SIGINT or SIGTERM came; the state is saved.
     """
     flush_denormals()
+    if config.data.first is not None:
+        store = store.taking(slice(config.data.first))
     config = config.model_copy(update={"data": config.data.model_copy(update={"fingerprint": store.fingerprint})})
     config = _recorded(run, config)
     device = find_device(config.device)
@@ -81,18 +73,19 @@ def run_session(config: Config, store: Store, run: RunFolder, networks: Networks
     scaling = Scaling.fit(store, config.generator.network.output)
 
     def players() -> Players:
-        return _make_players(config, store, networks, device)
+        return make_players(config, store, scaling, networks, device)
 
     if config.threads == "auto":
-        config = config.model_copy(update={"threads": _probe(config, store, scaling, players(), device)})
+        config = config.model_copy(update={"threads": probe_threads(config, store, scaling, players(), device)})
     torch.set_num_threads(int(config.threads))
 
+    team = players()  # before the folder is made: networks that cannot be built leave nothing behind
     run.create()
     with _lock(run), _stop_signals() as stop:
         _write_settings(run, config, store, device)
-        team = players()
         record = Record(config, run, store, team, scaling, progress)
-        checkpoints = Checkpoints(run, config.checkpoint.keep, team, record, scaling, _generator_header(config, store))
+        headers = _generator_header(config, store), _classifier_header(config, store)
+        checkpoints = Checkpoints(run, config.checkpoint.keep, team, record, scaling, *headers)
         position = checkpoints.restore(progress.say)
         if position >= total:
             return False
@@ -106,8 +99,8 @@ def run_session(config: Config, store: Store, run: RunFolder, networks: Networks
                 config,
                 total,
                 position,
-                feed=_make_feed(config, store, scaling, device),
-                rule=PlainRule(config.game, team.discriminator.network),
+                feed=make_feed(config, store, scaling, device),
+                rule=make_rule(config.game, team.discriminator.network),
                 players=team,
                 record=record,
                 checkpoints=checkpoints,
@@ -147,19 +140,6 @@ def _recorded(run: RunFolder, config: Config) -> Config:
     return config
 
 
-def _make_players(config: Config, store: Store, networks: Networks, device: torch.device) -> Players:
-    seed_everything(stream(config.seed, "weights"), device)
-    shape = packed_shape(store.shape, config.game.packing)
-    shares = store.class_shares() if config.conditional else ()
-    generator = networks.generator or build_generator(config.generator, config.latent, store.shape, len(shares))
-    discriminator = networks.discriminator or build_discriminator(config.discriminator, shape, len(shares))
-    return Players(config, generator, discriminator, device, shares)
-
-
-def _make_feed(config: Config, store: Store, scaling: Scaling, device: torch.device) -> Feed:
-    return Feed(store, scaling, seed=config.seed, device=device, labelled=bool(config.conditional))
-
-
 def _conditional(config: Config, store: Store) -> bool:
     """Whether labels go to G and D.
 
@@ -177,18 +157,6 @@ def _conditional(config: Config, store: Store) -> bool:
     return config.conditional
 
 
-def _probe(config: Config, store: Store, scaling: Scaling, players: Players, device: torch.device) -> int:
-    """The thread count for this run, tried on players that are thrown away."""
-    if isinstance(config.generator.network, CustomNetworkConfig) or isinstance(
-        config.discriminator.network, CustomNetworkConfig
-    ):
-        return torch.get_num_threads()  # a user's module must not be trained for a trial
-    rule = PlainRule(config.game, players.discriminator.network)
-    feed = _make_feed(config, store, scaling, device)
-    batches = [feed.batch(0, config.batch_size)] * config.game.discriminator_steps
-    return choose_threads(lambda: play_round(config.game, rule, players, batches))
-
-
 def _generator_header(config: Config, store: Store) -> GeneratorHeader:
     return GeneratorHeader(
         recipe=config.recipe,
@@ -200,6 +168,19 @@ def _generator_header(config: Config, store: Store) -> GeneratorHeader:
         latent=config.latent,
         network=config.generator.network,
         condition=config.generator.condition,
+    )
+
+
+def _classifier_header(config: Config, store: Store) -> ClassifierHeader | None:
+    if config.game.rule != "semi_supervised":
+        return None
+    return ClassifierHeader(
+        recipe=config.recipe,
+        images_seen=0,
+        shape=store.shape,
+        class_names=store.class_names,
+        labelled=config.data.labelled or 0,
+        discriminator=config.discriminator,
     )
 
 

@@ -1,0 +1,42 @@
+"""``saddle classify``"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from saddle.cli.options import DeviceOption
+
+
+def classify(
+    run: Annotated[
+        Path, typer.Argument(metavar="RUN", help="A run folder of a semi-supervised recipe, or its classifier file.")
+    ],
+    data: Annotated[str, typer.Option(help="A data set's name, or a path.")],
+    out: Annotated[Path | None, typer.Option(help="Where the predictions go, as .csv.")] = None,
+    set_: Annotated[
+        list[str] | None, typer.Option("--set", metavar="data.KEY=VALUE", help="Any data key; repeatable.")
+    ] = None,
+    device: DeviceOption = "auto",
+) -> None:
+    """Classify data with the discriminator that a semi-supervised run trained."""
+    from saddle.classification import data_for, errors, load_classifier, write_predictions
+    from saddle.config import parse_settings
+    from saddle.config.resolve import data_config
+    from saddle.data import open_data
+    from saddle.progress import for_stream
+
+    classifier = load_classifier(run, device=device)
+    config = data_for(classifier, data_config(data, parse_settings(set_ or [])))
+    store = open_data(config, progress=for_stream(sys.stderr))
+    probabilities = classifier.probabilities(store)
+    wrong = errors(probabilities, store, classifier)
+    if wrong is not None:
+        share = f"{wrong:,} of {len(store):,} wrong ({wrong / len(store):.2%})"
+        print(f"{share}, trained on {classifier.header.labelled} labels")
+    if out is not None:
+        write_predictions(out, probabilities, classifier)
+        print(f"{len(store):,} predictions in {out}")

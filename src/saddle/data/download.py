@@ -1,0 +1,90 @@
+"""Fetching a file from the first mirror that gives it whole."""
+
+from __future__ import annotations
+
+import hashlib
+import http.client
+import urllib.request
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from saddle.data.cache import unusable_cache
+from saddle.errors import DataError
+from saddle.files import atomic_path
+from saddle.progress import Progress
+
+TIMEOUT = 30.0  # seconds without a byte from a mirror
+
+
+def download(
+    urls: Sequence[str], path: Path, sum_of: Callable[[Path], str], expected: str, progress: Progress
+) -> list[str]:
+    """Fetch ``path`` from one of ``urls``, tried in turn; a file cut short or not the right one is not left behind.
+
+    Args:
+        urls: addresses of the same file.
+        path: where to put it; its folder is made.
+        sum_of: computes the checksum of a file.
+        expected: what it must be.
+        progress: who watches.
+
+    Returns:
+        Why each mirror failed; empty when ``path`` is there.
+
+    Raises:
+        DataError: the folder cannot be made.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise unusable_cache(error) from error
+    failures: list[str] = []
+    for url in urls:
+        try:
+            with atomic_path(path) as temporary:
+                _fetch(url, temporary, progress)
+                if sum_of(temporary) != expected:
+                    raise DataError("the checksum is wrong")
+            return []
+        except (OSError, http.client.HTTPException, DataError) as error:
+            failures.append(f"{urlsplit(url).netloc}: {str(error).splitlines()[0]}")
+    return failures
+
+
+def check_file(path: Path, sum_of: Callable[[Path], str], expected: str) -> None:
+    """Refuse a cached file that is not what was downloaded.
+
+    Raises:
+        DataError: its checksum is another.
+    """
+    found = sum_of(path)
+    if found != expected:
+        raise DataError(
+            f"{path} is not the file it should be",
+            expected=f"checksum {expected}",
+            got=f"checksum {found}",
+            remedy="delete it, and it is downloaded anew",
+        )
+
+
+def md5_of_file(path: Path) -> str:
+    """MD5 of the file as it is: enough against damage in transit, which is what it is for."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
+
+
+def _fetch(url: str, path: Path, progress: Progress) -> None:
+    with urllib.request.urlopen(url, timeout=TIMEOUT) as response, path.open("wb") as file:
+        length = response.headers.get("Content-Length")
+        total = int(length) if length else None
+        progress.start(f"downloading {url}", total, "B")
+        try:
+            while piece := response.read(2**16):
+                file.write(piece)
+                progress.advance(len(piece))
+        finally:
+            progress.finish()
+        # http.client does not complain when a connection ends early.
+        if total is not None and file.tell() != total:
+            raise OSError(f"the connection ended after {file.tell():,} of {total:,} bytes")

@@ -1,0 +1,123 @@
+"""Is it a copy? The real samples nearest to generated ones, and how near held-out real samples come."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from saddle.config import load_config
+from saddle.config.schema import DataConfig
+from saddle.data import Store, open_data
+from saddle.errors import ConfigError, DataError
+from saddle.progress import Progress
+from saddle.runs import RunFolder
+from saddle.sampling import Generator
+
+# Values of the data that are looked at together.
+_CHUNK_VALUES = 8_000_000
+# Products of large numbers are rounded: the true nearest is sought among a few more than were asked for.
+_SPARE = 8
+# So many held-out samples tell the median well enough.
+_HELD_OUT = 1000
+
+
+class Neighbours(NamedTuple):
+    """The nearest real samples of each query.
+
+    Args:
+        distances: Euclidean, (B, k), nearest first; images as numbers in [0, 1].
+        indices: rows of the data, (B, k).
+    """
+
+    distances: Tensor
+    indices: Tensor
+
+
+def nearest(queries: Tensor, values: NDArray[Any], count: int) -> Neighbours:
+    """The ``count`` rows of ``values`` nearest to each query.
+
+    Args:
+        queries: images (B, C, H, W) in [0, 1], or points (B, d).
+        values: uint8 images (N, C, H, W), or float points (N, d); read in pieces, so they may be memory-mapped.
+        count: at least 1, at most N.
+
+    Raises:
+        DataError: shapes differ, or there are fewer than ``count`` rows.
+    """
+    if tuple(queries.shape[1:]) != values.shape[1:]:
+        raise DataError(
+            "these data have another shape than the samples",
+            expected=tuple(queries.shape[1:]),
+            got=values.shape[1:],
+        )
+    if not 1 <= count <= len(values):
+        raise DataError("there are not so many neighbours", expected=f"1 to {len(values):,}", got=count)
+    flat = queries.flatten(1).float()
+    kept = min(count + _SPARE, len(values))
+    squares, indices = torch.empty(len(flat), 0), torch.empty(len(flat), 0, dtype=torch.long)
+    rows = max(1, _CHUNK_VALUES // max(flat.shape))
+    for start in range(0, len(values), rows):
+        real = _numbers(values[start : start + rows])
+        # ‖a - b‖² = ‖a‖² - 2ab + ‖b‖², where ‖a‖² changes no order.
+        found = torch.addmm(real.square().sum(1), flat, real.T, alpha=-2)
+        found, where = found.topk(min(kept, len(real)), largest=False)
+        squares, indices = torch.cat([squares, found], 1), torch.cat([indices, start + where], 1)
+        squares, order = squares.topk(min(kept, squares.shape[1]), largest=False)
+        indices = indices.gather(1, order)
+    distances = torch.stack(
+        [(_numbers(values[row.numpy()]) - query).norm(dim=1) for query, row in zip(flat, indices, strict=True)]
+    )
+    distances, order = distances.sort(1)
+    return Neighbours(distances[:, :count], indices.gather(1, order)[:, :count])
+
+
+def held_out_distance(held_out: Store, values: NDArray[Any]) -> float:
+    """The median distance of held-out samples, at most 1,000 of them, to their nearest row of ``values``."""
+    chosen = np.unique(np.linspace(0, len(held_out) - 1, min(_HELD_OUT, len(held_out))).astype(np.int64))
+    queries = _numbers(held_out.values[chosen]).reshape(-1, *held_out.shape)
+    return nearest(queries, values, 1).distances.median().item()
+
+
+def open_real_data(
+    path: Path, generator: Generator, source: str | None = None, *, progress: Progress | None = None
+) -> tuple[Store, Store | None]:
+    """The data that a run was trained on, and those held out, if there are any.
+
+    Args:
+        path: the run folder, or a generator file, which needs ``source``.
+        generator: its generator, to whose shape other data are brought.
+        source: other data: a name or a path, as for ``saddle train --data``.
+
+    Raises:
+        ConfigError: it is not known which data are meant.
+        DataError: they cannot be opened, or have another shape.
+    """
+    run = RunFolder(path)
+    config = load_config(run.config).data if run.exists() else DataConfig()
+    if source is not None:
+        config = DataConfig(source=source)
+        if generator.header.kind == "images":
+            channels, height, width = generator.shape
+            config = DataConfig.model_validate({"source": source, "size": (height, width), "channels": channels})
+    elif not run.exists():
+        raise ConfigError("a generator file does not hold the path of its data", remedy="give them with --data")
+    store = open_data(config, progress=progress)
+    other = "train" if config.split == "test" else "test"
+    rest = config.model_copy(update={"split": other, "fingerprint": None, "first": None, "labelled": None})
+    try:
+        held_out = open_data(rest, progress=progress)
+    except DataError:  # most data have one split only
+        return store, None
+    # What is drawn from a distribution is the same in each split.
+    return store, None if held_out.fingerprint == store.fingerprint else held_out
+
+
+def _numbers(values: NDArray[Any]) -> Tensor:
+    """Rows of a store as float numbers, images in [0, 1]: (N, values of a row)."""
+    numbers = torch.from_numpy(np.ascontiguousarray(values)).flatten(1).float()
+    return numbers / 255 if values.dtype == np.uint8 else numbers

@@ -1,0 +1,102 @@
+"""Putting a run together: players, data feed and thread count, from a config and a store."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from saddle.chance import stream
+from saddle.config import Config
+from saddle.config.schema import CustomNetworkConfig
+from saddle.data.feed import Feed, Scaling
+from saddle.data.store import Store
+from saddle.errors import ConfigError
+from saddle.game.rules import judge, make_rule, pack, packed_shape
+from saddle.networks import build_discriminator, build_generator
+from saddle.networks.layers import initialise_from_data
+from saddle.networks.mlp import MLPGenerator
+from saddle.networks.players import Discriminator
+from saddle.training.engine import choose_threads
+from saddle.training.loop import play_round, seed_everything
+from saddle.training.players import Players
+
+# Samples from which data-dependent initialisation takes its statistics.
+_FIRST_BATCH = 500
+
+
+@dataclass(frozen=True)
+class Networks:
+    """A user's own modules; whatever is None is built from the config."""
+
+    generator: nn.Module | None = None
+    discriminator: nn.Module | None = None
+
+
+def make_players(config: Config, store: Store, scaling: Scaling, networks: Networks, device: torch.device) -> Players:
+    """Both players as they stand before the first round, with everything random drawn from the seed."""
+    seed_everything(stream(config.seed, "weights"), device)
+    shape = packed_shape(store.shape, config.game.packing)
+    shares = store.class_shares() if config.conditional else ()
+    generator = networks.generator or build_generator(config.generator, config.latent, store.shape, len(shares))
+    outputs = len(store.class_names) if config.game.rule == "semi_supervised" else 1
+    discriminator = networks.discriminator or build_discriminator(config.discriminator, shape, len(shares), outputs)
+    players = Players(config, generator, discriminator, device, shares)
+    if getattr(config.generator.network, "output_bias", "zero") == "marginals":
+        mean = torch.from_numpy(store.values.mean(0, dtype="float32")).to(device)
+        assert isinstance(players.generator.network, MLPGenerator)
+        players.generator.network.start_at(scaling.to(device).forward(mean).flatten())
+    if config.discriminator.weights == "weight" and isinstance(discriminator, Discriminator):
+        first = make_feed(config, store, scaling, device).batch(0, min(_FIRST_BATCH, len(store)))
+        packed = first._replace(samples=pack(first.samples, config.game.packing))
+        initialise_from_data(discriminator, lambda: judge(discriminator, packed))
+    return players
+
+
+def make_feed(config: Config, store: Store, scaling: Scaling, device: torch.device) -> Feed:
+    """The stream of real samples that this config's game needs."""
+    further = None
+    if config.game.rule == "semi_supervised":
+        chosen = store.taking(choose_labelled(config, store))
+        seed = stream(config.seed, "labelled order")
+        further = Feed(chosen, scaling, seed=seed, device=device, labelled=True)
+    labelled = bool(config.conditional)
+    return Feed(store, scaling, seed=config.seed, device=device, labelled=labelled, further=further)
+
+
+def choose_labelled(config: Config, store: Store) -> NDArray[np.int64]:
+    """The numbers of the ``data.labelled`` samples whose labels are shown, equally many of each class.
+
+    Raises:
+        ConfigError: there are no labels, too few, or the count does not divide.
+    """
+    wanted, classes = config.data.labelled or 0, len(store.class_names)
+    if store.labels is None or classes < 2:
+        raise ConfigError(f"{store.name} has no labels to show", expected="data with at least two classes")
+    each, rest = divmod(wanted, classes)
+    fewest = min(np.bincount(store.labels, minlength=classes).tolist())
+    if rest or each > fewest or not each:
+        raise ConfigError(
+            f"data.labelled = {wanted} cannot be chosen from {store.name}",
+            expected=f"a multiple of its {classes} classes, at most {classes * fewest:,}",
+            got=wanted,
+        )
+    chance = np.random.default_rng(stream(config.seed, "labelled"))
+    return np.concatenate(
+        [chance.choice(np.flatnonzero(store.labels == label), each, replace=False) for label in range(classes)]
+    )
+
+
+def probe_threads(config: Config, store: Store, scaling: Scaling, players: Players, device: torch.device) -> int:
+    """The thread count for this run, tried on players that are thrown away."""
+    if isinstance(config.generator.network, CustomNetworkConfig) or isinstance(
+        config.discriminator.network, CustomNetworkConfig
+    ):
+        return torch.get_num_threads()  # a user's module must not be trained for a trial
+    rule = make_rule(config.game, players.discriminator.network)
+    feed = make_feed(config, store, scaling, device)
+    batches = [feed.batch(0, config.batch_size)] * config.game.discriminator_steps
+    return choose_threads(lambda: play_round(config.game, rule, players, batches))

@@ -1,0 +1,84 @@
+"""Ways through latent space, and the notation for its points."""
+
+from __future__ import annotations
+
+import re
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+from torch.nn.functional import cosine_similarity
+
+from saddle.config.schema import LatentConfig
+from saddle.errors import ConfigError
+
+# A latent by its place: a seed, which means the first latent of that seed, or (seed, number).
+Place = int | tuple[int, int]
+
+
+class Term(NamedTuple):
+    """One term of latent arithmetic: the mean of the latents at ``places``, added (sign 1) or taken away (-1)."""
+
+    sign: int
+    places: list[Place]
+
+
+def parse_places(text: str) -> list[Place]:
+    """``"1,2,0:17"`` → ``[1, 2, (0, 17)]``: seeds, and samples by seed and number as ``saddle sample`` counts them.
+
+    Raises:
+        ConfigError: the text is something else.
+    """
+    return [_parse_place(part.strip()) for part in text.split(",")]
+
+
+def parse_terms(text: str) -> list[Term]:
+    """``"1,2,3 - 4,5 + 0:17"`` → its three terms; a sum may start with a minus.
+
+    Raises:
+        ConfigError: the text is no such sum.
+    """
+    text = text.strip()
+    signed = text if text.startswith(("+", "-")) else f"+{text}"
+    return [
+        Term(1 if sign == "+" else -1, parse_places(places)) for sign, places in re.findall(r"([+-])([^+-]*)", signed)
+    ]
+
+
+def along(start: Tensor, end: Tensor, share: Tensor, space: str | None, latent: LatentConfig) -> Tensor:
+    """What lies at ``share`` of the way from ``start`` to ``end``; the three are broadcast: (..., n).
+
+    Args:
+        space: ``linear``; ``spherical``, which keeps to the radius where a normal distribution has its mass; or None
+            for the one that stays where ``latent`` has its mass: linear for a uniform box, else spherical.
+
+    Raises:
+        ConfigError: an unknown space.
+    """
+    match space or ("linear" if latent.distribution == "uniform" else "spherical"):
+        case "linear":
+            return torch.lerp(start, end, share)
+        case "spherical":
+            return slerp(start, end, share)
+        case _:
+            raise ConfigError("unknown space", expected="linear or spherical", got=space)
+
+
+def slerp(start: Tensor, end: Tensor, share: Tensor) -> Tensor:
+    """Spherical interpolation (Shoemake 1985, section 3.3); ``start``, ``end`` and ``share`` are broadcast: (..., n)."""
+    angle = torch.arccos(cosine_similarity(start, end, dim=-1).clamp(-1, 1))[..., None]
+    arc = (torch.sin((1 - share) * angle) * start + torch.sin(share * angle) * end) / torch.sin(angle)
+    # Where both point the same way the arc is a straight line; where they point apart it is not defined.
+    return torch.where(torch.sin(angle) < 1e-3, torch.lerp(start, end, share), arc)
+
+
+def _parse_place(text: str) -> Place:
+    match = re.fullmatch(r"([0-9]+)(?::([0-9]+))?", text)
+    if match is None:
+        raise ConfigError(
+            "cannot tell which latents are meant",
+            expected="a seed, such as 7, or seed:number, such as 0:17 for sample 17 of seed 0",
+            got=repr(text),
+        )
+    seed, number = match.groups()
+    return int(seed) if number is None else (int(seed), int(number))

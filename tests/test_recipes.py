@@ -1,0 +1,47 @@
+"""Every recipe that comes with saddle: two rounds, a stop, two more, samples."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+import saddle
+from saddle.config import load_recipe, recipe_names, resolve
+from saddle.data.sources import NAMES
+from saddle.progress import Silent
+
+
+def images(size: int) -> dict[str, Any]:
+    """40 labelled grey images, the bright part of which says the class."""
+    labels = [number % 10 for number in range(40)]
+    values = torch.zeros(40, 1, size, size, dtype=torch.uint8)
+    for number, label in enumerate(labels):
+        values[number, 0, label : label + 4, number % size :] = 255 - number
+    return {"data": values, "labels": labels}
+
+
+@pytest.mark.parametrize("name", recipe_names())
+def test_two_rounds_stop_two_more_and_sample(name: str, tmp_path: Path):
+    config = resolve(load_recipe(name))
+    settings: dict[str, Any] = {"threads": 1, "batch_size": max(config.game.packing, min(config.batch_size, 8))}
+    arguments: dict[str, Any] = {}
+    if config.data.source in NAMES:
+        arguments = images(8 if config.data.source == "digits" else 28)
+        if config.data.labelled:
+            settings["data.labelled"] = 20
+    round_ = settings["batch_size"] * config.game.discriminator_steps
+
+    def train(out: str, rounds: int) -> saddle.Run:
+        more = settings | {"images": rounds * round_}
+        return saddle.train(name, out=tmp_path / out, settings=more, progress=Silent(), **arguments)
+
+    train("run", 2)
+    run = train("run", 4)
+    assert run.folder.generator.read_bytes() == train("whole", 4).folder.generator.read_bytes()
+    samples = run.sample(12)
+    assert samples.shape == (12, *run.generator.shape)
+    assert samples.isfinite().all()
+    assert run.report().is_file()
