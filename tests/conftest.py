@@ -10,6 +10,9 @@ from saddle.config.schema import DataConfig
 from saddle.data import Store, from_object
 
 
+REAL_DATA = os.environ.get("SADDLE_DATA")
+
+
 @pytest.fixture(autouse=True)
 def _few_threads():
     """Two OpenMP threads on a busy machine spin against each other; tests compute little."""
@@ -26,12 +29,12 @@ def _own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
 
 
 @pytest.fixture
-def real_data() -> Path:
-    """The folder with the official data sets, or a skip."""
-    folder = os.environ.get("SADDLE_DATA")
-    if not folder:
+def real_data(monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The folder with the official data sets, which ``$SADDLE_DATA`` names then; or a skip."""
+    if not REAL_DATA:
         pytest.skip("SADDLE_DATA is not set: the official data sets are not here")
-    return Path(folder)
+    monkeypatch.setenv("SADDLE_DATA", REAL_DATA)
+    return Path(REAL_DATA)
 
 
 @pytest.fixture

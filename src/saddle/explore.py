@@ -99,6 +99,7 @@ def save_arithmetic(generator: Generator, out: Path, terms: Sequence[Term], *, l
     classes = generator.labels(0 if label is None and generator.class_names else label)
     columns = max(map(len, rows))
     cells = np.full((len(rows), columns, *generator.shape), 255, np.uint8)
+    cells[:, :, 3:] = 0  # where there is alpha, an empty cell is transparent
     for cell, latents in zip(cells, rows, strict=True):
         labels = None if classes is None else classes.expand(len(latents))
         cell[: len(latents)] = to_pixels(generator.decode(latents, labels))

@@ -64,7 +64,7 @@ def _descend(
     """Minimise ‖G(z) - x‖² over z with Adam: the best z on each row's way, and its mean squared error.
 
     A normal z is held near the origin by a small penalty on its norm. A uniform z is held in its box: at first a
-    coordinate that leaves it is drawn anew (stochastic clipping, Lipton & Tripathi 2017, section 3), which frees it
+    coordinate that leaves it is drawn anew (stochastic clipping, Lipton & Tripathi 2017), which frees it
     from a bad corner; in the second half it is clamped, so that the search can settle.
     """
     normal = config.distribution == "normal"

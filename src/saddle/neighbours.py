@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -13,10 +14,11 @@ from torch import Tensor
 from saddle.config import load_config
 from saddle.config.schema import DataConfig
 from saddle.data import Store, open_data
+from saddle.data.decoding import read_image
 from saddle.errors import ConfigError, DataError
 from saddle.progress import Progress
 from saddle.runs import RunFolder
-from saddle.sampling import Generator
+from saddle.sampling import Generator, Label, load
 
 # Values of the data that are looked at together.
 _CHUNK_VALUES = 8_000_000
@@ -76,6 +78,55 @@ def nearest(queries: Tensor, values: NDArray[Any], count: int) -> Neighbours:
     return Neighbours(distances[:, :count], indices.gather(1, order)[:, :count])
 
 
+class Comparison(NamedTuple):
+    """Samples beside the data that their generator learned from.
+
+    Args:
+        samples: (B, *shape).
+        data: the real samples.
+        neighbours: the nearest of these.
+        held_out: the median distance of held-out real samples to their nearest, or None where none are held out.
+    """
+
+    samples: Tensor
+    data: Store
+    neighbours: Neighbours
+    held_out: float | None
+
+    @property
+    def median(self) -> float:
+        """The median distance of the samples to their nearest."""
+        return self.neighbours.distances[:, 0].median().item()
+
+
+def compare(
+    path: Path,
+    count: int,
+    *,
+    neighbours: int = 5,
+    seed: int = 0,
+    label: Label | None = None,
+    source: str | None = None,
+    device: str = "cpu",
+    progress: Progress | None = None,
+) -> Comparison:
+    """Look up the training samples nearest to those that ``Generator.sample`` draws.
+
+    Args:
+        path: a run folder, or a generator file together with ``source``.
+        neighbours: of each sample.
+        source: see ``open_real_data``.
+
+    Raises:
+        SaddleError: see ``load``, ``Generator.sample``, ``open_real_data`` and ``nearest``.
+    """
+    generator = load(path, device=device)
+    samples = generator.sample(count, seed=seed, label=label)
+    data, held_out = open_real_data(path, generator, source, progress=progress)
+    found = nearest(samples, data.values, neighbours)
+    return Comparison(samples, data, found, held_out_distance(held_out, data.values) if held_out else None)
+
+
 def held_out_distance(held_out: Store, values: NDArray[Any]) -> float:
     """The median distance of held-out samples, at most 1,000 of them, to their nearest row of ``values``."""
     chosen = np.unique(np.linspace(0, len(held_out) - 1, min(_HELD_OUT, len(held_out))).astype(np.int64))
@@ -115,6 +166,32 @@ def open_real_data(
         return store, None
     # What is drawn from a distribution is the same in each split.
     return store, None if held_out.fingerprint == store.fingerprint else held_out
+
+
+def read_images(names: Sequence[str], path: Path, generator: Generator, *, progress: Progress | None = None) -> Tensor:
+    """Images (B, C, H, W) in [0, 1] of the generator's shape.
+
+    Args:
+        names: image files, or numbers of samples in the data of the run at ``path``.
+
+    Raises:
+        ConfigError: the generator makes no images, or a number means nothing without a run.
+        DataError: a file or the data cannot be read, or there are not so many samples.
+    """
+    if generator.header.kind != "images":
+        raise ConfigError("this generator makes points, not images")
+    channels, height, width = generator.shape
+    data: Store | None = None
+    images: list[NDArray[Any]] = []
+    for name in names:
+        if Path(name).exists() or not name.isdecimal():
+            images.append(read_image(Path(name), (channels, height, width)))
+            continue
+        data = data or open_real_data(path, generator, progress=progress)[0]
+        if int(name) >= len(data):
+            raise DataError(f"{data.name} has no such image", expected=f"a number below {len(data):,}", got=name)
+        images.append(data.values[int(name)])
+    return _numbers(np.stack(images)).reshape(-1, *generator.shape)
 
 
 def _numbers(values: NDArray[Any]) -> Tensor:

@@ -130,6 +130,15 @@ class Generator:
             raise ConfigError("no class is given", expected="at least one")
         return torch.tensor(chosen)
 
+    def class_list(self, text: str) -> list[int]:
+        """The classes that a text names: ``0,3,cat``, or ``balanced`` for all of them.
+
+        Raises:
+            ConfigError: as ``label``.
+        """
+        names = self.class_names if text == "balanced" and self.class_names else text.split(",")
+        return [self.label(name.strip()) for name in names]
+
     def decode(self, latents: Tensor, labels: Tensor | None = None) -> Tensor:
         """Samples for ``latents`` (B, latent size): images (B, C, H, W) in [0, 1], or points (B, d), on the CPU.
 

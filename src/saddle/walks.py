@@ -29,7 +29,7 @@ def parse_places(text: str) -> list[Place]:
     Raises:
         ConfigError: the text is something else.
     """
-    return [_parse_place(part.strip()) for part in text.split(",")]
+    return [parse_place(part) for part in text.split(",")]
 
 
 def parse_terms(text: str) -> list[Term]:
@@ -65,15 +65,20 @@ def along(start: Tensor, end: Tensor, share: Tensor, space: str | None, latent: 
 
 
 def slerp(start: Tensor, end: Tensor, share: Tensor) -> Tensor:
-    """Spherical interpolation (Shoemake 1985, section 3.3); ``start``, ``end`` and ``share`` are broadcast: (..., n)."""
+    """Spherical interpolation (Shoemake 1985) of ``start``, ``end`` and ``share``, broadcast: (..., n)."""
     angle = torch.arccos(cosine_similarity(start, end, dim=-1).clamp(-1, 1))[..., None]
     arc = (torch.sin((1 - share) * angle) * start + torch.sin(share * angle) * end) / torch.sin(angle)
     # Where both point the same way the arc is a straight line; where they point apart it is not defined.
     return torch.where(torch.sin(angle) < 1e-3, torch.lerp(start, end, share), arc)
 
 
-def _parse_place(text: str) -> Place:
-    match = re.fullmatch(r"([0-9]+)(?::([0-9]+))?", text)
+def parse_place(text: str) -> Place:
+    """``"7"`` → 7, ``"0:17"`` → (0, 17).
+
+    Raises:
+        ConfigError: the text is something else.
+    """
+    match = re.fullmatch(r"([0-9]+)(?::([0-9]+))?", text.strip())
     if match is None:
         raise ConfigError(
             "cannot tell which latents are meant",

@@ -7,7 +7,7 @@ import sys
 
 import typer
 
-from saddle.cli import classify, data, interpolate, recipes, report, sample, train
+from saddle.cli import arithmetic, classify, data, interpolate, invert, nearest, recipes, report, sample, train, walk
 from saddle.errors import SaddleError
 
 app = typer.Typer(
@@ -22,6 +22,10 @@ app.command("recipes")(recipes.recipes)
 app.command("train")(train.train)
 app.command("sample")(sample.sample)
 app.command("interpolate")(interpolate.interpolate)
+app.command("walk")(walk.walk)
+app.command("arithmetic")(arithmetic.arithmetic)
+app.command("invert")(invert.invert)
+app.command("nearest")(nearest.nearest)
 app.command("classify")(classify.classify)
 app.command("report")(report.report)
 app.add_typer(data.app, name="data")

@@ -7,22 +7,41 @@ from typing import Annotated
 
 import typer
 
-from saddle.cli.options import DeviceOption, RunArgument
+from saddle.cli.options import DeviceOption, RunArgument, SpaceOption
 
 
 def interpolate(
     run: RunArgument,
-    from_: Annotated[int, typer.Option("--from", metavar="SEED", help="Seed of the first latent.")] = 1,
-    to: Annotated[int, typer.Option("--to", metavar="SEED", help="Seed of the last latent.")] = 2,
+    from_: Annotated[str, typer.Option("--from", metavar="SEED[:NUMBER]", help="The first latent.")] = "1",
+    to: Annotated[
+        str | None,
+        typer.Option(metavar="SEED[:NUMBER]", help="The last latent.  [default: 2, or with --to-label the first one]"),
+    ] = None,
     steps: Annotated[int, typer.Option(help="Samples, both ends included.")] = 10,
-    space: Annotated[str, typer.Option(help="spherical or linear.")] = "spherical",
-    out: Annotated[Path, typer.Option(help="A .png strip, or a .gif or .webp animation.")] = Path("interpolation.png"),
-    label: Annotated[str | None, typer.Option(help="The class, for a conditional generator.")] = None,
+    space: SpaceOption = None,
+    out: Annotated[Path, typer.Option(help="A .png strip, or a .gif, .webp or .mp4.")] = Path("interpolation.png"),
+    label: Annotated[
+        str | None, typer.Option("--label", "--from-label", metavar="CLASS", help="The class, by name or index.")
+    ] = None,
+    to_label: Annotated[
+        str | None, typer.Option(metavar="CLASS", help="The class at the end; label vectors are mixed on the way.")
+    ] = None,
     device: DeviceOption = "auto",
 ) -> None:
-    """Walk from one latent to another."""
-    from saddle.export import save_interpolation
+    """Go from one latent to another, or from one class to another."""
+    from saddle.explore import save_interpolation
     from saddle.sampling import load
+    from saddle.walks import parse_place
 
-    save_interpolation(load(run, device=device), out, from_, to, steps, space=space, label=label)
+    last = to or (None if to_label else "2")
+    save_interpolation(
+        load(run, device=device),
+        out,
+        parse_place(from_),
+        None if last is None else parse_place(last),
+        steps,
+        space=space,
+        label=label,
+        last_label=to_label,
+    )
     print(f"{steps} steps in {out}")

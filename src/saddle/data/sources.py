@@ -7,7 +7,7 @@ import zipfile
 from pathlib import Path
 
 from saddle.config.schema import DataConfig
-from saddle.data import cifar10
+from saddle.data import cifar10, stacked
 from saddle.data.arrays import ARRAY_SUFFIXES, open_array_file
 from saddle.data.columns import TABLE_SUFFIXES, open_table
 from saddle.data.digits import open_digits
@@ -19,7 +19,7 @@ from saddle.data.store import Store
 from saddle.errors import DataError
 from saddle.progress import Progress, Silent
 
-NAMES = ("digits", *SOURCES, cifar10.NAME)
+NAMES = ("digits", *SOURCES, stacked.NAME, cifar10.NAME)
 
 
 def open_data(config: DataConfig, *, progress: Progress | None = None) -> Store:
@@ -60,6 +60,8 @@ def _open(config: DataConfig, progress: Progress) -> Store:
         return open_named(config.source, config, progress)
     if config.source == cifar10.NAME:
         return cifar10.open_cifar10(config, progress)
+    if config.source == stacked.NAME:
+        return stacked.open_stacked(config, progress)
     if is_points(config.source):
         return open_points(config)
     path = Path(config.source).expanduser()

@@ -1,0 +1,34 @@
+"""``saddle arithmetic``"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from saddle.cli.options import DeviceOption, LabelOption, RunArgument
+
+
+def arithmetic(
+    run: RunArgument,
+    terms: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="SEEDS [-|+ SEEDS]...",
+            help="Such as 1,2,3 - 4,5,6 + 7,8,9: means of latents, added and subtracted. A latent is SEED, or "
+            "SEED:NUMBER for sample NUMBER of saddle sample --seed SEED.",
+        ),
+    ],
+    out: Annotated[Path, typer.Option(help="A .png: a row for each mean, then the result.")] = Path("arithmetic.png"),
+    label: LabelOption = None,
+    device: DeviceOption = "auto",
+) -> None:
+    """Add and subtract latents."""
+    from saddle.explore import save_arithmetic
+    from saddle.sampling import load
+    from saddle.walks import parse_terms
+
+    summed = parse_terms(" ".join(terms))
+    save_arithmetic(load(run, device=device), out, summed, label=label)
+    print(f"{len(summed)} means and their sum in {out}")

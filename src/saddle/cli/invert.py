@@ -1,0 +1,39 @@
+"""``saddle invert``"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from saddle.cli.options import DeviceOption, LabelOption, RunArgument
+
+
+def invert(
+    run: RunArgument,
+    image: Annotated[
+        list[str], typer.Option(metavar="FILE|INDEX", help="An image, or its row in the run's data; repeatable.")
+    ],
+    steps: Annotated[int, typer.Option(help="Steps of each search.")] = 500,
+    restarts: Annotated[int, typer.Option(help="Searches for each image; the best one counts.")] = 4,
+    seed: Annotated[int, typer.Option(help="Decides where the searches start.")] = 0,
+    out: Annotated[Path, typer.Option(help="A .png: the images above what was found.")] = Path("inverted.png"),
+    label: LabelOption = None,
+    device: DeviceOption = "auto",
+) -> None:
+    """Find the latents of given images, as near as the generator can come."""
+    from saddle.explore import save_inversion
+    from saddle.neighbours import read_images
+    from saddle.progress import for_stream
+    from saddle.sampling import load
+
+    generator = load(run, device=device)
+    images = read_images(image, run, generator, progress=for_stream(sys.stderr))
+    found = generator.invert(images, steps=steps, restarts=restarts, seed=seed, label=label)
+    save_inversion(out, images, generator.decode(found.latents, found.labels))
+    for number, (name, error) in enumerate(zip(image, found.errors, strict=True)):
+        kind = "" if found.labels is None else f", as class {generator.class_names[found.labels[number]]}"
+        print(f"{name}: mean squared error {error:.5f} of pixels in [0, 1]{kind}")
+    print(f"given above found in {out}")

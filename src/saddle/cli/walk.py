@@ -1,0 +1,32 @@
+"""``saddle walk``"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from saddle.cli.options import DeviceOption, LabelOption, RunArgument, SpaceOption
+
+
+def walk(
+    run: RunArgument,
+    seeds: Annotated[
+        str, typer.Option(metavar="SEED[:NUMBER],...", help="The latents to pass, then back to the first.")
+    ] = "1,2,3,4",
+    steps: Annotated[int, typer.Option(help="Frames from each to the next.")] = 20,
+    grid: Annotated[int, typer.Option(help="So many by so many walkers side by side.")] = 1,
+    space: SpaceOption = None,
+    out: Annotated[Path, typer.Option(help="A .gif, .webp or .mp4.")] = Path("walk.webp"),
+    label: LabelOption = None,
+    device: DeviceOption = "auto",
+) -> None:
+    """Walk through latent space in a loop."""
+    from saddle.explore import save_walk
+    from saddle.sampling import load
+    from saddle.walks import parse_places
+
+    places = parse_places(seeds)
+    frames = save_walk(load(run, device=device), out, places, steps, side=grid, space=space, label=label)
+    print(f"{frames} frames in {out}")
