@@ -78,8 +78,8 @@ def show(pairs: list[tuple[dict[str, Any], dict[str, Any]]], profile: dict[str, 
     )
 
 
-def saddle_lap(images: int) -> dict[str, Any]:
-    """``saddle.train`` as a user calls it."""
+def saddle_lap(images: int, profiler: Any = None) -> dict[str, Any]:
+    """``saddle.train`` as a user calls it; ``profiler`` runs while it trains."""
     import torch
 
     import saddle
@@ -90,8 +90,12 @@ def saddle_lap(images: int) -> dict[str, Any]:
 
         def start(self, what: str, total: int | None, unit: str, *, done: int = 0) -> None:
             self.seconds = -time.perf_counter()
+            if profiler:
+                profiler.start()
 
         def finish(self) -> None:
+            if profiler:
+                profiler.stop()
             self.seconds += time.perf_counter()
 
     watch = Stopwatch()
@@ -165,8 +169,8 @@ def profile_lap(images: int) -> dict[str, Any]:
     import torch
     from torch.profiler import ProfilerActivity, profile
 
-    with profile(activities=[ProfilerActivity.CPU]) as profiler:
-        lap = saddle_lap(images)
+    profiler = profile(activities=[ProfilerActivity.CPU])
+    lap = saddle_lap(images, profiler)
     operators = profiler.key_averages()
     products = sum(each.self_cpu_time_total for each in operators if each.key in ("aten::mm", "aten::addmm"))
     total = sum(each.self_cpu_time_total for each in operators)

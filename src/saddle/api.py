@@ -16,7 +16,7 @@ from saddle.data import Store, from_object, open_data
 from saddle.errors import ConfigError, RunError
 from saddle.progress import Progress, for_stream
 from saddle.runs import RunFolder
-from saddle.sampling import Generator, load
+from saddle.sampling import Generator, Label, load
 from saddle.show.grid import save_picture, tile
 from saddle.show.report import write_report
 from saddle.training.assemble import Networks
@@ -50,7 +50,9 @@ class Run:
         """The averaged generator as last saved."""
         return load(self.path, network=self._network)
 
-    def sample(self, count: int, *, seed: int = 0, label: str | int | None = None, truncation: float = 1.0) -> Tensor:
+    def sample(
+        self, count: int, *, seed: int = 0, label: Label | Sequence[Label] | None = None, truncation: float = 1.0
+    ) -> Tensor:
         """As ``Generator.sample``: images (count, C, H, W) in [0, 1], or points (count, d)."""
         return self.generator.sample(count, seed=seed, label=label, truncation=truncation)
 

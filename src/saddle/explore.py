@@ -14,7 +14,7 @@ from saddle.data import Store
 from saddle.errors import ConfigError
 from saddle.export import check_out
 from saddle.neighbours import Neighbours
-from saddle.sampling import Generator, Label
+from saddle.sampling import Generator, Inversion, Label
 from saddle.show.animation import save_animation
 from saddle.show.grid import save_picture, tile
 from saddle.training.record import to_pixels
@@ -61,7 +61,7 @@ def save_walk(
     *,
     side: int = 1,
     space: str | None = None,
-    label: Label | None = None,
+    label: Label | Sequence[Label] | None = None,
 ) -> int:
     """Write ``Generator.walk`` as an animation that closes on itself, and return the number of its frames.
 
@@ -103,19 +103,32 @@ def save_arithmetic(generator: Generator, out: Path, terms: Sequence[Term], *, l
     for cell, latents in zip(cells, rows, strict=True):
         labels = None if classes is None else classes.expand(len(latents))
         cell[: len(latents)] = to_pixels(generator.decode(latents, labels))
-    names = ["−" if term.sign < 0 else "+" for term in terms]
+    names = ["-" if term.sign < 0 else "+" for term in terms]
     save_picture(tile(cells.reshape(-1, *generator.shape), columns=columns, rows=[*names, "="]), out)
 
 
-def save_inversion(out: Path, images: Tensor, found: Tensor) -> None:
-    """Write images (B, C, H, W) in [0, 1] above what a generator made of them.
+def save_inversion(
+    generator: Generator,
+    out: Path,
+    images: Tensor,
+    *,
+    steps: int = 500,
+    restarts: int = 4,
+    seed: int = 0,
+    label: Label | None = None,
+) -> Inversion:
+    """Write images (B, C, H, W) in [0, 1] above what ``Generator.invert`` finds for them, and return that.
 
     Raises:
-        ConfigError: another suffix than a picture's.
+        ConfigError: another suffix than ``.png``, an impossible search, or a generator of points.
+        DataError: images of another shape than the generator's.
         SaddleError: ``out`` cannot be written.
     """
-    check_out(out)
-    save_picture(tile(to_pixels(torch.cat([images, found])), columns=len(images), rows=["given", "found"]), out)
+    _check(generator, out, (".png",))
+    found = generator.invert(images, steps=steps, restarts=restarts, seed=seed, label=label)
+    both = torch.cat([images, generator.decode(found.latents, found.labels)])
+    save_picture(tile(to_pixels(both), columns=len(images), rows=["given", "found"]), out)
+    return found
 
 
 def save_neighbours(out: Path, samples: Tensor, store: Store, neighbours: Neighbours) -> None:

@@ -49,7 +49,7 @@ def find_latents(
         labels = None if turns is None else turns.repeat(len(piece))
         found, errors = _descend(network, piece.repeat_interleave(restarts, 0), labels, config, steps, chance)
         winners.append(errors.unflatten(0, (-1, restarts)).argmin(1))
-        latents.append(found.unflatten(0, (-1, restarts))[torch.arange(len(piece)), winners[-1]])
+        latents.append(found.unflatten(0, (-1, restarts))[torch.arange(len(piece), device=piece.device), winners[-1]])
     return torch.cat(latents), torch.cat(winners)
 
 
@@ -64,8 +64,8 @@ def _descend(
     """Minimise ‖G(z) - x‖² over z with Adam: the best z on each row's way, and its mean squared error.
 
     A normal z is held near the origin by a small penalty on its norm. A uniform z is held in its box: at first a
-    coordinate that leaves it is drawn anew (stochastic clipping, Lipton & Tripathi 2017), which frees it
-    from a bad corner; in the second half it is clamped, so that the search can settle.
+    coordinate that leaves it is drawn anew (stochastic clipping, Lipton & Tripathi 2017), which frees it from a bad
+    corner; in the second half it is clamped, so that the search can settle.
     """
     normal = config.distribution == "normal"
     spread = 1.0 if normal else (config.high - config.low) / math.sqrt(12)

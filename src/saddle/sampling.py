@@ -102,9 +102,7 @@ class Generator:
         """
         names = self.class_names
         if not names:
-            raise ConfigError(
-                f"the generator of recipe {self.header.recipe!r} takes no labels", remedy="ask without a label"
-            )
+            raise self._takes_no_labels()
         if name in names:
             return names.index(str(name))
         if str(name).isdecimal() and int(name) < len(names):
@@ -136,8 +134,9 @@ class Generator:
         Raises:
             ConfigError: as ``label``.
         """
-        names = self.class_names if text == "balanced" and self.class_names else text.split(",")
-        return [self.label(name.strip()) for name in names]
+        if text == "balanced" and self.class_names:
+            return list(range(len(self.class_names)))
+        return [self.label(name.strip()) for name in text.split(",")]
 
     def decode(self, latents: Tensor, labels: Tensor | None = None) -> Tensor:
         """Samples for ``latents`` (B, latent size): images (B, C, H, W) in [0, 1], or points (B, d), on the CPU.
@@ -179,7 +178,6 @@ class Generator:
         if count < 1:
             raise ConfigError("cannot draw this many samples", expected="a count of at least 1", got=count)
         classes = self.labels(label)
-        self.latents(1, seed, truncation=truncation)  # a bad truncation is told now, not at the first piece
         size = max(1, min(4096, _CHUNK_VALUES // prod(self.shape)))
         for start in range(0, count, size):
             numbers = torch.arange(start, min(start + size, count))
@@ -203,8 +201,9 @@ class Generator:
         Raises:
             ConfigError: as ``sample``, or the generator takes no labels.
         """
-        classes = self.labels(self.class_names if label is None else label)
-        assert classes is not None
+        classes = self.labels(label)
+        if classes is None:
+            raise self._takes_no_labels()
         latents = self.latents(columns, seed, truncation=truncation)
         return torch.stack([self.decode(latents, one.expand(columns)) for one in classes])
 
@@ -234,11 +233,13 @@ class Generator:
         share = torch.linspace(0, 1, steps)[:, None]
         start = self.latent(first)
         path = along(start, start if last is None else self.latent(last), share, space, self.header.latent)
-        labels = self._one_class(label, steps)
-        if last_label is not None:
-            ends = torch.tensor([0 if label is None else self.label(label), self.label(last_label)])
-            begin, end = one_hot(ends, len(self.class_names)).float()
-            labels = torch.lerp(begin, end, share)
+        labels = None
+        if label is not None or last_label is not None or self.class_names:
+            first_label = self.label(0 if label is None else label)
+            labels = torch.full((steps,), first_label)
+            if last_label is not None:
+                begin, end = one_hot(torch.tensor([first_label, self.label(last_label)]), len(self.class_names)).float()
+                labels = torch.lerp(begin, end, share)
         return self.decode(path, labels)
 
     def walk(
@@ -248,14 +249,15 @@ class Generator:
         *,
         count: int = 1,
         space: str | None = None,
-        label: Label | None = None,
+        label: Label | Sequence[Label] | None = None,
     ) -> Iterator[Tensor]:
         """A closed walk from place to place and back to the first: ``steps`` frames a leg, each (count, *shape).
 
         Args:
             places: at least two, as in ``interpolate``.
             count: walkers side by side: from each place on, so many latents that follow it.
-            space, label: as in ``interpolate``.
+            space: as in ``interpolate``.
+            label: the walkers' class; of several, or without any of all, the walkers take turns.
 
         Raises:
             ConfigError: fewer than two places, no steps or walkers, an unknown space or an impossible label.
@@ -266,7 +268,8 @@ class Generator:
             raise ConfigError(
                 "there is nothing to walk", expected="steps and walkers of at least 1", got=(steps, count)
             )
-        labels = self._one_class(label, count)
+        classes = self.labels(label)
+        labels = None if classes is None else classes[torch.arange(count) % len(classes)]
         stops = [self.latent(place, count) for place in places]
         for start, end in zip(stops, [*stops[1:], stops[0]], strict=True):
             for share in torch.arange(steps) / steps:
@@ -323,11 +326,10 @@ class Generator:
         errors = (self.decode(latents, labels) - samples).square().flatten(1).mean(1)
         return Inversion(latents.cpu(), labels, errors)
 
-    def _one_class(self, label: Label | None, count: int) -> Tensor | None:
-        """The labels of ``count`` samples of one class, by default the first; None for an unconditional generator."""
-        if label is None and not self.class_names:
-            return None
-        return torch.full((count,), self.label(0 if label is None else label))
+    def _takes_no_labels(self) -> ConfigError:
+        return ConfigError(
+            f"the generator of recipe {self.header.recipe!r} takes no labels", remedy="ask without a label"
+        )
 
 
 def load(path: str | Path, *, device: str = "cpu", network: nn.Module | None = None) -> Generator:

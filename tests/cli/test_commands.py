@@ -59,6 +59,74 @@ def test_train_sample_interpolate_report(saddle, tmp_path: Path):
     assert Path(report.out.strip()).read_text().startswith("<!")
 
 
+def test_latent_tools_on_a_conditional_run(saddle, tmp_path: Path):
+    train = ["train", "cgan", "--data", "digits", "--threads", "1", *SMALL, "--out", "run"]
+    done = saddle(*train)
+    assert done.code == 0, done.err
+
+    def check(*words: str) -> str:
+        done = saddle(*words)
+        assert done.code == 0, done.err
+        return done.out
+
+    assert check("sample", "run", "--count", "64", "--out", "grid.png") == "70 samples in grid.png\n"
+    check("sample", "run", "--count", "6", "--label", "3", "--out", "three.npz")
+    check("sample", "run", "--count", "6", "--labels", "7,3", "--out", "two.npz")
+    check("sample", "run", "--count", "20", "--labels", "balanced", "--out", "all.npz")
+    for name, labels in (("three", [3] * 6), ("two", [7, 3] * 3), ("all", [*range(10)] * 2)):
+        with np.load(f"{name}.npz", allow_pickle=False) as archive:
+            assert archive["labels"].tolist() == labels
+    check("interpolate", "run", "--from-label", "3", "--to-label", "8", "--steps", "4", "--out", "classes.png")
+    assert check(
+        "walk", "run", "--seeds", "1,2,0:5", "--steps", "3", "--grid", "2", "--label", "4", "--out", "w.gif"
+    ) == ("9 frames in w.gif\n")
+    check("arithmetic", "run", "1,2,3", "-", "4,5", "+", "0:6", "--label", "4", "--out", "sum.png")
+    nearest = check("nearest", "run", "--count", "3", "--neighbours", "2", "--label", "4", "--out", "nearest.png")
+    assert "held-out data" in nearest
+    inverted = check("invert", "run", "--image", "grid.png", "--image", "12", "--steps", "3", "--out", "inverted.png")
+    assert "12: mean squared error 0." in inverted
+    assert "as class" in inverted
+    for name in ("grid", "classes", "sum", "nearest", "inverted"):
+        with Image.open(f"{name}.png") as picture:
+            assert min(picture.size) > 48
+
+    for words, said in (
+        (["sample", "run", "--label", "ten"], "no class 'ten'"),
+        (["sample", "run", "--labels", "1,12"], "index below 10"),
+        (["sample", "run", "--label", "1", "--labels", "2"], "exclude each other"),
+        (["interpolate", "run", "--from", "one"], "seed:number"),
+        (["walk", "run", "--seeds", "1"], "at least 2"),
+        (["walk", "run", "--out", "walk.png"], ".mp4"),
+        (["walk", "run", "--grid", "0"], "at least 1"),
+        (["arithmetic", "run", "1", "-"], "seed:number"),
+        (["nearest", "run", "--neighbours", "0"], "1 to 1,500"),
+        (["nearest", "run", "--out", "nearest.gif"], ".png"),
+        (["nearest", "run/generator.safetensors"], "--data"),
+        (["invert", "run", "--image", "1500"], "below 1,500"),
+        (["invert", "run", "--image", "nowhere.png"], "cannot be read"),
+        (["invert", "run", "--image", "1", "--steps", "0"], "at least 1"),
+    ):
+        done = saddle(*words)
+        assert done.code == 2, words
+        assert said in done.err
+
+
+def test_points_have_neighbours_too(saddle):
+    np.save("points.npy", np.random.default_rng(0).normal(size=(200, 2)))
+    assert saddle("train", "mlp-tanh", "--data", "points.npy", "--threads", "1", *SMALL, "--out", "run").code == 0
+    done = saddle("nearest", "run", "--count", "2")
+    assert done.code == 0, done.err
+    assert "nothing is held out" in done.out
+    assert not Path("nearest.png").exists()
+    for words in (["walk", "run"], ["arithmetic", "run", "1"], ["invert", "run", "--image", "1"]):
+        done = saddle(*words)
+        assert done.code == 2
+        assert "points" in done.err
+    labelled = saddle("sample", "run", "--label", "3")
+    assert labelled.code == 2
+    assert "takes no labels" in labelled.err
+
+
 def test_dry_run_prints_the_config_and_makes_nothing(saddle, tmp_path: Path):
     done = saddle("train", "mlp-tanh", "--set", "game.r1=2", "--dry-run")
     assert done.code == 0

@@ -14,8 +14,12 @@ from saddle.cli import app
 COMMANDS = {
     "recipes": [],
     "train": ["RECIPE", "--data", "--out", "--seed", "--device", "--threads", "--set", "--dry-run"],
-    "sample": ["RUN", "--count", "--seed", "--out", "--label", "--truncation", "--device"],
-    "interpolate": ["RUN", "--from", "--to", "--steps", "--space", "--out", "--label", "--device"],
+    "sample": ["RUN", "--count", "--seed", "--out", "--label", "--labels", "--truncation", "--device"],
+    "interpolate": ["RUN", "--from", "--to", "--steps", "--space", "--out", "--label", "--to-label", "--device"],
+    "walk": ["RUN", "--seeds", "--steps", "--grid", "--space", "--out", "--label", "--device"],
+    "arithmetic": ["RUN", "SUM", "--out", "--label", "--device"],
+    "invert": ["RUN", "--image", "--steps", "--restarts", "--seed", "--out", "--label", "--device"],
+    "nearest": ["RUN", "--count", "--seed", "--neighbours", "--data", "--out", "--label", "--device"],
     "classify": ["RUN", "--data", "--out", "--set", "--device"],
     "report": ["RUN"],
     "data inspect": ["PATH", "--out", "--set"],
@@ -36,6 +40,25 @@ PUBLIC = [
     "report",
     "train",
 ]
+
+GENERATOR = [
+    "class_grid",
+    "class_list",
+    "class_names",
+    "decode",
+    "interpolate",
+    "invert",
+    "label",
+    "labels",
+    "latent",
+    "latents",
+    "mean_latent",
+    "sample",
+    "shape",
+    "stream",
+    "walk",
+]
+RUN = ["generator", "log", "path", "report", "sample"]
 
 
 def surface() -> dict[str, list[str]]:
@@ -64,6 +87,11 @@ def test_public_names_exist_and_are_all_there_are():
     assert dir(saddle) == saddle.__all__
     for name in saddle.__all__:
         assert getattr(saddle, name) is not None
+
+
+def test_methods_of_the_public_classes():
+    for kind, names in ((saddle.Generator, GENERATOR), (saddle.Run, RUN)):
+        assert sorted(name for name in vars(kind) if not name.startswith("_")) == names
 
 
 def test_help_and_recipes_do_not_import_torch():

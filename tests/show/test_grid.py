@@ -103,3 +103,15 @@ def test_an_unknown_suffix_names_those_that_work(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"\.png or \.webp"):
         save_picture(tile(images(1, 1, 8, 8)), tmp_path / "grid.bmp")
     assert not list(tmp_path.iterdir())
+
+
+def test_rows_are_named_to_the_left_and_the_cells_stay_as_they_are() -> None:
+    images = np.random.default_rng(0).integers(0, 256, (6, 1, 48, 48), dtype=np.uint8)
+    plain, named = tile(images, columns=3), tile(images, columns=3, rows=["cat", "a longer\nname"])
+    assert named.height == plain.height
+    margin = named.width - plain.width
+    assert np.array_equal(np.asarray(named)[:, margin:], np.asarray(plain))
+    for top in (2, 52):
+        assert (np.asarray(named)[top : top + 48, :margin] < 200).any()
+    with pytest.raises(DataError, match="rows"):
+        tile(images, columns=3, rows=["cat"])

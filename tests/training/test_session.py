@@ -366,3 +366,12 @@ def test_resuming_on_cuda(tmp_path: Path):
     train(tmp_path / "parts", device="cuda", images=160)
     parts = train(tmp_path / "parts", device="cuda")
     torch.testing.assert_close(parts.sample(8), whole.sample(8), rtol=1e-3, atol=1e-4)
+
+
+def test_tensorboard_is_an_extra_and_its_lack_is_told_before_anything_is_made(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr("saddle.training.record.find_spec", lambda name: None)
+    with pytest.raises(ConfigError, match=r"saddle\[tensorboard\]"):
+        train(tmp_path / "run", log__tensorboard=True)
+    assert not (tmp_path / "run").exists()

@@ -33,6 +33,9 @@ app.add_typer(data.app, name="data")
 
 def main() -> None:
     """Run the command line; an error meant for the user is printed without a traceback and sets the exit code."""
+    # OpenMP's threads spin while they wait for each other. On a machine with other work that made a round of two threads
+    # 17 times slower than with this bound (360 ms against 21 ms; benchmarks/threads.py). Read when torch is imported.
+    os.environ.setdefault("GOMP_SPINCOUNT", "1000")
     try:
         app()
     except SaddleError as error:

@@ -15,7 +15,7 @@ def arithmetic(
     terms: Annotated[
         list[str],
         typer.Argument(
-            metavar="SEEDS [-|+ SEEDS]...",
+            metavar="SUM",
             help="Such as 1,2,3 - 4,5,6 + 7,8,9: means of latents, added and subtracted. A latent is SEED, or "
             "SEED:NUMBER for sample NUMBER of saddle sample --seed SEED.",
         ),

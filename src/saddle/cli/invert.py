@@ -31,8 +31,7 @@ def invert(
 
     generator = load(run, device=device)
     images = read_images(image, run, generator, progress=for_stream(sys.stderr))
-    found = generator.invert(images, steps=steps, restarts=restarts, seed=seed, label=label)
-    save_inversion(out, images, generator.decode(found.latents, found.labels))
+    found = save_inversion(generator, out, images, steps=steps, restarts=restarts, seed=seed, label=label)
     for number, (name, error) in enumerate(zip(image, found.errors, strict=True)):
         kind = "" if found.labels is None else f", as class {generator.class_names[found.labels[number]]}"
         print(f"{name}: mean squared error {error:.5f} of pixels in [0, 1]{kind}")

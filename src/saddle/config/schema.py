@@ -326,8 +326,8 @@ class Config(Section):
         if self.game.rule == "semi_supervised" and (self.conditional or self.game.packing > 1):
             raise ValueError("game.rule = semi_supervised needs conditional = false and game.packing = 1")
         network = self.generator.network
-        if getattr(network, "output_bias", "zero") == "marginals" and network.output != "sigmoid":
-            raise ValueError("generator.network.output_bias = marginals needs output = sigmoid")
+        if getattr(network, "output_bias", "zero") == "marginals" and (network.output != "sigmoid" or self.conditional):
+            raise ValueError("output_bias = marginals needs generator.network.output = sigmoid and conditional = false")
         if self.conditional and self.game.packing > 1:
             raise ValueError("a conditional game needs game.packing = 1")
         if self.game.update == "simultaneous" and self.game.discriminator_steps > 1:

@@ -105,10 +105,12 @@ def _choose_columns(name: str, array: NDArray[Any], columns: Sequence[int | str]
             got=f"shape {array.shape}",
             remedy="leave data.columns out",
         )
-    unknown = [column for column in columns if isinstance(column, str) or column >= array.shape[1]]
-    if unknown:
-        raise DataError(f"{name} has no column {unknown[0]!r}", expected=f"numbers from 0 to {array.shape[1] - 1}")
-    return array[:, list(columns)]
+    numbers: list[int] = []
+    for column in columns:
+        if isinstance(column, str) or column >= array.shape[1]:
+            raise DataError(f"{name} has no column {column!r}", expected=f"numbers from 0 to {array.shape[1] - 1}")
+        numbers.append(column)
+    return array[:, numbers]
 
 
 def _points(name: str, array: NDArray[Any], config: DataConfig) -> NDArray[np.float32]:

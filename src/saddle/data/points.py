@@ -31,7 +31,8 @@ _ARGUMENT = re.compile(r"(?:([a-z]+)\s*=)?([^=]+)")
 
 def gaussian(mean: float = 0, std: float = 1, dimensions: int = 1) -> Mixture:
     """N(mean, std²), independently along each of ``dimensions`` axes."""
-    return Mixture(np.full((1, _whole("dimensions", dimensions)), float(mean)), _positive("std", std))
+    centre = np.full((1, _whole("dimensions", dimensions)), mean, np.float64)
+    return Mixture(centre, _positive("std", std))
 
 
 def uniform(low: float = -1, high: float = 1, dimensions: int = 1) -> Uniform:
@@ -53,8 +54,8 @@ def grid(modes: int = 25, spacing: float = 2, std: float = 0.05) -> Mixture:
     side = math.isqrt(_whole("modes", modes))
     if side**2 != modes:
         raise ValueError(f"modes must be a square number, got {modes:g}")
-    line = _positive("spacing", spacing) * (np.arange(side) - (side - 1) / 2)
-    return Mixture(np.stack(np.meshgrid(line, line, indexing="ij"), -1).reshape(-1, 2), _positive("std", std))
+    places = np.indices((side, side)).reshape(2, -1).T - (side - 1) / 2
+    return Mixture(_positive("spacing", spacing) * places, _positive("std", std))
 
 
 def mixture(*centres: float, std: float = 1, dimensions: int = 1) -> Mixture:

@@ -61,10 +61,11 @@ def output_plot(log: Log, *, judgement: bool = True) -> Image.Image:
     figure = new_figure()
     axes = add_axes(figure)
     axes.set_ylabel("mean output of D")
+    if judgement:
+        _level(axes, 0.5)
     _draw(axes, log, "d_real", "real, D(x)", REAL)
     _draw(axes, log, "d_fake", "generated, D(G(z))", GENERATED)
     if judgement:
-        _level(axes, 0.5)
         axes.set_ylim(-0.03, 1.03)
     _finish(axes, log)
     return to_picture(figure)
@@ -96,11 +97,11 @@ def moment_plot(log: Log, mean: float | None = None, std: float | None = None) -
     figure = new_figure()
     axes = add_axes(figure)
     axes.set_ylabel("generated values")
-    _draw(axes, log, "sample_mean", "mean", REAL)
-    _draw(axes, log, "sample_std", "standard deviation", GENERATED)
     for level in (mean, std):
         if level is not None:
             _level(axes, level)
+    _draw(axes, log, "sample_mean", "mean", REAL)
+    _draw(axes, log, "sample_std", "standard deviation", GENERATED)
     _finish(axes, log)
     return to_picture(figure)
 

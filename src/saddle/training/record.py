@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Mapping
+from importlib.util import find_spec
 from typing import Any
 
 import numpy as np
@@ -57,7 +58,8 @@ class Record:
         self._shown = 0
         self._started = self._lap = time.monotonic()
         self._earlier = 0.0
-        self._events = _tensorboard(run, purge_step=0) if config.log.tensorboard else None
+        self._wants_events = config.log.tensorboard
+        self._events: Any = None
 
     @property
     def seconds(self) -> float:
@@ -67,6 +69,8 @@ class Record:
     def begin(self, images_seen: int, total: int) -> None:
         """Training is about to go on from ``images_seen``: forget what was written after it, start the bar."""
         self._run.rewind(images_seen)
+        if self._wants_events:
+            self._events = _tensorboard(self._run, images_seen)
         self._since = self._shown = images_seen
         self._started = self._lap = time.monotonic()
         self._progress.start("training", total, "images", done=images_seen)
@@ -180,11 +184,15 @@ def _line(figures: Mapping[str, float]) -> str:
     return "  ".join(f"{short} {figures[name]:.3f}" for name, short in names.items() if name in figures)
 
 
-def _tensorboard(run: RunFolder, purge_step: int) -> Any:
-    try:
-        from torch.utils.tensorboard import SummaryWriter
-    except ImportError:
-        raise ConfigError(
-            "log.tensorboard needs the tensorboard package", remedy="pip install 'saddle[tensorboard]'"
-        ) from None
-    return SummaryWriter(str(run.tensorboard), purge_step=purge_step)
+def check_tensorboard() -> None:
+    """Raises:
+    ConfigError: the package that writes TensorBoard events is not there.
+    """
+    if find_spec("tensorboard") is None:
+        raise ConfigError("log.tensorboard needs the tensorboard package", remedy="pip install 'saddle[tensorboard]'")
+
+
+def _tensorboard(run: RunFolder, images_seen: int) -> Any:
+    from torch.utils.tensorboard import SummaryWriter  # importing it takes seconds
+
+    return SummaryWriter(str(run.tensorboard), purge_step=images_seen or None)

@@ -37,7 +37,7 @@ from saddle.training.checkpoint import Checkpoints
 from saddle.training.engine import find_device, flush_denormals
 from saddle.training.loop import train
 from saddle.training.players import Players
-from saddle.training.record import Record
+from saddle.training.record import Record, check_tensorboard
 
 # What may change when a run goes on: its length and its intervals. Everything else decides the result.
 _MAY_CHANGE = {
@@ -63,6 +63,8 @@ def run_session(config: Config, store: Store, run: RunFolder, networks: Networks
         Interrupted: SIGINT or SIGTERM came; the state is saved.
     """
     flush_denormals()
+    if config.log.tensorboard:
+        check_tensorboard()
     if config.data.first is not None:
         store = store.taking(slice(config.data.first))
     config = config.model_copy(update={"data": config.data.model_copy(update={"fingerprint": store.fingerprint})})
@@ -126,7 +128,7 @@ def _recorded(run: RunFolder, config: Config) -> Config:
     if not run.exists():
         return config
     old = load_config(run.config)
-    chosen = {key: getattr(old, key) for key in ("device", "threads") if getattr(config, key) == "auto"}
+    chosen = {key: getattr(old, key) for key in ("device", "threads", "conditional") if getattr(config, key) == "auto"}
     config = config.model_copy(update=chosen)
     changes = [change for change in difference(old, config) if change[0] not in _MAY_CHANGE]
     if old.data.fingerprint == config.data.fingerprint:
