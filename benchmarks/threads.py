@@ -1,4 +1,4 @@
-"""How long a round of `mlp-tanh` takes with one thread and with all, alone and while other processes keep the cores busy.
+"""How long a round of `mlp-tanh` takes with one thread and with all, alone and beside busy processes.
 
 OpenMP's threads spin while they wait for each other (GOMP_SPINCOUNT); the command line bounds that. Each measurement
 runs in a process of its own, since the setting is read when torch is imported.

@@ -9,7 +9,6 @@ import torch
 from saddle.config.schema import DataConfig
 from saddle.data import Store, from_object
 
-
 REAL_DATA = os.environ.get("SADDLE_DATA")
 
 

@@ -33,8 +33,8 @@ app.add_typer(data.app, name="data")
 
 def main() -> None:
     """Run the command line; an error meant for the user is printed without a traceback and sets the exit code."""
-    # OpenMP's threads spin while they wait for each other. On a machine with other work that made a round of two threads
-    # 17 times slower than with this bound (360 ms against 21 ms; benchmarks/threads.py). Read when torch is imported.
+    # OpenMP's threads spin while they wait for each other. At a load of 9 on 2 cores a round of two threads took 360 ms,
+    # and 21 ms with this bound; alone the bound costs under a tenth (benchmarks/threads.py). Read as torch is imported.
     os.environ.setdefault("GOMP_SPINCOUNT", "1000")
     try:
         app()

@@ -10,6 +10,7 @@ import math
 import re
 from collections.abc import Callable
 from inspect import Parameter, signature
+from itertools import product
 
 import numpy as np
 
@@ -54,8 +55,9 @@ def grid(modes: int = 25, spacing: float = 2, std: float = 0.05) -> Mixture:
     side = math.isqrt(_whole("modes", modes))
     if side**2 != modes:
         raise ValueError(f"modes must be a square number, got {modes:g}")
-    places = np.indices((side, side)).reshape(2, -1).T - (side - 1) / 2
-    return Mixture(_positive("spacing", spacing) * places, _positive("std", std))
+    half = _positive("spacing", spacing) * (side - 1) / 2
+    centres = list(product(np.linspace(-half, half, side), repeat=2))
+    return Mixture(np.array(centres, np.float64), _positive("std", std))
 
 
 def mixture(*centres: float, std: float = 1, dimensions: int = 1) -> Mixture:
