@@ -227,7 +227,7 @@ def test_threads_that_auto_chose_belong_to_the_run(tmp_path: Path, monkeypatch: 
     run = train(tmp_path / "run", threads="auto", images=160)
     chosen = load_config(run.folder.config).threads
     assert isinstance(chosen, int)
-    monkeypatch.setattr("saddle.training.session.choose_threads", lambda trial: chosen + 1)
+    monkeypatch.setattr("saddle.training.assemble.choose_threads", lambda trial: chosen + 1)
     train(tmp_path / "run", threads="auto", images=320)
     assert load_config(run.folder.config).threads == chosen
     with pytest.raises(RunError, match="threads"):

@@ -81,7 +81,7 @@ class Feed:
         while len(index) < count:
             epoch += 1
             index = torch.cat([index, self._order(epoch)[: count - len(index)]])
-        samples = self._scaling.forward(self._values[index].to(self._device, non_blocking=True))
+        samples = self._scaling.forward(self._values.index_select(0, index).to(self._device, non_blocking=True))
         labels = None if self._labels is None else self._labels[index.to(self._device)]
         if self._further is None:
             return Batch(samples, labels)
@@ -134,7 +134,7 @@ class Scaling:
 
     def forward(self, values: Tensor) -> Tensor:
         """Data's units → generator's range, float32."""
-        return torch.addcmul(self.offset, values.float(), self.factor)
+        return torch.mul(values, self.factor).add_(self.offset)
 
     def backward(self, samples: Tensor) -> Tensor:
         """Generator's range → images in [0, 1], or points in the data's units."""
