@@ -30,6 +30,8 @@ def test_two_rounds_stop_two_more_and_sample(name: str, tmp_path: Path):
     arguments: dict[str, Any] = {}
     if config.data.source in NAMES:
         arguments = images(8 if config.data.source == "digits" else 28)
+        if config.data.first:
+            settings["data.first"] = 36
         if config.data.labelled:
             settings["data.labelled"] = 20
     round_ = settings["batch_size"] * config.game.discriminator_steps

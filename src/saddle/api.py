@@ -11,6 +11,7 @@ import numpy as np
 from torch import Tensor, nn
 
 from saddle.config import Config, load_recipe, resolve
+from saddle.config.resolve import merge_settings, nest
 from saddle.config.schema import DataConfig
 from saddle.data import Store, from_object, open_data
 from saddle.errors import ConfigError, RunError
@@ -88,24 +89,28 @@ def train(
         device: cpu, cuda, mps or auto.
         settings: further config keys, nested (``{"game": {"r1": 1.0}}``) or dotted (``{"game.r1": 1.0}``).
         generator: own module, latents (B, latent.size) → samples (B, *shape) in the range of
-            ``generator.network.output``: tanh and linear [-1, 1], sigmoid [0, 1] for images.
+            ``generator.network.output``, the recipe's if not set: tanh and linear [-1, 1], sigmoid [0, 1] for images.
+            In a conditional game both modules get labels (B,) as a second argument.
         discriminator: own module, samples (B, *shape) → logits (B,).
         progress: who is told; by default a bar on a terminal, lines elsewhere.
 
     Raises:
         SaddleError: see ``saddle.errors``.
     """
-    layers: list[Mapping[str, Any]] = [_nested(settings or {})]
+    chosen = load_recipe(recipe)
+    layers = [merge_settings(nest(key.split("."), value) for key, value in (settings or {}).items())]
     layers.append({key: value for key, value in (("seed", seed), ("device", device)) if value is not None})
     if isinstance(data, str | Path):
         layers.append({"data": {"source": str(data)}})
         data = None
     elif data is not None:
         layers.append({"data": {"source": type(data).__name__}})
-    for role, module in (("generator", generator), ("discriminator", discriminator)):
-        if module is not None:
-            layers.append({role: {"network": _custom(module, layers[0].get(role, {}))}})
-    config = resolve(load_recipe(recipe), *layers)
+    config = resolve(chosen, *layers)
+    if generator is not None:
+        layers.append({"generator": {"network": _custom(generator) | {"output": config.generator.network.output}}})
+    if discriminator is not None:
+        layers.append({"discriminator": {"network": _custom(discriminator)}})
+    config = resolve(chosen, *layers)
     networks = Networks(generator, discriminator)
     run, _ = train_config(config, data=data, labels=labels, out=out, networks=networks, progress=progress)
     return run
@@ -155,22 +160,6 @@ def _store(config: DataConfig, data: object, labels: Any, progress: Progress) ->
     return open_data(config, progress=progress)
 
 
-def _custom(module: nn.Module, settings: Mapping[str, Any]) -> dict[str, Any]:
-    network: dict[str, Any] = {
-        "family": "custom",
-        "name": type(module).__qualname__,
-        "parameters": sum(parameter.numel() for parameter in module.parameters()),
-    }
-    output = settings.get("network", {}).get("output")
-    return network if output is None else {**network, "output": output}
-
-
-def _nested(settings: Mapping[str, Any]) -> dict[str, Any]:
-    tables: dict[str, Any] = {}
-    for key, value in settings.items():
-        *parents, last = key.split(".")
-        table = tables
-        for parent in parents:
-            table = table.setdefault(parent, {})
-        table[last] = _nested(value) if isinstance(value, Mapping) else value
-    return tables
+def _custom(module: nn.Module) -> dict[str, Any]:
+    parameters = sum(parameter.numel() for parameter in module.parameters())
+    return {"family": "custom", "name": type(module).__qualname__, "parameters": parameters}

@@ -97,6 +97,11 @@ def data_for(classifier: Classifier, config: DataConfig) -> DataConfig:
     return config.model_copy(update={"size": size, "channels": config.channels or channels})
 
 
+def class_counts(probabilities: NDArray[np.float32]) -> list[int]:
+    """How many samples are most probably of each class, in class order."""
+    return np.bincount(probabilities.argmax(1), minlength=probabilities.shape[1]).tolist()
+
+
 def errors(probabilities: NDArray[np.float32], store: Store, classifier: Classifier) -> int | None:
     """How many of the store's labels the classifier gets wrong; None without labels of the same classes."""
     if store.labels is None or store.class_names != classifier.header.class_names:
@@ -105,7 +110,11 @@ def errors(probabilities: NDArray[np.float32], store: Store, classifier: Classif
 
 
 def write_predictions(path: Path, probabilities: NDArray[np.float32], classifier: Classifier) -> None:
-    """Write ``number,class,probability`` lines, atomically."""
+    """Write ``number,class,probability`` lines, atomically.
+
+    Raises:
+        SaddleError: ``path`` cannot be written.
+    """
     names = classifier.header.class_names
     with atomic_path(path) as temporary, temporary.open("w", encoding="utf-8") as file:
         file.write("number,class,probability\n")

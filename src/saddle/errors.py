@@ -43,6 +43,10 @@ class CheckpointError(SaddleError):
     """A checkpoint or generator file that is damaged, foreign or cannot be written."""
 
 
+class DamagedFile(CheckpointError):
+    """A file that is cut short, or of which a bit has changed."""
+
+
 class DeviceError(SaddleError):
     """A device that is not there."""
 

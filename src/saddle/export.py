@@ -15,7 +15,7 @@ from PIL import Image
 from torch import Tensor
 
 from saddle.errors import ConfigError, SaddleError
-from saddle.files import atomic_path
+from saddle.files import atomic_folder, atomic_path
 from saddle.sampling import Generator, Label
 from saddle.show.grid import save_picture, tile
 from saddle.show.points import picture_points
@@ -127,11 +127,9 @@ def _write_folder(out: Path, pieces: Iterator[NDArray[np.uint8]], count: int) ->
         raise SaddleError(f"{out} is a file", expected="a folder for the PNGs", remedy="give another --out")
     if out.is_dir() and any(out.iterdir()):
         raise SaddleError(f"the folder {out} is not empty", remedy="give another --out, so that no file is mixed in")
-    out.mkdir(exist_ok=True)
     digits = max(6, len(str(count - 1)))
-    number = 0
-    for piece in pieces:
-        for image in piece:
+    images = (image for piece in pieces for image in piece)
+    with atomic_folder(out) as temporary:
+        for number, image in enumerate(images):
             pixels = image[0] if image.shape[0] == 1 else image.transpose(1, 2, 0)
-            Image.fromarray(pixels).save(out / f"{number:0{digits}d}.png")
-            number += 1
+            Image.fromarray(pixels).save(temporary / f"{number:0{digits}d}.png")

@@ -1,11 +1,15 @@
-"""Writing a file so that it is either whole or not there."""
+"""Writing a file or a folder so that it is either whole or not there."""
 
 from __future__ import annotations
 
+import errno
 import os
+import shutil
 from collections.abc import Generator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
+
+from saddle.errors import SaddleError
 
 
 @contextmanager
@@ -15,7 +19,7 @@ def atomic_path(final: Path) -> Generator[Path]:
     The temporary name keeps the suffix of ``final``, since several writers choose the format by it.
 
     Raises:
-        OSError: whatever the file system said; ``final`` is then as it was before.
+        SaddleError: the file system refused, here or in the body; ``final`` is then as it was before.
     """
     temporary = final.with_name(f".{final.stem}.{os.getpid()}.partial{final.suffix}")
     try:
@@ -24,14 +28,54 @@ def atomic_path(final: Path) -> Generator[Path]:
         temporary.replace(final)
         # The rename itself is durable only once the directory is on disk.
         _fsync(final.parent)
+    except OSError as error:
+        raise unwritable(final, error) from error
     finally:
-        temporary.unlink(missing_ok=True)
+        with suppress(OSError):  # where nothing can be written, nothing is left either
+            temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def atomic_folder(final: Path) -> Generator[Path]:
+    """Yield a new folder beside ``final``; on success rename it, on failure remove it.
+
+    Args:
+        final: a folder that does not exist, or is empty.
+
+    Raises:
+        SaddleError: as ``atomic_path``.
+    """
+    final = final.resolve()  # a name to put the other beside, also for "."
+    temporary = final.with_name(f".{final.name}.{os.getpid()}.partial")
+    try:
+        temporary.mkdir()
+        yield temporary
+        temporary.replace(final)
+        _fsync(final.parent)
+    except OSError as error:
+        raise unwritable(final, error) from error
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
 
 
 def write_text(final: Path, text: str) -> None:
-    """Write ``text`` as UTF-8 to ``final``, atomically."""
+    """Write ``text`` as UTF-8 to ``final``, atomically.
+
+    Raises:
+        SaddleError: as ``atomic_path``.
+    """
     with atomic_path(final) as temporary:
         temporary.write_text(text, encoding="utf-8")
+
+
+def unwritable(path: Path, error: OSError) -> SaddleError:
+    """What to tell the user when ``path`` cannot be written."""
+    full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+    return SaddleError(
+        f"{path} cannot be written",
+        got=error.strerror or error,
+        remedy="make room and run the same command again" if full else "name a place that exists and may be written to",
+    )
 
 
 def _fsync(path: Path) -> None:

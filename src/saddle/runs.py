@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from saddle.errors import RunError
-from saddle.files import write_text
+from saddle.files import unwritable, write_text
+
+_NOT_FINITE = ("nan", "inf", "-inf")
 
 
 @dataclass(frozen=True)
@@ -130,29 +133,53 @@ class RunFolder:
                 remedy="give an --out that you may write to",
             ) from error
 
+    def append_log(self, entry: Mapping[str, Any]) -> None:
+        """Add a line to ``log.jsonl``. JSON has no NaN: as text, it leaves the line readable by every parser.
+
+        Raises:
+            SaddleError: the line cannot be written.
+        """
+        line = {key: str(value) if str(value) in _NOT_FINITE else value for key, value in entry.items()}
+        try:
+            with self.log.open("a", encoding="utf-8") as log:
+                log.write(json.dumps(line) + "\n")
+        except OSError as error:
+            raise unwritable(self.log, error) from error
+
     def read_log(self) -> list[dict[str, Any]]:
-        """All whole lines of ``log.jsonl``, oldest first; a line cut short by a kill is left out."""
+        """What ``append_log`` was given, oldest first; a line cut short by a kill is left out."""
+        return [entry for _, entry in self._log_lines()]
+
+    def _log_lines(self) -> list[tuple[str, dict[str, Any]]]:
         if not self.log.is_file():
             return []
-        entries: list[dict[str, Any]] = []
+        lines: list[tuple[str, dict[str, Any]]] = []
         for line in self.log.read_text(encoding="utf-8").splitlines():
             try:
-                entries.append(json.loads(line))
+                lines.append((line, json.loads(line, object_hook=_with_floats)))
             except json.JSONDecodeError:
                 break
-        return entries
+        return lines
 
     def rewind(self, images_seen: int) -> None:
-        """Forget log lines and grids made after ``images_seen``, which come anew, and half-written files."""
+        """Forget log lines and grids made after ``images_seen``, which come anew, and half-written files.
+
+        Raises:
+            SaddleError: the log cannot be written.
+        """
         for folder in (self.path, self.samples, self.checkpoints):
             for leftover in folder.glob(".*.partial*"):
                 leftover.unlink()
-        kept = [entry for entry in self.read_log() if entry["images"] <= images_seen]
+        kept = [line for line, entry in self._log_lines() if entry["images"] <= images_seen]
         if self.log.is_file():
-            write_text(self.log, "".join(json.dumps(entry) + "\n" for entry in kept))
+            write_text(self.log, "".join(f"{line}\n" for line in kept))
         for position, path in self.sample_grids():
             if position > images_seen:
                 path.unlink()
+
+
+def _with_floats(entry: dict[str, Any]) -> dict[str, Any]:
+    return {key: float(value) if value in _NOT_FINITE else value for key, value in entry.items()}
 
 
 def _numbered(folder: Path, suffix: str) -> list[tuple[int, Path]]:

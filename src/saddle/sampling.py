@@ -8,6 +8,7 @@ from math import prod
 from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import one_hot
@@ -103,8 +104,8 @@ class Generator:
         names = self.class_names
         if not names:
             raise self._takes_no_labels()
-        if name in names:
-            return names.index(str(name))
+        if isinstance(name, str) and name in names:
+            return names.index(name)
         if str(name).isdecimal() and int(name) < len(names):
             return int(name)
         nearest = get_close_matches(str(name), names, n=1)
@@ -123,7 +124,7 @@ class Generator:
         """
         if label is None:
             return torch.arange(len(self.class_names)) if self.class_names else None
-        chosen = [self.label(name) for name in ([label] if isinstance(label, str | int) else label)]
+        chosen = [self.label(name) for name in ([label] if isinstance(label, str | int | np.integer) else label)]
         if not chosen:
             raise ConfigError("no class is given", expected="at least one")
         return torch.tensor(chosen)

@@ -17,7 +17,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
-from saddle.errors import CheckpointError
+from saddle.errors import CheckpointError, DamagedFile, SaddleError
 from saddle.files import atomic_path
 
 _KEY = "saddle"
@@ -36,11 +36,9 @@ def save_tensors(path: Path, tensors: Mapping[str, Tensor], header: Mapping[str,
     try:
         with atomic_path(path) as temporary:
             temporary.write_bytes(save(whole, metadata))
-    except OSError as error:
+    except SaddleError as error:
         raise CheckpointError(
-            f"{path} cannot be written",
-            got=error,
-            remedy="make room or give another --out; what was saved before is untouched",
+            error.what, got=error.got, remedy=f"{error.remedy}; what was saved before is untouched"
         ) from None
 
 
@@ -56,15 +54,19 @@ def load_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     except FileNotFoundError:
         raise CheckpointError(f"there is no file {path}") from None
-    except (OSError, SafetensorError) as error:
-        raise CheckpointError(f"{path} is damaged or no safetensors file", got=error) from None
+    except SafetensorError as error:
+        raise DamagedFile(f"{path} is damaged or no safetensors file", got=error) from None
+    except OSError as error:
+        if path.is_file() and path.stat().st_size == 0:
+            raise DamagedFile(f"{path} is damaged or no safetensors file", got="an empty file") from None
+        raise CheckpointError(f"{path} cannot be read", got=error.strerror or error) from None
     try:
         outer = json.loads(metadata[_KEY])
         header, checksum = outer["header"], outer["sha256"]
     except (KeyError, TypeError, json.JSONDecodeError):
-        raise CheckpointError(f"{path} was not written by saddle", expected=f"a header under {_KEY!r}") from None
+        raise DamagedFile(f"{path} was not written by saddle", expected=f"a header under {_KEY!r}") from None
     if _checksum(tensors, json.dumps(header, sort_keys=True)) != checksum:
-        raise CheckpointError(f"{path} is damaged", expected=f"content with checksum {checksum}")
+        raise DamagedFile(f"{path} is damaged", expected=f"content with checksum {checksum}")
     return tensors, header
 
 

@@ -94,6 +94,11 @@ def test_methods_of_the_public_classes():
         assert sorted(name for name in vars(kind) if not name.startswith("_")) == names
 
 
+def test_recipes_can_be_listed_again_and_again():
+    assert "digits" in saddle.recipes()
+    assert saddle.recipes() == saddle.recipes()
+
+
 def test_help_and_recipes_do_not_import_torch():
     script = (
         "import sys\nfrom saddle.cli import app\n"

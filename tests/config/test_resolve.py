@@ -85,11 +85,40 @@ def test_bad_settings_are_named_with_what_was_expected(assignments: list[str], w
         assert word in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("assignments", "words"),
+    [
+        (["game.label_smoothing=0.1", "game.loss=hinge"], "label_smoothing has no effect"),
+        (["game.share=pass", "game.update=simultaneous", "game.feature_matching=l2"], "feature_matching needs"),
+        (["game.r1=1", "discriminator.network.norm=batch"], "sample by sample"),
+        (["batch_size=1", "generator.network.norm=batch"], "batch of one"),
+        (["generator.network.label_widths=[3]", "generator.network.joint_widths=[3]"], "no effect without labels"),
+        (["conditional=auto", "game.packing=2"], "which is auto here"),
+        (["generator.network.output_bias=marginals"], "needs output = sigmoid"),
+    ],
+)
+def test_settings_that_make_no_sense_together(assignments: list[str], words: str):
+    with pytest.raises(ConfigError, match=words):
+        config(*assignments)
+
+
 def test_all_mistakes_are_told_at_once():
     with pytest.raises(ConfigError) as caught:
         config("bath_size=3", "epochs=abc", "game.r1=-1")
     for word in ("bath_size", "epochs", "game.r1"):
         assert word in str(caught.value)
+
+
+def test_naming_the_kind_that_a_section_has_anyway_keeps_its_settings():
+    recipe = Recipe("r", "", "", "", {"images": 1, "generator": {"network": {"widths": [7], "norm": "batch"}}})
+    resolved = resolve(recipe, parse_settings(["generator.network.family=mlp", "generator.optimizer.kind=adam"]))
+    assert resolved.generator.network.widths == (7,)
+
+
+def test_settings_of_one_layer_do_not_depend_on_their_order():
+    assignments = ["generator.network.width=16", "generator.network.family=dcgan"]
+    assert config(*assignments) == config(*reversed(assignments))
+    assert config(*assignments).generator.network.width == 16
 
 
 def test_unknown_recipe_suggests_the_nearest():

@@ -452,7 +452,7 @@ def parallel(monkeypatch: pytest.MonkeyPatch) -> None:
     """Few files, several processes."""
     monkeypatch.setattr(decoding, "IN_PROCESS", 0)
     monkeypatch.setattr(decoding, "CHUNK", 7)
-    monkeypatch.setattr(decoding, "_processors", lambda: 2)
+    monkeypatch.setattr(decoding, "usable_cores", lambda: 2)
 
 
 @pytest.mark.parametrize("zipped", [False, True])

@@ -49,3 +49,10 @@ def test_inspection_of_digits() -> None:
     assert sum(count for _, count in inspection.class_counts) == 1500
     assert [name for name, _ in inspection.class_counts] == list("0123456789")
     assert inspection.skipped == ()
+
+
+def test_first_takes_so_many_and_no_more_than_there_are() -> None:
+    assert len(open_data(DataConfig(source="digits", first=10))) == 10
+    for source in ("digits", "ring(8)"):
+        with pytest.raises(DataError, match=r"data\.first"):
+            open_data(DataConfig(source=source, first=2_000 if source == "digits" else 10))

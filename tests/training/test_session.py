@@ -375,3 +375,84 @@ def test_tensorboard_is_an_extra_and_its_lack_is_told_before_anything_is_made(
     with pytest.raises(ConfigError, match=r"saddle\[tensorboard\]"):
         train(tmp_path / "run", log__tensorboard=True)
     assert not (tmp_path / "run").exists()
+
+
+def test_a_kill_between_the_files_of_the_last_save_is_made_good(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    import saddle.training.checkpoint as module
+
+    whole = train(tmp_path / "whole")
+
+    class Killed(BaseException):
+        pass
+
+    real = module.save_tensors
+
+    def kill(path: Path, tensors: Any, header: dict[str, Any]) -> None:
+        if header["images_seen"] == 320:
+            raise Killed
+        real(path, tensors, header)
+
+    monkeypatch.setattr(module, "save_tensors", kill)
+    with pytest.raises(Killed):
+        train(tmp_path / "run")
+    monkeypatch.setattr(module, "save_tensors", real)
+    assert content(train(tmp_path / "run")) == content(whole)
+
+
+def test_a_file_that_cannot_be_opened_now_is_not_taken_for_damaged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    run = train(tmp_path / "run", images=192)
+
+    def refuse(*_: Any, **__: Any) -> None:
+        raise OSError(24, "Too many open files")
+
+    monkeypatch.setattr("saddle.tensors.safe_open", refuse)
+    with pytest.raises(CheckpointError, match="Too many open files"):
+        train(tmp_path / "run")
+    assert len(run.folder.all_checkpoints()) == 2
+
+
+def test_without_a_good_checkpoint_the_run_starts_anew_and_says_so(tmp_path: Path):
+    run = train(tmp_path / "run", images=96)
+    for _, path in run.folder.all_checkpoints():
+        path.write_bytes(b"")
+    listener = Listener()
+    run = train(tmp_path / "run", progress=listener)
+    assert "starting anew" in listener.said[0]
+    assert content(run) == content(train(tmp_path / "whole"))
+
+
+def test_a_length_below_one_image_is_refused(tmp_path: Path):
+    with pytest.raises(ConfigError, match="less than one image"):
+        saddle.train("mlp-tanh", data="digits", out=tmp_path / "run", settings={"epochs": 1e-6}, progress=Silent())
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_shorter_length_changes_nothing(tmp_path: Path):
+    run = train(tmp_path / "run")
+    train(tmp_path / "run", images=64)
+    assert load_config(run.folder.config).images == 320
+
+
+def test_an_own_generator_gets_the_range_of_its_recipe(tmp_path: Path):
+    own = nn.Sequential(nn.Linear(4, 64), nn.Sigmoid(), nn.Unflatten(1, (1, 8, 8)))
+    settings = {"images": 64, "threads": 1, "latent.size": 4, "discriminator.network.widths": [8]}
+    run = saddle.train(
+        "mlp-sigmoid", data="digits", generator=own, out=tmp_path / "run", settings=settings, progress=Silent()
+    )
+    assert load_config(run.folder.config).generator.network.output == "sigmoid"
+
+
+def test_averages_begin_as_the_initialised_players(tiny_images: Store):
+    from saddle.config import Config
+    from saddle.config.schema import AverageConfig, GeneratorConfig, GeneratorMLPConfig
+    from saddle.data.feed import Scaling
+    from saddle.training.assemble import Networks, make_players
+
+    network = GeneratorMLPConfig(widths=(8,), output="sigmoid", output_bias="marginals")
+    config = Config(
+        recipe="x", images=1, average=AverageConfig(half_life=10), generator=GeneratorConfig(network=network)
+    )
+    scaling = Scaling.fit(tiny_images, "sigmoid")
+    players = make_players(config, tiny_images, scaling, Networks(), torch.device("cpu"))
+    mean = torch.from_numpy(tiny_images.values.mean(0)).flatten() / 255
+    torch.testing.assert_close(torch.sigmoid(players.averaged.last.bias), mean.float(), rtol=1e-3, atol=1e-4)

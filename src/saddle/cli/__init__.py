@@ -4,13 +4,36 @@ from __future__ import annotations
 
 import os
 import sys
+from typing import Any
 
 import typer
+from typer.core import TyperGroup
 
 from saddle.cli import arithmetic, classify, data, interpolate, invert, nearest, recipes, report, sample, train, walk
 from saddle.errors import SaddleError
 
+
+class _Commands(TyperGroup):
+    """Ends a command that failed or was stopped. Typer would do it its own way, were it to see the reason."""
+
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            result = super().invoke(ctx)
+            sys.stdout.flush()  # the reader may go away before the last of our output
+        except SaddleError as error:
+            print(f"saddle: {error}", file=sys.stderr)
+            sys.exit(error.exit_code)
+        except KeyboardInterrupt:
+            print("saddle: interrupted", file=sys.stderr)
+            sys.exit(130)
+        except BrokenPipeError:  # the reader went away, as `head` does
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            sys.exit(141)
+        return result
+
+
 app = typer.Typer(
+    cls=_Commands,
     name="saddle",
     help="Train, judge, use and share generative adversarial networks.",
     no_args_is_help=True,
@@ -23,7 +46,8 @@ app.command("train")(train.train)
 app.command("sample")(sample.sample)
 app.command("interpolate")(interpolate.interpolate)
 app.command("walk")(walk.walk)
-app.command("arithmetic")(arithmetic.arithmetic)
+# A sum may start with a minus, which is no option.
+app.command("arithmetic", context_settings={"ignore_unknown_options": True})(arithmetic.arithmetic)
 app.command("invert")(invert.invert)
 app.command("nearest")(nearest.nearest)
 app.command("classify")(classify.classify)
@@ -33,17 +57,7 @@ app.add_typer(data.app, name="data")
 
 def main() -> None:
     """Run the command line; an error meant for the user is printed without a traceback and sets the exit code."""
-    # OpenMP's threads spin while they wait for each other. At a load of 9 on 2 cores a round of two threads took 360 ms,
-    # and 21 ms with this bound; alone the bound costs under a tenth (benchmarks/threads.py). Read as torch is imported.
+    # OpenMP's threads spin while they wait for each other. At a load of 9 on 2 cores, a round of two threads took
+    # 360 ms, and 21 ms with this bound; alone the bound costs under a tenth (benchmarks/threads.py). Read as torch is imported.
     os.environ.setdefault("GOMP_SPINCOUNT", "1000")
-    try:
-        app()
-    except SaddleError as error:
-        print(f"saddle: {error}", file=sys.stderr)
-        sys.exit(error.exit_code)
-    except KeyboardInterrupt:
-        print("saddle: interrupted", file=sys.stderr)
-        sys.exit(130)
-    except BrokenPipeError:  # the reader of our output went away, as `head` does
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(141)
+    app()

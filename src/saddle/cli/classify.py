@@ -23,7 +23,7 @@ def classify(
     device: DeviceOption = "auto",
 ) -> None:
     """Classify data with the discriminator that a semi-supervised run trained."""
-    from saddle.classification import data_for, errors, load_classifier, write_predictions
+    from saddle.classification import class_counts, data_for, errors, load_classifier, write_predictions
     from saddle.config import parse_settings
     from saddle.config.resolve import data_config
     from saddle.data import open_data
@@ -33,8 +33,13 @@ def classify(
     config = data_for(classifier, data_config(data, parse_settings(set_ or [])))
     store = open_data(config, progress=for_stream(sys.stderr))
     probabilities = classifier.probabilities(store)
+    for name, count in zip(classifier.header.class_names, class_counts(probabilities), strict=True):
+        print(f"class {name}: {count:,}")
     wrong = errors(probabilities, store, classifier)
-    if wrong is not None:
+    if wrong is None:
+        why = "has no labels" if store.labels is None else f"has other classes: {', '.join(store.class_names[:10])}"
+        print(f"errors are not counted: {store.name} {why}")
+    else:
         share = f"{wrong:,} of {len(store):,} wrong ({wrong / len(store):.2%})"
         print(f"{share}, trained on {classifier.header.labelled} labels")
     if out is not None:

@@ -33,7 +33,7 @@ def train(
     from saddle.api import train_config
 
     run, trained = train_config(config, out=out)
-    if not trained:
+    if not trained and run.folder.report.exists():
         print(f"{run.path} is finished; a larger --set epochs=... or images=... trains on")
         return
     page = run.report()

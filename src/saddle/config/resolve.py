@@ -21,6 +21,7 @@ from saddle.errors import ConfigError
 # kind starts that section afresh, since the keys of the former kind need not exist in the new one.
 _EITHER = ("epochs", "images")
 _TAGS = ("family", "kind")
+_DEFAULT_TAGS = {"mlp", "adam", "linear"}  # what a section is that does not say
 
 
 @dataclass(frozen=True)
@@ -44,7 +45,7 @@ class Recipe:
 
 def recipe_names() -> list[str]:
     """Names of the recipes that come with saddle, sorted."""
-    folder = resources.files("saddle.recipes")
+    folder = resources.files("saddle") / "recipes"
     return sorted(entry.name.removesuffix(".toml") for entry in folder.iterdir() if entry.name.endswith(".toml"))
 
 
@@ -64,12 +65,16 @@ def load_recipe(name: str) -> Recipe:
             expected="one of " + ", ".join(names) + ", or the path of a .toml file",
             remedy=f"did you mean {nearest[0]!r}?" if nearest else "`saddle recipes` lists them",
         )
-    text = resources.files("saddle.recipes").joinpath(f"{name}.toml").read_text(encoding="utf-8")
+    text = (resources.files("saddle") / "recipes" / f"{name}.toml").read_text(encoding="utf-8")
     return _read_recipe(name, tomllib.loads(text))
 
 
 def _read_recipe(name: str, table: dict[str, Any]) -> Recipe:
     about = table.pop("about", {})
+    if not isinstance(about, Mapping) or set(about) - {"summary", "source", "expected"}:
+        raise ConfigError(
+            f"[about] of recipe {name!r} is not valid", expected="a table of summary, source and expected"
+        )
     return Recipe(
         name=name,
         summary=about.get("summary", ""),
@@ -93,7 +98,7 @@ def parse_settings(assignments: Iterable[str]) -> dict[str, Any]:
             raise ConfigError(
                 f"cannot read the setting {assignment!r}", expected="key=value, such as game.r1=10", got=assignment
             )
-        tables = _merge(tables, _nest(parts, _parse_value(text.strip())))
+        tables = _merge(tables, nest(parts, _parse_value(text.strip())), afresh=False)
     return tables
 
 
@@ -104,19 +109,33 @@ def _parse_value(text: str) -> Any:
         return text
 
 
-def _nest(parts: list[str], value: Any) -> dict[str, Any]:
+def nest(parts: list[str], value: Any) -> dict[str, Any]:
     for part in reversed(parts):
         value = {part: value}
     return value
 
 
-def _merge(base: Mapping[str, Any], layer: Mapping[str, Any]) -> dict[str, Any]:
-    merged = dict(base)
-    if any(tag in layer and layer[tag] != base.get(tag) for tag in _TAGS):
-        merged = {}
+def merge_settings(layers: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
+    """Nested tables of one and the same layer, joined; of two values for one key the later wins."""
+    merged: dict[str, Any] = {}
+    for layer in layers:
+        merged = _merge(merged, layer, afresh=False)
+    return merged
+
+
+def _merge(base: Mapping[str, Any], layer: Mapping[str, Any], *, afresh: bool = True) -> dict[str, Any]:
+    """``layer`` over ``base``; ``afresh``: a section whose kind the layer changes keeps nothing of the base."""
+    changed = any(
+        tag in layer and layer[tag] != base.get(tag) and not (tag not in base and layer[tag] in _DEFAULT_TAGS)
+        for tag in _TAGS
+    )
+    merged = {} if afresh and changed else dict(base)
     for key, value in layer.items():
         known = merged.get(key)
-        merged[key] = _merge(known, value) if isinstance(known, Mapping) and isinstance(value, Mapping) else value
+        if isinstance(known, Mapping) and isinstance(value, Mapping):
+            merged[key] = _merge(known, value, afresh=afresh)
+        else:
+            merged[key] = value
     return merged
 
 

@@ -21,6 +21,8 @@ from pydantic import (
     model_validator,
 )
 
+from saddle.config.consistent import contradictions
+
 PositiveFinite = Annotated[float, Field(gt=0)]
 Fraction = Annotated[float, Field(ge=0, lt=1)]
 
@@ -195,6 +197,13 @@ class SGDConfig(Section):
     schedule: Schedule | None = None  # of the learning rate
     momentum: Fraction = 0.0
     momentum_schedule: Schedule | None = None
+
+    @model_validator(mode="after")
+    def _below_one(self) -> Self:
+        if isinstance(self.momentum_schedule, LinearSchedule) and self.momentum_schedule.to >= 1:
+            raise ValueError(f"momentum_schedule.to must lie below 1, got {self.momentum_schedule.to}")
+        return self
+
     weight_decay: NonNegativeFloat = 0.0
 
 
@@ -315,25 +324,8 @@ class Config(Section):
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
-        if (self.epochs is None) == (self.images is None):
-            raise ValueError("give the length as either epochs or images")
-        if self.batch_size % self.game.packing:
-            raise ValueError(
-                f"game.packing must divide batch_size, got packing {self.game.packing} and batch_size {self.batch_size}"
-            )
-        if (self.game.rule == "semi_supervised") != (self.data.labelled is not None):
-            raise ValueError("game.rule = semi_supervised and data.labelled go together")
-        if self.game.rule == "semi_supervised" and (self.conditional or self.game.packing > 1):
-            raise ValueError("game.rule = semi_supervised needs conditional = false and game.packing = 1")
-        network = self.generator.network
-        if getattr(network, "output_bias", "zero") == "marginals" and (network.output != "sigmoid" or self.conditional):
-            raise ValueError("output_bias = marginals needs generator.network.output = sigmoid and conditional = false")
-        if self.conditional and self.game.packing > 1:
-            raise ValueError("a conditional game needs game.packing = 1")
-        if self.game.update == "simultaneous" and self.game.discriminator_steps > 1:
-            raise ValueError("game.update = simultaneous needs game.discriminator_steps = 1")
-        if self.game.share == "pass" and self.game.update == "alternating":
-            raise ValueError("game.share = pass needs game.update = simultaneous: D moves between alternating turns")
+        if found := list(contradictions(self)):
+            raise ValueError("\n  ".join(found))
         return self
 
     def total_images(self, store_size: int) -> int:

@@ -25,6 +25,7 @@ from PIL import Image, UnidentifiedImageError
 
 from saddle.data.pixels import ORIENTATION, SIDEWAYS, Fit, Size, is_grey, render, standard
 from saddle.errors import DataError
+from saddle.machine import usable_cores
 
 # Named, because Pillow also has formats that start other programs (EPS) or are containers.
 FORMATS = (
@@ -197,7 +198,7 @@ def decode_all(plan: Plan, names: Sequence[str]) -> Generator[list[Outcome], Non
             for start, part in chunks:
                 yield decode_rows(plan, values, reader, start, part)
         return
-    workers = [_Worker(plan) for _ in range(min(_processors(), len(chunks)))]
+    workers = [_Worker(plan) for _ in range(min(usable_cores(), len(chunks)))]
     idle: queue.SimpleQueue[_Worker] = queue.SimpleQueue()
     for worker in workers:
         idle.put(worker)
@@ -229,7 +230,7 @@ class _Worker:
         package_root = str(Path(__file__).parents[2])
         paths = [package_root, *filter(None, [os.environ.get("PYTHONPATH")])]
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "saddle.data.worker"],
+            [sys.executable, "-P", "-m", "saddle.data.worker"],  # -P: no module is taken from the current folder
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             env={**os.environ, "PYTHONPATH": os.pathsep.join(paths)},
@@ -261,7 +262,3 @@ class _Worker:
         with contextlib.suppress(OSError):  # the process has ended: the missing answer tells
             self._process.stdin.write(json.dumps(message).encode() + b"\n")
             self._process.stdin.flush()
-
-
-def _processors() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -10,7 +10,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from saddle.data.cache import unusable_cache
-from saddle.errors import DataError
+from saddle.errors import DataError, SaddleError
 from saddle.files import atomic_path
 from saddle.progress import Progress
 
@@ -43,12 +43,15 @@ def download(
     for url in urls:
         try:
             with atomic_path(path) as temporary:
-                _fetch(url, temporary, progress)
+                try:
+                    _fetch(url, temporary, progress)
+                except (OSError, http.client.HTTPException) as error:
+                    raise DataError(str(error) or type(error).__name__) from error
                 if sum_of(temporary) != expected:
                     raise DataError("the checksum is wrong")
             return []
-        except (OSError, http.client.HTTPException, DataError) as error:
-            failures.append(f"{urlsplit(url).netloc}: {str(error).splitlines()[0]}")
+        except SaddleError as error:
+            failures.append(f"{urlsplit(url).netloc}: {error.what}")
     return failures
 
 

@@ -39,7 +39,9 @@ def open_images(path: Path, config: DataConfig, progress: Progress) -> Store:
         DataError: no images, mixed folders, sizes that differ without ``config.size``, or too many unreadable files.
     """
     listing = list_images(path, config.split)
-    options = (FORMAT, listing.key, wanted_size(config), config.fit, config.channels)
+    # Checksums tell two zips apart; two folders may agree in names, sizes and times and differ in content.
+    root = None if path.is_file() else os.fspath(path.resolve())
+    options = (FORMAT, root, listing.key, wanted_size(config), config.fit, config.channels)
     entry = cache_folder() / "images" / hashlib.sha256(repr(options).encode()).hexdigest()[:32]
     store = _load(entry, path)
     if store is None:

@@ -12,7 +12,7 @@ from PIL import Image
 from saddle.config.schema import DataConfig
 from saddle.data.arrays import from_array
 from saddle.data.pixels import is_grey, render, standard, wanted_size
-from saddle.data.sources import check_fingerprint
+from saddle.data.sources import check_fingerprint, take_first
 from saddle.data.store import Store
 from saddle.errors import DataError
 
@@ -51,7 +51,7 @@ def from_object(data: Any, labels: Any = None, *, config: DataConfig) -> Store:
         class_names=None if class_names is None else tuple(map(str, class_names)),
     )
     check_fingerprint(store, config)
-    return store
+    return take_first(store, config)
 
 
 def _to_array(value: Any) -> NDArray[Any]:

@@ -39,7 +39,20 @@ def open_data(config: DataConfig, *, progress: Progress | None = None) -> Store:
             remedy="leave data.columns out",
         )  # fmt: skip
     check_fingerprint(store, config)
-    return store
+    return take_first(store, config)
+
+
+def take_first(store: Store, config: DataConfig) -> Store:
+    """The first ``config.first`` samples, or all."""
+    if config.first is None:
+        return store
+    if store.draw is not None or config.first > len(store):
+        held = "samples drawn without end" if store.draw is not None else f"{len(store):,} samples"
+        raise DataError(
+            f"data.first = {config.first:,} cannot be taken from {store.name}", expected="at most what there is",
+            got=held, remedy="--set data.first=N with a smaller N",
+        )  # fmt: skip
+    return store.taking(slice(config.first))
 
 
 def check_fingerprint(store: Store, config: DataConfig) -> None:

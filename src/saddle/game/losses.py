@@ -30,14 +30,12 @@ class Loss(NamedTuple):
         generator: (logits on generated, logits on real) → what G minimises.
         verdict: logits → what the log calls D(x) and D(G(z)).
         compares: whether G's loss needs the logits on real samples.
-        smooths: whether the target for real has an effect.
     """
 
     discriminator: Callable[[Tensor, Tensor, float], DiscriminatorTerms]
     generator: Callable[[Tensor, Tensor], Tensor]
     verdict: Callable[[Tensor], Tensor]
     compares: bool = False
-    smooths: bool = False
 
 
 def _cross_entropy(real: Tensor, fake: Tensor, target: float) -> DiscriminatorTerms:
@@ -98,9 +96,9 @@ def _relativistic_generator(fake: Tensor, real: Tensor) -> Tensor:
 
 
 LOSSES: dict[str, Loss] = {
-    "non_saturating": Loss(_cross_entropy, _non_saturating, torch.sigmoid, smooths=True),
-    "saturating": Loss(_cross_entropy, _saturating, torch.sigmoid, smooths=True),
-    "least_squares": Loss(_least_squares_discriminator, _least_squares_generator, torch.positive, smooths=True),
+    "non_saturating": Loss(_cross_entropy, _non_saturating, torch.sigmoid),
+    "saturating": Loss(_cross_entropy, _saturating, torch.sigmoid),
+    "least_squares": Loss(_least_squares_discriminator, _least_squares_generator, torch.positive),
     "hinge": Loss(_hinge, _critic, torch.positive),
     "wasserstein": Loss(_wasserstein, _critic, torch.positive),
     "relativistic": Loss(_relativistic, _relativistic_generator, torch.positive, compares=True),

@@ -29,7 +29,7 @@ def save_animation(frames: Sequence[Image.Image], path: Path, *, seconds_per_fra
     Raises:
         ConfigError: another suffix, or an MP4 without ``av``.
         DataError: no frames, or frames of several sizes.
-        OSError: the file cannot be written; no part of it is left.
+        SaddleError: the file cannot be written; no part of it is left.
     """
     suffix = path.suffix.lower()
     if suffix not in _SUFFIXES:

@@ -91,7 +91,7 @@ def save_picture(picture: Image.Image, path: Path) -> None:
 
     Raises:
         ConfigError: another suffix.
-        OSError: the file cannot be written; no part of it is left.
+        SaddleError: the file cannot be written; no part of it is left.
     """
     if path.suffix.lower() not in _WRITERS:
         raise ConfigError(

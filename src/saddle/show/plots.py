@@ -26,26 +26,34 @@ from saddle.show.figure import (
 Log = Sequence[Mapping[str, Any]]
 _Array = NDArray[np.float64]
 
+# What joins D's loss beside its errors, by the name it has in the log.
+_EXTRA = (
+    ("r1", "R1 (real)", REAL),
+    ("r2", "R2 (generated)", GENERATED),
+    ("gradient_penalty", "gradient penalty", DISCRIMINATOR_GENERATED),
+    ("supervised", "cross-entropy of labels", GREY),
+)
+
 
 def loss_plot(log: Log) -> Image.Image:
-    """The losses of D and G over images seen; below them the penalties, where the log has any.
+    """The losses of D and G over images seen; below them what joins D's loss, such as penalties, where the log has any.
 
     Args:
         log: entries of ``RunFolder.read_log``; missing and non-finite values leave no mark.
     """
-    penalties = [name for name in ("r1", "r2") if len(series(log, name)[0])]
-    figure = new_figure(height=4.2 if penalties else 2.9)
-    axes = add_axes(figure, 2 if penalties else 1, 1, 1)
+    extra = [term for term in _EXTRA if len(series(log, term[0])[0])]
+    figure = new_figure(height=4.2 if extra else 2.9)
+    axes = add_axes(figure, 2 if extra else 1, 1, 1)
     axes.set_ylabel("loss")
     _draw(axes, log, "discriminator_loss", "discriminator", DISCRIMINATOR)
     _draw(axes, log, "generator_loss", "generator", GENERATOR)
     _finish(axes, log)
-    if penalties:
+    if extra:
         axes.label_outer()
         below = add_axes(figure, 2, 1, 2)
-        below.set_ylabel("penalty")
-        for name, colour in (("r1", REAL), ("r2", GENERATED)):
-            _draw(below, log, name, f"{name.upper()} ({'real' if name == 'r1' else 'generated'})", colour)
+        below.set_ylabel("in D's loss")
+        for name, label, colour in extra:
+            _draw(below, log, name, label, colour)
         _finish(below, log)
     return to_picture(figure)
 

@@ -54,7 +54,7 @@ def write_report(run: RunFolder, *, extra: Sequence[Figure] = ()) -> Path:
 
     Raises:
         ConfigError: the run's config is missing or unreadable.
-        OSError: a file cannot be written; the earlier report then stays.
+        SaddleError: a file cannot be written; the earlier report then stays.
     """
     config, log, environment = load_config(run.config), run.read_log(), _read_environment(run)
     command = environment.pop("command", None)

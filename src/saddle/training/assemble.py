@@ -44,16 +44,18 @@ def make_players(config: Config, store: Store, scaling: Scaling, networks: Netwo
     generator = networks.generator or build_generator(config.generator, config.latent, store.shape, len(shares))
     outputs = len(store.class_names) if config.game.rule == "semi_supervised" else 1
     discriminator = networks.discriminator or build_discriminator(config.discriminator, shape, len(shares), outputs)
-    players = Players(config, generator, discriminator, device, shares)
+    generator, discriminator = generator.to(device), discriminator.to(device)
     if getattr(config.generator.network, "output_bias", "zero") == "marginals":
         mean = torch.from_numpy(store.values.mean(0, dtype="float32")).to(device)
-        assert isinstance(players.generator.network, MLPGenerator)
-        players.generator.network.start_at(scaling.to(device).forward(mean).flatten())
+        assert isinstance(generator, MLPGenerator)
+        generator.start_at(scaling.to(device).forward(mean).flatten())
     if config.discriminator.weights == "weight" and isinstance(discriminator, Discriminator):
-        first = make_feed(config, store, scaling, device).batch(0, min(_FIRST_BATCH, len(store)))
+        count = _FIRST_BATCH - _FIRST_BATCH % config.game.packing
+        first = make_feed(config, store, scaling, device).batch(0, count)
         packed = first._replace(samples=pack(first.samples, config.game.packing))
         initialise_from_data(discriminator, lambda: judge(discriminator, packed))
-    return players
+    # Averages and histories begin as copies of the players, so these are whole by now.
+    return Players(config, generator, discriminator, device, shares)
 
 
 def make_feed(config: Config, store: Store, scaling: Scaling, device: torch.device) -> Feed:

@@ -8,7 +8,7 @@ from typing import Any
 
 from saddle.classifier_file import ClassifierHeader, save_classifier
 from saddle.data.feed import Scaling
-from saddle.errors import CheckpointError
+from saddle.errors import CheckpointError, DamagedFile
 from saddle.generator_file import GeneratorHeader, save_generator
 from saddle.runs import RunFolder
 from saddle.tensors import load_tensors, save_tensors
@@ -49,30 +49,33 @@ class Checkpoints:
         tensors = self.players.state() | self.record.state()
         check_weights(tensors, images_seen)
         header = {"format": _FORMAT, "images_seen": images_seen, "record": self.record.header()}
-        save_tensors(self.run.checkpoint(images_seen), tensors, header)
-        header = self.header.model_copy(update={"images_seen": images_seen})
-        save_generator(self.run.generator, self.players.averaged, self.scaling, header)
+        # The checkpoint comes last: a kill in between is made good by the rounds that are then played again.
+        shared = self.header.model_copy(update={"images_seen": images_seen})
+        save_generator(self.run.generator, self.players.averaged, self.scaling, shared)
         if self.classifier is not None:
             told = self.classifier.model_copy(update={"images_seen": images_seen})
             save_classifier(self.run.classifier, self.players.averaged_discriminator, self.scaling, told)
+        save_tensors(self.run.checkpoint(images_seen), tensors, header)
         for _, path in self.run.all_checkpoints()[: -self.keep]:
             path.unlink()
 
     def restore(self, say: Callable[[str], None]) -> int:
-        """Load the newest checkpoint that is whole; damaged ones are named through ``say`` and removed.
+        """Load the newest checkpoint that is whole; damaged ones are named through ``say`` and put aside.
 
         Returns:
             Images seen by then; 0 when there is none.
 
         Raises:
-            CheckpointError: a checkpoint is whole but does not fit this run.
+            CheckpointError: a checkpoint cannot be read now, or is whole but does not fit this run.
         """
-        for images_seen, path in reversed(self.run.all_checkpoints()):
+        left = self.run.all_checkpoints()
+        while left:
+            images_seen, path = left.pop()
             try:
                 tensors, header = load_tensors(path)
-            except CheckpointError as error:
-                say(f"{error.what}: going on from the one before it")
-                path.unlink()
+            except DamagedFile as error:
+                say(f"{error.what}: {'going on from the one before it' if left else 'none is left, starting anew'}")
+                path.replace(path.with_suffix(".damaged"))
                 continue
             self._check(path.name, header)
             self.players.load(tensors)

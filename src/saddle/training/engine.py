@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Callable
 
 import torch
 
 from saddle.errors import DeviceError
+from saddle.machine import usable_cores
 
 # Rounds played with each thread count: the first warm up, the fastest of the others counts.
 _WARM_UP, _COUNTED = 2, 5
@@ -32,14 +32,9 @@ def find_device(name: str) -> torch.device:
             f"there is no device {name!r} here",
             expected="auto, " + ", ".join(available),
             got=name,
-            remedy="leave --device away to take the best there is",
+            remedy="take one of these; a run goes on on the device that it was started on, a new --out may use another",
         )
     return torch.device(name)
-
-
-def usable_cores() -> int:
-    """How many cores this process may run on."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def flush_denormals() -> None:

@@ -28,6 +28,19 @@ def check_figures(figures: Mapping[str, float], images_seen: int) -> None:
         )
 
 
+def check_samples(samples: Tensor, images_seen: int) -> None:
+    """Raises:
+    Diverged: a generated value is NaN or infinite.
+    """
+    broken = int((~samples.isfinite()).flatten(1).any(1).sum())
+    if broken:
+        raise Diverged(
+            f"the run diverged before {images_seen:,} images seen: {broken} of {len(samples)} samples hold values that "
+            "are no longer finite",
+            remedy=_REMEDY,
+        )
+
+
 def check_weights(tensors: Mapping[str, Tensor], images_seen: int) -> None:
     """Raises:
     Diverged: a weight, a buffer or an optimizer's moment is NaN or infinite.

@@ -114,6 +114,7 @@ def seed_everything(seed: int, device: torch.device) -> None:
     """Seed the global generators that networks draw from on the CPU and on ``device``."""
     torch.default_generator.manual_seed(seed)
     if device.type == "cuda":
-        torch.cuda.manual_seed(seed)
+        with torch.cuda.device(device):
+            torch.cuda.manual_seed(seed)
     elif device.type == "mps":
         torch.mps.manual_seed(seed)

@@ -83,9 +83,7 @@ class Player:
         for name, value in _below("optimizer.", tensors).items():
             index, _, key = name.partition(".")
             parameter = self.parameters[int(index)]
-            # Adam's step counter lives on the CPU; moments live beside their parameter.
-            device = parameter.device if value.dim() else value.device
-            self.optimizer.state[parameter][key] = value.to(device, copy=True)
+            self.optimizer.state[parameter][key] = value.to(parameter.device, copy=True)
         if self._steps is not None:
             self._steps.copy_(tensors["past.steps"])
             for index, past in enumerate(self._past):
@@ -193,16 +191,16 @@ def averaging_weight(config: AverageConfig, images_seen: int, images_since: int)
 
 @torch.no_grad()
 def _move_average(averaged: nn.Module, live: nn.Module, weight: float) -> None:
-    pairs = list(zip(_tensors(averaged), _tensors(live), strict=True))
-    floating = [pair for pair in pairs if pair[0].is_floating_point()]
-    torch._foreach_lerp_([old for old, _ in floating], [new for _, new in floating], weight)  # pyright: ignore[reportPrivateImportUsage, reportPrivateUsage]
-    for old, new in pairs:
-        if not old.is_floating_point():
-            old.copy_(new)
-
-
-def _tensors(network: nn.Module) -> list[Tensor]:
-    return [*network.parameters(), *network.buffers()]
+    """Average weights and running statistics; other buffers, such as counters and directions, are taken over."""
+    old: list[Tensor] = list(averaged.parameters())
+    new: list[Tensor] = list(live.parameters())
+    for (name, kept), current in zip(averaged.named_buffers(), live.buffers(), strict=True):
+        if name.endswith(("running_mean", "running_var")):
+            old.append(kept)
+            new.append(current)
+        else:
+            kept.copy_(current)
+    torch._foreach_lerp_(old, new, weight)  # pyright: ignore[reportPrivateImportUsage, reportPrivateUsage]
 
 
 def _below(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:

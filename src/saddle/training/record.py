@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Mapping
 from importlib.util import find_spec
@@ -21,12 +20,14 @@ from saddle.progress import Progress
 from saddle.runs import RunFolder
 from saddle.show.grid import save_picture, tile
 from saddle.show.points import picture_points
+from saddle.show.preview import spread
+from saddle.training.health import check_samples
 from saddle.training.players import Players
 
 # Fixed latents have a stream of their own, so that pictures never disturb training.
 _SAMPLES_SEED = 0
-# A class grid shows at most so many classes, each at least so many times.
-_GRID_CLASSES, _GRID_COLUMNS = 20, 8
+_GRID_CLASSES = 20  # that a class grid shows at most
+_REFERENCE = 10_000  # real points beside generated ones
 
 
 class Record:
@@ -85,17 +86,20 @@ class Record:
         self._shown = images_seen
 
     def write(self, images_seen: int) -> dict[str, float]:
-        """Write the means since the last line to ``log.jsonl`` and return them. This waits for the device."""
+        """Write the means since the last line to ``log.jsonl`` and return them. This waits for the device.
+
+        Raises:
+            SaddleError: the log cannot be written.
+        """
         if self._sums is None:
             return {}
         figures = dict(zip(self._names, (self._sums / self._rounds).tolist(), strict=True)) | self._moments()
         now = time.monotonic()
         rate = (images_seen - self._since) / max(now - self._lap, 1e-9)
         entry: dict[str, Any] = {"images": images_seen, "epoch": round(images_seen / len(self._store), 4)}
-        entry |= {name: _json_number(value) for name, value in figures.items()}
+        entry |= {name: round(value, 6) for name, value in figures.items()}
         entry |= {"seconds": round(self.seconds, 3), "images_per_second": round(rate, 1)}
-        with self._run.log.open("a", encoding="utf-8") as log:
-            log.write(json.dumps(entry) + "\n")
+        self._run.append_log(entry)
         if self._events is not None:
             for name, value in figures.items():
                 self._events.add_scalar(name, value, images_seen)
@@ -104,25 +108,32 @@ class Record:
         return figures
 
     def draw_samples(self, images_seen: int) -> None:
-        """Save a picture of the averaged generator's samples from the fixed latents."""
-        samples = self._samples()
+        """Save a picture of the averaged generator's samples from the fixed latents.
+
+        Raises:
+            Diverged: the samples are not finite; there is no picture then.
+            SaddleError: the picture cannot be written.
+        """
+        generated = self._generate()
+        check_samples(generated, images_seen)  # before scaling, which would clamp infinite pixels
+        samples = self._scaling.backward(generated).cpu()
         if self._store.kind == "images":
             picture = tile(to_pixels(samples), columns=self._columns)
         else:
-            reference = self._store.values[:10_000].astype(np.float32)
+            reference = spread(self._store, _REFERENCE).astype(np.float32)
             picture = picture_points(samples.numpy(), reference, truth=self._truth)
         save_picture(picture, self._run.sample_grid(images_seen))
         if self._events is not None:
             self._events.add_image("samples", np.asarray(picture.convert("RGB")), images_seen, dataformats="HWC")
 
-    def _samples(self) -> Tensor:
-        return self._scaling.backward(generate(self._players.averaged, self._latents, self._labels)).cpu()
+    def _generate(self) -> Tensor:
+        return generate(self._players.averaged, self._latents, self._labels)
 
     def _moments(self) -> dict[str, float]:
         """Mean and standard deviation of generated values, where all of them should follow one distribution."""
         if self._truth is None and self._store.shape != (1,):
             return {}
-        samples = self._samples()
+        samples = self._scaling.backward(self._generate())
         return {"sample_mean": samples.mean().item(), "sample_std": samples.std().item()}
 
     def state(self) -> dict[str, Tensor]:
@@ -151,8 +162,8 @@ def _fixed(config: Config, classes: int, device: torch.device) -> tuple[Tensor, 
     """Latents, labels and columns of the sample grid. With labels, rows are classes and each column has one z."""
     if not classes:
         return numbered(config.latent, _SAMPLES_SEED, 0, config.samples.count).to(device), None, None
-    rows = min(classes, _GRID_CLASSES)
-    columns = max(config.samples.count // rows, _GRID_COLUMNS)
+    rows = min(classes, _GRID_CLASSES, config.samples.count)
+    columns = config.samples.count // rows
     latents = numbered(config.latent, _SAMPLES_SEED, 0, columns).to(device)
     labels = torch.arange(rows, device=device)
     return latents.repeat(rows, 1), labels.repeat_interleave(columns), columns
@@ -172,11 +183,6 @@ def generate(network: torch.nn.Module, latents: Tensor, labels: Tensor | None = 
 def to_pixels(images: Tensor) -> np.ndarray[Any, np.dtype[np.uint8]]:
     """Images in [0, 1] on any device → uint8 array, rounded."""
     return images.mul(255).add(0.5).clamp(0, 255).to(torch.uint8).cpu().numpy()
-
-
-def _json_number(value: float) -> float | str:
-    """JSON has no NaN; text keeps such a line readable by every parser."""
-    return round(value, 6) if abs(value) < float("inf") else str(value)
 
 
 def _line(figures: Mapping[str, float]) -> str:

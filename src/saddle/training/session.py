@@ -65,13 +65,15 @@ def run_session(config: Config, store: Store, run: RunFolder, networks: Networks
     flush_denormals()
     if config.log.tensorboard:
         check_tensorboard()
-    if config.data.first is not None:
-        store = store.taking(slice(config.data.first))
     config = config.model_copy(update={"data": config.data.model_copy(update={"fingerprint": store.fingerprint})})
     config = _recorded(run, config)
     device = find_device(config.device)
     config = config.model_copy(update={"device": str(device), "conditional": _conditional(config, store)})
     total = config.total_images(len(store))
+    if total < 1:
+        raise ConfigError(
+            "this length is less than one image", got=f"epochs = {config.epochs} of {len(store):,} images"
+        )
     scaling = Scaling.fit(store, config.generator.network.output)
 
     def players() -> Players:
@@ -84,13 +86,17 @@ def run_session(config: Config, store: Store, run: RunFolder, networks: Networks
     team = players()  # before the folder is made: networks that cannot be built leave nothing behind
     run.create()
     with _lock(run), _stop_signals() as stop:
-        _write_settings(run, config, store, device)
+        if not run.exists():
+            write_text(run.config, to_toml(config))  # first of all: a folder without it is no run
+        _furnish(run, config, store, device)
         record = Record(config, run, store, team, scaling, progress)
         headers = _generator_header(config, store), _classifier_header(config, store)
         checkpoints = Checkpoints(run, config.checkpoint.keep, team, record, scaling, *headers)
         position = checkpoints.restore(progress.say)
         if position >= total:
             return False
+        if run.config.read_text(encoding="utf-8") != to_toml(config):
+            write_text(run.config, to_toml(config))  # a new length or interval
         if position:
             progress.say(f"going on from {position:,} of {total:,} images seen")
         record.begin(position, total)
@@ -186,11 +192,8 @@ def _classifier_header(config: Config, store: Store) -> ClassifierHeader | None:
     )
 
 
-def _write_settings(run: RunFolder, config: Config, store: Store, device: torch.device) -> None:
-    """Config first: a folder without it is no run, and a kill may come at any moment."""
-    text = to_toml(config)
-    if not run.exists() or run.config.read_text(encoding="utf-8") != text:
-        write_text(run.config, text)
+def _furnish(run: RunFolder, config: Config, store: Store, device: torch.device) -> None:
+    """Make what is missing in the folder; a kill may have come at any moment."""
     run.samples.mkdir(exist_ok=True)
     run.checkpoints.mkdir(exist_ok=True)
     if not run.environment.is_file():

@@ -1,0 +1,89 @@
+"""Settings that are each valid and make no sense together. A setting without effect is told, not ignored."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from saddle.config.schema import Config
+
+# Losses whose target for real samples can be smoothed.
+_SMOOTHED = ("non_saturating", "saturating", "least_squares")
+
+
+def contradictions(config: Config) -> Iterator[str]:
+    """What does not go together, one sentence each."""
+    game, g, d = config.game, config.generator.network, config.discriminator.network
+    per_sample = [f"game.{name}" for name in ("r1", "r2", "gradient_penalty") if getattr(game, name)]
+    custom_d = d.family == "custom"
+    statements = (
+        ((config.epochs is None) == (config.images is None), "give the length as either epochs or images"),
+        (
+            config.batch_size % game.packing,
+            f"game.packing must divide batch_size, got packing {game.packing} and batch_size {config.batch_size}",
+        ),
+        (
+            config.batch_size == 1 and "batch" in (getattr(g, "norm", ""), getattr(d, "norm", "")),
+            "norm = batch needs batch_size > 1: a batch of one has no variance",
+        ),
+        (
+            game.update == "simultaneous" and game.discriminator_steps > 1,
+            "game.update = simultaneous needs game.discriminator_steps = 1",
+        ),
+        (
+            game.share == "pass" and game.update == "alternating",
+            "game.share = pass needs game.update = simultaneous: D moves between alternating turns",
+        ),
+        (
+            game.share == "pass" and game.feature_matching != "none",
+            "game.feature_matching needs game.share = nothing or samples: it judges by features, not by that pass",
+        ),
+        (
+            game.label_smoothing and game.loss not in _SMOOTHED,
+            f"game.label_smoothing has no effect on game.loss = {game.loss}; it goes with {', '.join(_SMOOTHED)}",
+        ),
+        (
+            per_sample and getattr(d, "norm", "") == "batch",
+            f"{' and '.join(per_sample)} penalise D's gradient sample by sample, which batch norm in D mixes: set "
+            "discriminator.network.norm = none or layer",
+        ),
+        (
+            config.conditional is True and game.packing > 1,
+            f"game.packing = {game.packing} needs conditional = false",
+        ),
+        (
+            config.conditional == "auto" and game.packing > 1,
+            f"game.packing = {game.packing} needs conditional = false, which is auto here",
+        ),
+        (
+            (game.rule == "semi_supervised") != (config.data.labelled is not None),
+            "game.rule = semi_supervised and data.labelled go together",
+        ),
+        (
+            game.rule == "semi_supervised" and (config.conditional is not False or game.packing > 1),
+            "game.rule = semi_supervised needs conditional = false and game.packing = 1",
+        ),
+        (
+            getattr(g, "output_bias", "zero") == "marginals"
+            and (g.output != "sigmoid" or config.conditional is not False or getattr(g, "norm", "") == "virtual"),
+            "generator.network.output_bias = marginals needs output = sigmoid, conditional = false and no virtual norm",
+        ),
+        (
+            config.conditional is False and (getattr(g, "label_widths", ()) or getattr(d, "label_widths", ())),
+            "label_widths have no effect without labels: set conditional = true",
+        ),
+        (
+            getattr(d, "label_widths", ()) and config.discriminator.condition == "projection",
+            "discriminator.network.label_widths have no effect with discriminator.condition = projection",
+        ),
+        (
+            custom_d and (config.discriminator.weights != "plain" or config.discriminator.input_noise),
+            "discriminator.weights and discriminator.input_noise have no effect on your own module",
+        ),
+        (
+            custom_d and config.discriminator.minibatch_kernels,
+            "discriminator.minibatch_kernels have no effect on your own module",
+        ),
+    )
+    yield from (sentence for broken, sentence in statements if broken)

@@ -1,1 +1,0 @@
-"""The recipes that come with saddle, one TOML file each."""
