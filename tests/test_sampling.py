@@ -179,3 +179,24 @@ def test_the_generator_file_holds_no_code(images: Path):
     assert not zipfile.is_zipfile(images / "generator.safetensors")
     assert b"pickle" not in data
     assert isinstance(saddle.load(images), Generator)
+
+
+def test_a_label_may_be_an_integer_of_numpy(tmp_path: Path):
+    run = saddle.train("cgan", data="digits", out=tmp_path / "run", settings=SETTINGS, progress=Silent())
+    expected = run.sample(2, label=3)
+    assert torch.equal(run.sample(2, label=np.int64(3)), expected)
+    assert torch.equal(run.sample(2, label=np.array([3])), expected)
+
+
+def test_a_folder_of_pictures_is_whole_or_absent(images: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    save = Image.Image.save
+
+    def full(self: Image.Image, path: Path) -> None:
+        if path.name == "000003.png":
+            raise OSError(28, "No space left on device")
+        save(self, path)
+
+    monkeypatch.setattr(Image.Image, "save", full)
+    with pytest.raises(SaddleError, match="No space left"):
+        save_samples(saddle.load(images), tmp_path / "folder", 5)
+    assert not list(tmp_path.iterdir())

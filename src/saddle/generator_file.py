@@ -13,7 +13,7 @@ from saddle.network_file import NetworkHeader, load_network, save_network
 
 
 class GeneratorHeader(NetworkHeader):
-    """What the header of a generator file says; ``class_names`` are of the labels it takes, empty when it takes none."""
+    """What the header of a generator file says; ``class_names`` are empty when it takes no labels."""
 
     format: Literal["saddle-generator-1"] = "saddle-generator-1"
     kind: Literal["images", "points"]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -181,3 +183,36 @@ def test_bad_input_exits_2_with_a_message_and_leaves_nothing(saddle, tmp_path: P
     assert done.code == 2
     assert said.lower() in (done.out + done.err).lower()
     assert {path.name for path in tmp_path.iterdir()} <= {"file", "nan.npy", "cache"}
+
+
+def test_a_sum_may_start_with_a_minus(saddle):
+    assert saddle("train", "mlp-tanh", "--data", "digits", "--threads", "1", *SMALL, "--out", "run").code == 0
+    for words in (["-1 + 2"], ["-1", "+", "2"], ["1", "-2"]):
+        done = saddle("arithmetic", "run", *words, "--out", "sum.png")
+        assert done.code == 0, done.err
+        assert "2 means" in done.out
+
+
+def test_places_that_cannot_be_written(saddle, tmp_path: Path):
+    done = saddle("data", "inspect", "digits", "--out", "nowhere/p.png")
+    assert done.code == 2
+    assert "nowhere/p.png cannot be written" in done.err
+
+
+def test_ctrl_c_prints_one_line(saddle, monkeypatch: pytest.MonkeyPatch):
+    def stop() -> list[str]:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("saddle.config.recipe_names", stop)
+    done = saddle("recipes")
+    assert (done.code, done.err) == (130, "saddle: interrupted\n")
+
+
+def test_a_reader_that_goes_away_ends_it_quietly():
+    code = "from saddle.cli import main; main()"
+    with subprocess.Popen(
+        [sys.executable, "-c", code, "recipes"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        process.stdout.close()
+        assert process.stderr.read() == ""
+    assert process.returncode == 141

@@ -534,3 +534,25 @@ def test_inspection(folder: Path) -> None:
     assert inspection.class_counts == (("cat", 2), ("dog", 1))
     assert inspection.skipped[0].path == "cat/broken.jpg"
     assert inspection.skipped[0].reason == "no image of a known format"
+
+
+def test_folders_alike_in_all_but_content_are_two(tmp_path: Path) -> None:
+    stores: list[Store] = []
+    for name, value in (("a", 10), ("b", 200)):
+        (tmp_path / name).mkdir()
+        image = tmp_path / name / "1.bmp"
+        Image.new("L", (4, 4), value).save(image)
+        os.utime(image, (1, 1))
+        stores.append(opened(tmp_path / name))
+    assert [int(store.values[0, 0, 0, 0]) for store in stores] == [10, 200]
+
+
+@pytest.mark.usefixtures("parallel")
+def test_processes_take_no_module_from_the_current_folder(
+    tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "here").mkdir()
+    (tmp_path / "here" / "numpy.py").write_text("raise SystemExit('taken')")
+    path = many(tmp_path / "x")
+    monkeypatch.chdir(tmp_path / "here")
+    assert len(opened(path, max_unreadable=0.1)) == 40

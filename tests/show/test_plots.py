@@ -43,10 +43,6 @@ def test_outputs_are_drawn_on_a_scale_from_zero_to_one() -> None:
     assert close == pytest.approx(real, abs=2)  # the same value stands at the same height in every plot
 
 
-def test_penalties_get_a_panel_of_their_own() -> None:
-    assert loss_plot(log(5, r1=0.1)).height > loss_plot(log(5)).height
-
-
 @pytest.mark.parametrize("entries", [[], log(1), log(3, generator_loss=math.nan), [{"images": 5}]])
 def test_short_and_broken_logs_are_drawn(entries: list[dict[str, Any]]) -> None:
     assert loss_plot(entries).size == output_plot(entries).size
@@ -115,3 +111,8 @@ def test_what_cannot_be_drawn_as_points_is_refused(
 ) -> None:
     with pytest.raises(DataError, match="finite"):
         picture_points(points, reference)
+
+
+@pytest.mark.parametrize("name", ["r1", "r2", "gradient_penalty", "supervised"])
+def test_all_that_joins_the_loss_of_d_is_drawn(name: str) -> None:
+    assert loss_plot(log(5, **{name: 0.1})).height > loss_plot(log(5)).height

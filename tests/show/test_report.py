@@ -167,3 +167,22 @@ def test_a_folder_without_a_run_is_refused_and_stays_as_it_was(tmp_path: Path) -
     with pytest.raises(ConfigError):
         write_report(RunFolder(tmp_path))
     assert not list(tmp_path.iterdir())
+
+
+def test_a_run_whose_loss_diverged_has_a_report(tmp_path: Path) -> None:
+    run = start(tmp_path / "run")
+    figures = (
+        "discriminator_loss",
+        "generator_loss",
+        "loss_real",
+        "loss_fake",
+        "d_real",
+        "d_fake",
+        "sample_mean",
+        "r1",
+    )
+    for images, value in enumerate((1.0, 3e38, float("inf"), float("nan")), 1):
+        run.append_log({"images": images, "epoch": 1.0, **dict.fromkeys(figures, value)})
+    page = Page(write_report(run).read_text(encoding="utf-8"))
+    assert "nan" in page.text
+    assert len(page.pictures()) == 4

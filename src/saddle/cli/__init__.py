@@ -14,7 +14,10 @@ from saddle.errors import SaddleError
 
 
 class _Commands(TyperGroup):
-    """Ends a command that failed or was stopped. Typer would do it its own way, were it to see the reason."""
+    """An error meant for the user is printed without a traceback and sets the exit code; so does an interruption.
+
+    Done here, since typer ends its own way what it gets to see.
+    """
 
     def invoke(self, ctx: Any) -> Any:
         try:
@@ -56,8 +59,9 @@ app.add_typer(data.app, name="data")
 
 
 def main() -> None:
-    """Run the command line; an error meant for the user is printed without a traceback and sets the exit code."""
+    """Run the command line."""
     # OpenMP's threads spin while they wait for each other. At a load of 9 on 2 cores, a round of two threads took
-    # 360 ms, and 21 ms with this bound; alone the bound costs under a tenth (benchmarks/threads.py). Read as torch is imported.
+    # 360 ms, and 21 ms with this bound; alone the bound costs under a tenth (benchmarks/threads.py).
+    # Read as torch is imported.
     os.environ.setdefault("GOMP_SPINCOUNT", "1000")
     app()

@@ -28,7 +28,7 @@ def draw_preview(store: Store) -> Image.Image:
 
 def spread(store: Store, count: int) -> Values:
     """At most ``count`` values from all over the store, since data may come sorted; in their order."""
-    return np.asarray(store.values[_spread(len(store), count)])
+    return store.values[_spread(len(store), count)]
 
 
 def _spread(size: int, count: int) -> NDArray[np.int64]:
