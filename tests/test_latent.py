@@ -16,8 +16,9 @@ from saddle.data.feed import Scaling
 from saddle.errors import ConfigError, DataError, SaddleError
 from saddle.explore import save_arithmetic, save_interpolation, save_inversion, save_neighbours, save_walk
 from saddle.export import save_samples
-from saddle.generator_file import GeneratorHeader, save_generator
+from saddle.generator_file import GeneratorHeader
 from saddle.neighbours import compare, nearest, open_real_data, read_images
+from saddle.network_file import save_network
 from saddle.networks import build_generator
 from saddle.sampling import Generator
 from saddle.walks import Term, along, parse_place, parse_places, parse_terms
@@ -374,7 +375,7 @@ def test_neighbours_that_are_not_there():
 def file(tmp_path: Path) -> Path:
     made = make()
     scaling = Scaling(torch.tensor([2 / 255]), torch.tensor([-1.0]), images=True)
-    save_generator(tmp_path / "g.safetensors", made.network, scaling, made.header)
+    save_network(tmp_path / "g.safetensors", made.network, scaling, made.header)
     return tmp_path / "g.safetensors"
 
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal
 
-from torch import Tensor, nn
+from torch import Tensor
 
 from saddle.config.schema import DiscriminatorConfig
 from saddle.data.feed import Scaling
-from saddle.network_file import NetworkHeader, load_network, save_network
+from saddle.network_file import NetworkHeader, load_network
 
 
 class ClassifierHeader(NetworkHeader):
@@ -18,11 +18,6 @@ class ClassifierHeader(NetworkHeader):
     format: Literal["saddle-classifier-1"] = "saddle-classifier-1"
     labelled: int  # labels it was shown
     discriminator: DiscriminatorConfig
-
-
-def save_classifier(path: Path, network: nn.Module, scaling: Scaling, header: ClassifierHeader) -> None:
-    """Write the weights and buffers of ``network`` with the scaling of its input; errors as ``save_network``."""
-    save_network(path, network, scaling, header)
 
 
 def load_classifier_file(path: Path) -> tuple[dict[str, Tensor], Scaling, ClassifierHeader]:

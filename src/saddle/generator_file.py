@@ -5,11 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal
 
-from torch import Tensor, nn
+from torch import Tensor
 
 from saddle.config.schema import GeneratorNetworkConfig, LatentConfig
 from saddle.data.feed import Scaling
-from saddle.network_file import NetworkHeader, load_network, save_network
+from saddle.network_file import NetworkHeader, load_network
 
 
 class GeneratorHeader(NetworkHeader):
@@ -21,11 +21,6 @@ class GeneratorHeader(NetworkHeader):
     latent: LatentConfig
     network: GeneratorNetworkConfig
     condition: Literal["concatenate", "embedding"]
-
-
-def save_generator(path: Path, network: nn.Module, scaling: Scaling, header: GeneratorHeader) -> None:
-    """Write the weights and buffers of ``network`` with the scaling of its output; errors as ``save_network``."""
-    save_network(path, network, scaling, header)
 
 
 def load_generator(path: Path) -> tuple[dict[str, Tensor], Scaling, GeneratorHeader]:

@@ -61,7 +61,7 @@ app.add_typer(data.app, name="data")
 def main() -> None:
     """Run the command line."""
     # OpenMP's threads spin while they wait for each other. At a load of 9 on 2 cores, a round of two threads took
-    # 360 ms, and 21 ms with this bound; alone the bound costs under a tenth (benchmarks/threads.py).
+    # 360 ms, and 21 ms with this bound; alone the bound costs about a sixth (docs/results.md, benchmarks/threads.py).
     # Read as torch is imported.
     os.environ.setdefault("GOMP_SPINCOUNT", "1000")
     app()

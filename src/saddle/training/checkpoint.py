@@ -6,10 +6,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from saddle.classifier_file import ClassifierHeader, save_classifier
+from saddle.classifier_file import ClassifierHeader
 from saddle.data.feed import Scaling
 from saddle.errors import CheckpointError, DamagedFile
-from saddle.generator_file import GeneratorHeader, save_generator
+from saddle.generator_file import GeneratorHeader
+from saddle.network_file import save_network
 from saddle.runs import RunFolder
 from saddle.tensors import load_tensors, save_tensors
 from saddle.training.health import check_weights
@@ -51,10 +52,10 @@ class Checkpoints:
         header = {"format": _FORMAT, "images_seen": images_seen, "record": self.record.header()}
         # The checkpoint comes last: a kill in between is made good by the rounds that are then played again.
         shared = self.header.model_copy(update={"images_seen": images_seen})
-        save_generator(self.run.generator, self.players.averaged, self.scaling, shared)
+        save_network(self.run.generator, self.players.averaged, self.scaling, shared)
         if self.classifier is not None:
             told = self.classifier.model_copy(update={"images_seen": images_seen})
-            save_classifier(self.run.classifier, self.players.averaged_discriminator, self.scaling, told)
+            save_network(self.run.classifier, self.players.averaged_discriminator, self.scaling, told)
         save_tensors(self.run.checkpoint(images_seen), tensors, header)
         for _, path in self.run.all_checkpoints()[: -self.keep]:
             path.unlink()
