@@ -17,7 +17,7 @@ from saddle.errors import ConfigError, DataError, SaddleError
 from saddle.explore import save_arithmetic, save_interpolation, save_inversion, save_neighbours, save_walk
 from saddle.export import save_samples
 from saddle.generator_file import GeneratorHeader
-from saddle.neighbours import compare, nearest, open_real_data, read_images
+from saddle.neighbours import compare, data_of, nearest, read_images
 from saddle.network_file import save_network
 from saddle.networks import build_generator
 from saddle.sampling import Generator
@@ -347,7 +347,7 @@ def test_nearest_is_what_a_plain_loop_finds(kind: str, monkeypatch: pytest.Monke
         queries = torch.from_numpy(values[::50] + 0.01)
         real = torch.from_numpy(values).double()
     values.setflags(write=False)  # as memory maps are
-    monkeypatch.setattr("saddle.neighbours._CHUNK_VALUES", 64 * 60)
+    monkeypatch.setattr("saddle.metrics.inputs._NUMBERS", 64 * 60)
     distances = (queries.double().flatten(1)[:, None] - real.flatten(1)[None]).norm(dim=2)
     expected, order = distances.sort(1)
     found = nearest(queries, values, 5)
@@ -400,7 +400,7 @@ def test_data_without_a_held_out_part(file: Path, tmp_path: Path):
 
 def test_a_generator_file_does_not_know_its_data(file: Path):
     with pytest.raises(ConfigError, match="--data"):
-        open_real_data(file, make())
+        data_of(file, make())
 
 
 def test_images_are_read_from_files(file: Path, tmp_path: Path):

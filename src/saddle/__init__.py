@@ -21,10 +21,13 @@ if TYPE_CHECKING:
         DeviceError,
         Diverged,
         Interrupted,
+        MetricError,
         RunError,
         SaddleError,
     )
+    from saddle.evaluation import evaluate
     from saddle.sampling import Generator, load
+    from saddle.scores import Evaluation
 
 __version__ = "0.1.0"
 __all__ = [
@@ -33,11 +36,14 @@ __all__ = [
     "DataError",
     "DeviceError",
     "Diverged",
+    "Evaluation",
     "Generator",
     "Interrupted",
+    "MetricError",
     "Run",
     "RunError",
     "SaddleError",
+    "evaluate",
     "load",
     "recipes",
     "report",
@@ -45,7 +51,15 @@ __all__ = [
 ]
 
 # Names are imported when first used: `import saddle` alone does not wait for torch.
-_HOMES = {"Run": "api", "report": "api", "train": "api", "Generator": "sampling", "load": "sampling"}
+_HOMES = {
+    "Run": "api",
+    "report": "api",
+    "train": "api",
+    "Evaluation": "scores",
+    "evaluate": "evaluation",
+    "Generator": "sampling",
+    "load": "sampling",
+}
 
 
 def __getattr__(name: str) -> Any:

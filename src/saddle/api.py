@@ -14,6 +14,7 @@ from saddle.config import Config, load_recipe, resolve
 from saddle.config.resolve import merge_settings, nest
 from saddle.config.schema import DataConfig
 from saddle.data import Store, from_object, open_data
+from saddle.data.feed import to_pixels
 from saddle.errors import ConfigError, RunError
 from saddle.progress import Progress, for_stream
 from saddle.runs import RunFolder
@@ -21,7 +22,6 @@ from saddle.sampling import Generator, Label, load
 from saddle.show.grid import save_picture, tile
 from saddle.show.report import write_report
 from saddle.training.assemble import Networks
-from saddle.training.record import to_pixels
 from saddle.training.session import run_session
 
 

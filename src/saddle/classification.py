@@ -16,10 +16,10 @@ from saddle.data.feed import Scaling
 from saddle.data.store import Store
 from saddle.errors import CheckpointError, DataError
 from saddle.files import atomic_path
+from saddle.machine import find_device
 from saddle.networks import build_discriminator
 from saddle.networks.players import Discriminator
 from saddle.runs import RunFolder
-from saddle.training.engine import find_device
 
 _CHUNK = 1000
 

@@ -47,6 +47,10 @@ class DamagedFile(CheckpointError):
     """A file that is cut short, or of which a bit has changed."""
 
 
+class MetricError(SaddleError):
+    """A score that cannot be computed from what was given."""
+
+
 class DeviceError(SaddleError):
     """A device that is not there."""
 

@@ -11,13 +11,13 @@ from torch import Tensor
 
 from saddle.chance import stream
 from saddle.data import Store
+from saddle.data.feed import to_pixels
 from saddle.errors import ConfigError
 from saddle.export import check_out
 from saddle.neighbours import Neighbours
 from saddle.sampling import Generator, Inversion, Label
 from saddle.show.animation import save_animation
 from saddle.show.grid import save_picture, tile
-from saddle.training.record import to_pixels
 from saddle.walks import Place, Term
 
 _ANIMATIONS = (".gif", ".webp", ".mp4")

@@ -14,12 +14,12 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
+from saddle.data.feed import to_pixels
 from saddle.errors import ConfigError, SaddleError
 from saddle.files import atomic_folder, atomic_path
 from saddle.sampling import Generator, Label
 from saddle.show.grid import save_picture, tile
 from saddle.show.points import picture_points
-from saddle.training.record import to_pixels
 
 # A grid of more cells is no picture any more.
 _GRID = 4096

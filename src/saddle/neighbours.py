@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -15,35 +16,24 @@ from saddle.config import load_config
 from saddle.config.schema import DataConfig
 from saddle.data import Store, open_data
 from saddle.data.decoding import read_image
+from saddle.data.splits import open_held_out
 from saddle.errors import ConfigError, DataError
+from saddle.metrics.nearest import Neighbours
+from saddle.metrics.nearest import nearest as nearest_rows
 from saddle.progress import Progress
 from saddle.runs import RunFolder
 from saddle.sampling import Generator, Label, load
 
-# Values of the data that are looked at together.
-_CHUNK_VALUES = 8_000_000
 # So many held-out samples tell the median well enough.
 _HELD_OUT = 500
 
 
-class Neighbours(NamedTuple):
-    """The nearest real samples of each query.
-
-    Args:
-        distances: Euclidean, (B, k), nearest first; images as numbers in [0, 1].
-        indices: rows of the data, (B, k).
-    """
-
-    distances: Tensor
-    indices: Tensor
-
-
 def nearest(queries: Tensor, values: NDArray[Any], count: int) -> Neighbours:
-    """The ``count`` rows of ``values`` nearest to each query.
+    """The ``count`` rows of a store's ``values`` nearest to each query; of images, distances of numbers in [0, 1].
 
     Args:
         queries: images (B, C, H, W) in [0, 1], or points (B, d).
-        values: uint8 images (N, C, H, W), or float points (N, d); read in pieces, so they may be memory-mapped.
+        values: uint8 images (N, C, H, W), or float points (N, d); they may be memory-mapped.
         count: at least 1, at most N.
 
     Raises:
@@ -57,18 +47,12 @@ def nearest(queries: Tensor, values: NDArray[Any], count: int) -> Neighbours:
         )
     if not 1 <= count <= len(values):
         raise DataError("there are not so many neighbours", expected=f"1 to {len(values):,}", got=count)
-    flat = queries.flatten(1).double()
-    squares, indices = flat.new_empty(len(flat), 0), torch.empty(len(flat), 0, dtype=torch.long)
-    rows = max(1, _CHUNK_VALUES // max(flat.shape))
-    for start in range(0, len(values), rows):
-        real = _numbers(values[start : start + rows]).double()
-        # ‖a - b‖² = ‖a‖² - 2ab + ‖b‖²: a product of matrices, and in double precision the rounding does not matter.
-        found = torch.addmm(real.square().sum(1), flat, real.T, alpha=-2) + flat.square().sum(1, keepdim=True)
-        found, where = found.topk(min(count, len(real)), largest=False)
-        squares, indices = torch.cat([squares, found], 1), torch.cat([indices, start + where], 1)
-        squares, order = squares.topk(min(count, squares.shape[1]), largest=False)
-        indices = indices.gather(1, order)
-    return Neighbours(squares.clamp(min=0).sqrt().float(), indices)
+    unit = 255 if values.dtype == np.uint8 else 1
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "The given NumPy array is not writable")
+        rows = torch.from_numpy(values).flatten(1)
+    found = nearest_rows(queries.flatten(1).double() * unit, rows, count)
+    return Neighbours((found.distances / unit).float(), found.indices)
 
 
 class Comparison(NamedTuple):
@@ -108,14 +92,15 @@ def compare(
     Args:
         path: a run folder, or a generator file together with ``source``.
         neighbours: of each sample.
-        source: see ``open_real_data``.
+        source: see ``data_of``.
 
     Raises:
-        SaddleError: see ``load``, ``Generator.sample``, ``open_real_data`` and ``nearest``.
+        SaddleError: see ``load``, ``Generator.sample``, ``data_of`` and ``nearest``.
     """
     generator = load(path, device=device)
     samples = generator.sample(count, seed=seed, label=label)
-    data, held_out = open_real_data(path, generator, source, progress=progress)
+    config, data = data_of(path, generator, source, progress=progress)
+    held_out = open_held_out(config, data, progress=progress)
     found = nearest(samples, data.values, neighbours)
     return Comparison(samples, data, found, held_out_distance(held_out, data.values) if held_out else None)
 
@@ -127,38 +112,36 @@ def held_out_distance(held_out: Store, values: NDArray[Any]) -> float:
     return nearest(queries, values, 1).distances.median().item()
 
 
-def open_real_data(
+def data_of(
     path: Path, generator: Generator, source: str | None = None, *, progress: Progress | None = None
-) -> tuple[Store, Store | None]:
-    """The data that a run was trained on, and those held out, if there are any.
+) -> tuple[DataConfig, Store]:
+    """The data that a generator learned from, and the config that opened them.
 
     Args:
-        path: the run folder, or a generator file, which needs ``source``.
-        generator: its generator, to whose shape other data are brought.
+        path: a run folder, or a generator file in one; any other file needs ``source``.
+        generator: of that path; other data are brought to its shape.
         source: other data: a name or a path, as for ``saddle train --data``.
 
     Raises:
         ConfigError: it is not known which data are meant.
         DataError: they cannot be opened, or have another shape.
     """
-    run = RunFolder(path)
-    config = load_config(run.config).data if run.exists() else DataConfig()
+    run = RunFolder(path if path.is_dir() else path.parent)
     if source is not None:
         config = DataConfig(source=source)
         if generator.header.kind == "images":
             channels, height, width = generator.shape
             config = DataConfig.model_validate({"source": source, "size": (height, width), "channels": channels})
-    elif not run.exists():
+    elif run.exists():
+        config = load_config(run.config).data
+    else:
         raise ConfigError("a generator file does not hold the path of its data", remedy="give them with --data")
     store = open_data(config, progress=progress)
-    other = "train" if config.split == "test" else "test"
-    rest = config.model_copy(update={"split": other, "fingerprint": None, "first": None, "labelled": None})
-    try:
-        held_out = open_data(rest, progress=progress)
-    except DataError:  # most data have one split only
-        return store, None
-    # What is drawn from a distribution is the same in each split.
-    return store, None if held_out.fingerprint == store.fingerprint else held_out
+    if store.shape != generator.shape:
+        raise DataError(
+            f"{store.name} does not fit this generator", expected=f"samples of shape {generator.shape}", got=store.shape
+        )
+    return config, store
 
 
 def read_images(names: Sequence[str], path: Path, generator: Generator, *, progress: Progress | None = None) -> Tensor:
@@ -180,7 +163,7 @@ def read_images(names: Sequence[str], path: Path, generator: Generator, *, progr
         if Path(name).exists() or not name.isdecimal():
             images.append(read_image(Path(name), (channels, height, width)))
             continue
-        data = data or open_real_data(path, generator, progress=progress)[0]
+        data = data or data_of(path, generator, progress=progress)[1]
         if int(name) >= len(data):
             raise DataError(f"{data.name} has no such image", expected=f"a number below {len(data):,}", got=name)
         images.append(data.values[int(name)])

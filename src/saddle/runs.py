@@ -38,6 +38,14 @@ class RunFolder:
         return self.path / "log.jsonl"
 
     @property
+    def scores(self) -> Path:
+        return self.path / "scores.jsonl"
+
+    @property
+    def evaluation(self) -> Path:
+        return self.path / "evaluation.json"
+
+    @property
     def samples(self) -> Path:
         return self.path / "samples"
 
@@ -48,6 +56,10 @@ class RunFolder:
     @property
     def generator(self) -> Path:
         return self.path / "generator.safetensors"
+
+    @property
+    def best(self) -> Path:
+        return self.path / "best.safetensors"
 
     @property
     def classifier(self) -> Path:
@@ -134,35 +146,27 @@ class RunFolder:
             ) from error
 
     def append_log(self, entry: Mapping[str, Any]) -> None:
-        """Add a line to ``log.jsonl``. JSON has no NaN: as text, it leaves the line readable by every parser.
+        """Add a line to ``log.jsonl``.
 
         Raises:
             SaddleError: the line cannot be written.
         """
-        line = {key: str(value) if str(value) in _NOT_FINITE else value for key, value in entry.items()}
-        try:
-            with self.log.open("a", encoding="utf-8") as log:
-                log.write(json.dumps(line) + "\n")
-        except OSError as error:
-            raise unwritable(self.log, error) from error
+        _append(self.log, entry)
+
+    def append_scores(self, entry: Mapping[str, Any]) -> None:
+        """Add a line to ``scores.jsonl``; as ``append_log``."""
+        _append(self.scores, entry)
 
     def read_log(self) -> list[dict[str, Any]]:
         """What ``append_log`` was given, oldest first; a line cut short by a kill is left out."""
-        return [entry for _, entry in self._log_lines()]
+        return [entry for _, entry in _lines(self.log)]
 
-    def _log_lines(self) -> list[tuple[str, dict[str, Any]]]:
-        if not self.log.is_file():
-            return []
-        lines: list[tuple[str, dict[str, Any]]] = []
-        for line in self.log.read_text(encoding="utf-8").splitlines():
-            try:
-                lines.append((line, json.loads(line, object_hook=_with_floats)))
-            except json.JSONDecodeError:
-                break
-        return lines
+    def read_scores(self) -> list[dict[str, Any]]:
+        """What ``append_scores`` was given; as ``read_log``."""
+        return [entry for _, entry in _lines(self.scores)]
 
     def rewind(self, images_seen: int) -> None:
-        """Forget log lines and grids made after ``images_seen``, which come anew, and half-written files.
+        """Forget log lines, scores and grids made after ``images_seen``, which come anew, and half-written files.
 
         Raises:
             SaddleError: the log cannot be written.
@@ -170,12 +174,35 @@ class RunFolder:
         for folder in (self.path, self.samples, self.checkpoints):
             for leftover in folder.glob(".*.partial*"):
                 leftover.unlink()
-        kept = [line for line, entry in self._log_lines() if entry["images"] <= images_seen]
-        if self.log.is_file():
-            write_text(self.log, "".join(f"{line}\n" for line in kept))
+        for file in (self.log, self.scores):
+            kept = [line for line, entry in _lines(file) if entry["images"] <= images_seen]
+            if file.is_file():
+                write_text(file, "".join(f"{line}\n" for line in kept))
         for position, path in self.sample_grids():
             if position > images_seen:
                 path.unlink()
+
+
+def _append(file: Path, entry: Mapping[str, Any]) -> None:
+    # JSON has no NaN: as text, it leaves the line readable by every parser.
+    line = {key: str(value) if str(value) in _NOT_FINITE else value for key, value in entry.items()}
+    try:
+        with file.open("a", encoding="utf-8") as lines:
+            lines.write(json.dumps(line) + "\n")
+    except OSError as error:
+        raise unwritable(file, error) from error
+
+
+def _lines(file: Path) -> list[tuple[str, dict[str, Any]]]:
+    if not file.is_file():
+        return []
+    lines: list[tuple[str, dict[str, Any]]] = []
+    for line in file.read_text(encoding="utf-8").splitlines():
+        try:
+            lines.append((line, json.loads(line, object_hook=_with_floats)))
+        except json.JSONDecodeError:
+            break
+    return lines
 
 
 def _with_floats(entry: dict[str, Any]) -> dict[str, Any]:

@@ -20,10 +20,10 @@ from saddle.errors import CheckpointError, ConfigError, DataError
 from saddle.game.latents import numbered
 from saddle.generator_file import GeneratorHeader, load_generator
 from saddle.inversion import find_latents
+from saddle.machine import find_device
 from saddle.networks import build_generator
+from saddle.networks.players import generate
 from saddle.runs import RunFolder
-from saddle.training.engine import find_device
-from saddle.training.record import generate
 from saddle.walks import Place, along
 
 # A class by its name or index.

@@ -12,7 +12,9 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from saddle.errors import DataError
-from saddle.show.plots import loss_plot, output_plot, series, smooth
+from saddle.show.figure import LINES
+from saddle.show.log import series
+from saddle.show.plots import loss_plot, output_plot, overlay_plot, score_plot, smooth
 from saddle.show.points import picture_points
 
 BLUE, ORANGE = (0, 114, 178), (213, 94, 0)  # discriminator or real, generator or generated
@@ -116,3 +118,53 @@ def test_what_cannot_be_drawn_as_points_is_refused(
 @pytest.mark.parametrize("name", ["r1", "r2", "gradient_penalty", "supervised"])
 def test_all_that_joins_the_loss_of_d_is_drawn(name: str) -> None:
     assert loss_plot(log(5, **{name: 0.1})).height > loss_plot(log(5)).height
+
+
+def marks(picture: Image.Image, colour: tuple[int, int, int]) -> int:
+    return int((np.abs(np.asarray(picture).astype(int) - colour).sum(axis=2) < 12).sum())
+
+
+def scores(*values: float, **more: float) -> list[dict[str, Any]]:
+    """The lower the better."""
+    return [
+        {"images": 1000 * i, "epoch": float(i), "fd": value, "best": value == min(values[:i]), **more}
+        for i, value in enumerate(values, 1)
+    ]
+
+
+def test_the_best_score_has_a_dot_and_other_figures_a_panel_each() -> None:
+    falling, rising = score_plot(scores(5.0, 4.0, 3.0, 2.0), "fd"), score_plot(scores(2.0, 3.0, 4.0, 5.0), "fd")
+    assert marks(falling, ORANGE) > 100
+    columns = [
+        np.abs(np.asarray(plot).astype(int)[100:] - ORANGE).sum(axis=2).min(axis=0) for plot in (falling, rising)
+    ]
+    right, left = (np.flatnonzero(column < 12).mean() for column in columns)  # below the legend, only the dot is orange
+    assert left < right
+    assert marks(score_plot([{"images": 1, "fd": 2.0, "best": False}], "fd"), ORANGE) == 0
+    one, two = score_plot(scores(2.0), "fd"), score_plot(scores(2.0, recall=0.5), "fd")
+    assert two.height > one.height
+
+
+@pytest.mark.parametrize("entries", [[], scores(math.nan), scores(-1.0, 5.0), scores(1000.0, 0.1, math.inf)])
+def test_any_scores_are_drawn(entries: list[dict[str, Any]]) -> None:
+    assert score_plot(entries, "fd").width == overlay_plot({"run": entries}, "fd", "fd", score=True).width
+
+
+def test_each_run_has_its_own_line_and_keeps_it_where_others_have_none() -> None:
+    first, second = {"a": log(50), "b": log(50, d_real=0.2)}, {"a": [], "b": log(50)}
+    both = overlay_plot(first, "d_real", "D(x)")
+    assert rows_of(both, BLUE).mean() < rows_of(both, ORANGE).mean()
+    alone = overlay_plot(second, "d_real", "D(x)")
+    assert marks(alone, BLUE) == 0 and marks(alone, ORANGE) > 0
+
+
+def test_eight_lines_differ() -> None:
+    assert len(set(LINES)) == 8
+
+
+def test_runs_may_have_any_name_and_the_legend_takes_the_room_it_needs() -> None:
+    few = overlay_plot({"a": log(9), "b": log(9)}, "d_real", "D(x)")
+    odd = overlay_plot({name: log(9) for name in ("_a", "$\\b$", "%", "long " * 30)}, "d_real", "D(x)")
+    assert odd.width == few.width and odd.height > few.height
+    hidden = overlay_plot({"_a": log(9), "b": log(9)}, "d_real", "D(x)")
+    assert marks(hidden.crop((0, 0, hidden.width, 70)), BLUE) == marks(few.crop((0, 0, few.width, 70)), BLUE) > 0

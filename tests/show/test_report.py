@@ -2,83 +2,25 @@
 
 from __future__ import annotations
 
-import base64
-import io
 import json
 import re
-from html.parser import HTMLParser
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from saddle.config import Config, to_toml
 from saddle.errors import ConfigError
 from saddle.runs import RunFolder
-from saddle.show.grid import save_picture, tile
+from saddle.show.grid import save_picture
 from saddle.show.report import Figure, write_report
 
 
-class Page(HTMLParser):
-    """Collects the elements and the text of a page, and that what is opened is closed."""
-
-    def __init__(self, html: str) -> None:
-        super().__init__()
-        self.elements: list[tuple[str, dict[str, str | None]]] = []
-        self.text = ""
-        self.open: list[str] = []
-        self.feed(html)
-        assert not self.open
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.elements.append((tag, dict(attrs)))
-        if tag not in ("meta", "img"):
-            self.open.append(tag)
-
-    def handle_endtag(self, tag: str) -> None:
-        assert self.open.pop() == tag
-
-    def handle_data(self, data: str) -> None:
-        self.text += data
-
-    def pictures(self) -> list[Image.Image]:
-        sources = [attributes["src"] or "" for tag, attributes in self.elements if tag == "img"]
-        return [Image.open(io.BytesIO(base64.b64decode(source.partition("base64,")[2]))) for source in sources]
-
-
-def start(path: Path, **settings: Any) -> RunFolder:
-    run = RunFolder(path)
-    run.create()
-    config = Config.model_validate({"recipe": "digits", "epochs": 20, **settings})
-    run.config.write_text(to_toml(config), encoding="utf-8")
-    return run
-
-
-def add_samples(run: RunFolder, count: int) -> None:
-    """Each lights one more pixel than the one before."""
-    run.samples.mkdir(exist_ok=True)
-    for index in range(1, count + 1):
-        image = np.zeros((1, 1, 10, 10), np.uint8)
-        image.flat[:index] = 255
-        save_picture(tile(image, scale=8), run.sample_grid(1000 * index))
-
-
-def add_log(run: RunFolder, count: int) -> None:
-    entries = [
-        {"images": 1000 * i, "epoch": i / 2, "discriminator_loss": 1.234, "generator_loss": 0.777, "d_real": 0.61,
-         "d_fake": 0.39, "images_per_second": 41234.0, "seconds": 0.1 * i}
-        for i in range(1, count + 1)
-    ]  # fmt: skip
-    run.log.write_text("".join(json.dumps(entry) + "\n" for entry in entries), encoding="utf-8")
-
-
 @pytest.fixture
-def full(tmp_path: Path) -> RunFolder:
-    run = start(tmp_path / "run", game={"r1": 2.5})
-    add_samples(run, 70)
-    add_log(run, 70)
+def full(make, tmp_path: Path) -> RunFolder:
+    run = make.start(tmp_path / "run", game={"r1": 2.5})
+    make.samples(run, 70)
+    make.log(run, 70)
     save_picture(Image.new("L", (31, 17)), run.data_preview)
     save_picture(Image.new("L", (97, 13)), run.interpolation)
     run.environment.write_text(
@@ -88,9 +30,9 @@ def full(tmp_path: Path) -> RunFolder:
     return run
 
 
-def test_the_report_tells_the_facts(full: RunFolder) -> None:
+def test_the_report_tells_the_facts(read_page, full: RunFolder) -> None:
     assert write_report(full) == full.report
-    text = Page(full.report.read_text(encoding="utf-8")).text
+    text = read_page(full.report).text
     for fact in ("digits", "70,000", "35 of 20", "1.23", "0.777", "0.61", "0.39", "41,234", "cpu", "2.13.0"):
         assert fact in text
     assert "saddle train digits --seed 7" in text
@@ -99,18 +41,13 @@ def test_the_report_tells_the_facts(full: RunFolder) -> None:
     assert "batch_size = 64" in text and not re.search(r"batch_size\s*64", text)  # does not: only in the whole config
 
 
-def test_the_report_needs_no_other_file(full: RunFolder) -> None:
-    html = write_report(full).read_text(encoding="utf-8")
-    page = Page(html)
-    addresses = [attributes.get(name) for _, attributes in page.elements for name in ("src", "href", "srcset")]
-    assert all(address.startswith("data:image/") for address in addresses if address is not None)
-    assert "://" not in html and "url(" not in html and "@import" not in html
-    assert not {"script", "link", "iframe"} & {tag for tag, _ in page.elements}
+def test_the_report_needs_no_other_file(read_page, full: RunFolder) -> None:
+    read_page(write_report(full)).check_alone()
 
 
-def test_every_picture_opens_and_has_a_text(full: RunFolder) -> None:
+def test_every_picture_opens_and_has_a_text(read_page, full: RunFolder) -> None:
     write_report(full, extra=[Figure("quantiles", Image.new("RGB", (77, 33)))])
-    page = Page(full.report.read_text(encoding="utf-8"))
+    page = read_page(full.report)
     assert all(attributes["alt"] for tag, attributes in page.elements if tag == "img")
     sizes = [picture.size for picture in page.pictures()]
     assert {(31, 17), (97, 13), (77, 33)} <= set(sizes)
@@ -136,28 +73,28 @@ def test_writing_twice_gives_the_same_bytes(full: RunFolder) -> None:
     assert write_report(full).read_bytes() == first
 
 
-def test_a_run_that_has_just_started_has_a_report(tmp_path: Path) -> None:
-    run = start(tmp_path / "run")
-    page = Page(write_report(run).read_text(encoding="utf-8"))
+def test_a_run_that_has_just_started_has_a_report(make, read_page, tmp_path: Path) -> None:
+    run = make.start(tmp_path / "run")
+    page = read_page(write_report(run))
     assert "No samples yet" in page.text and "Nothing logged yet" in page.text
     assert not page.pictures() and not run.animation.exists()
 
 
-def test_one_sample_picture_makes_no_animation(tmp_path: Path) -> None:
-    run = start(tmp_path / "run")
-    add_samples(run, 1)
-    assert len(Page(write_report(run).read_text(encoding="utf-8")).pictures()) == 1
+def test_one_sample_picture_makes_no_animation(make, read_page, tmp_path: Path) -> None:
+    run = make.start(tmp_path / "run")
+    make.samples(run, 1)
+    assert len(read_page(write_report(run)).pictures()) == 1
     assert not run.animation.exists()
 
 
-def test_names_are_text_and_never_markup(tmp_path: Path) -> None:
+def test_names_are_text_and_never_markup(make, read_page, tmp_path: Path) -> None:
     evil = "<b>&\"'$title"
-    run = start(tmp_path / evil, data={"source": evil})
+    run = make.start(tmp_path / evil, data={"source": evil})
     run.environment.write_text(json.dumps({evil: evil, "device": evil, "command": evil}), encoding="utf-8")
     save_picture(Image.new("L", (9, 9)), run.data_preview)
-    add_log(run, 3)
+    make.log(run, 3)
     write_report(run, extra=[Figure(evil, Image.new("RGB", (9, 9)))])
-    page = Page(run.report.read_text(encoding="utf-8"))
+    page = read_page(run.report)
     assert "b" not in {tag for tag, _ in page.elements}
     assert page.text.count(evil) >= 7
     assert {f"Samples of {evil}.", evil} <= {attributes["alt"] for tag, attributes in page.elements if tag == "img"}
@@ -169,8 +106,8 @@ def test_a_folder_without_a_run_is_refused_and_stays_as_it_was(tmp_path: Path) -
     assert not list(tmp_path.iterdir())
 
 
-def test_a_run_whose_loss_diverged_has_a_report(tmp_path: Path) -> None:
-    run = start(tmp_path / "run")
+def test_a_run_whose_loss_diverged_has_a_report(make, read_page, tmp_path: Path) -> None:
+    run = make.start(tmp_path / "run")
     figures = (
         "discriminator_loss",
         "generator_loss",
@@ -183,6 +120,48 @@ def test_a_run_whose_loss_diverged_has_a_report(tmp_path: Path) -> None:
     )
     for images, value in enumerate((1.0, 3e38, float("inf"), float("nan")), 1):
         run.append_log({"images": images, "epoch": 1.0, **dict.fromkeys(figures, value)})
-    page = Page(write_report(run).read_text(encoding="utf-8"))
+    page = read_page(write_report(run))
     assert "nan" in page.text
     assert len(page.pictures()) == 4
+
+
+def test_scores_are_shown_with_floor_and_protocol(make, read_page, full: RunFolder) -> None:
+    before = len(read_page(write_report(full)).pictures())
+    make.scores(full, fd=[3.0, 1.0, 2.0])
+    perfect = make.score("precision", 0.75, None, title="precision", better="higher", floor=None, floor_of=None)
+    make.evaluation(full, make.score("fd", 0.5, 0.02), perfect, notes=("too few samples",))
+    page = read_page(write_report(full))
+    assert len(page.pictures()) == before + 1
+    assert "after 2,000 images" in page.text  # the best of the curve
+    assert "generator.safetensors after 64,000 images, held against digits" in page.text
+    assert ["title of fd (fd)", "0.5 ± 0.02", "0.25 (297 held-out samples)", "2.0", "2,000 × 3", "fd-pixels-2k"] in (
+        page.rows
+    )
+    assert ["precision", "0.75", "", "", "2,000 × 3", "precision-pixels-2k"] in page.rows
+    assert "too few samples" in page.text
+    assert "earlier state" not in page.text
+    page.check_alone()
+
+
+def test_scores_of_a_generator_that_has_changed_are_shown_as_such(make, read_page, tmp_path: Path) -> None:
+    run = make.start(tmp_path / "run")
+    make.evaluation(run, make.score())
+    make.evaluation(run, make.score("kd"), name=run.best.name)
+    run.generator.write_bytes(b"trained on")
+    page = read_page(write_report(run))
+    assert page.text.count("earlier state of generator.safetensors") == page.text.count("earlier state") == 1
+    assert "title of fd (fd)" in page.text and "title of kd (kd)" in page.text
+    run.best.unlink()
+    assert "earlier state of best.safetensors" in read_page(write_report(run)).text
+
+
+def test_without_scores_there_is_no_such_section(read_page, full: RunFolder) -> None:
+    assert "Scores" not in read_page(write_report(full)).text
+
+
+def test_the_dot_is_the_best_by_the_metric_that_decides(make, read_page, tmp_path: Path) -> None:
+    run = make.start(tmp_path / "run", evaluate={"every": 1000, "metric": "recall"})
+    run.append_scores({"images": 1000, "epoch": 1.0, "precision": 0.2, "recall": 0.5, "best": True})
+    run.append_scores({"images": 2000, "epoch": 2.0, "precision": 0.3, "recall": 0.4, "best": False})
+    run.append_scores({"images": 3000, "epoch": 3.0, "fd": 2.0, "best": True})  # another metric decided for a while
+    assert "the best by recall, after 1,000 images" in read_page(write_report(run)).text

@@ -14,9 +14,9 @@ import saddle
 from saddle.config import Config
 from saddle.data.store import make_store
 from saddle.errors import DeviceError, Diverged
+from saddle.machine import find_device
 from saddle.progress import Silent
 from saddle.show.preview import spread
-from saddle.training.engine import find_device
 from saddle.training.health import check_samples
 from saddle.training.record import _fixed
 

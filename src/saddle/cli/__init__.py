@@ -9,7 +9,22 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
-from saddle.cli import arithmetic, classify, data, interpolate, invert, nearest, recipes, report, sample, train, walk
+from saddle.cli import (
+    arithmetic,
+    classify,
+    compare,
+    data,
+    evaluate,
+    interpolate,
+    invert,
+    nearest,
+    recipes,
+    report,
+    reproduce,
+    sample,
+    train,
+    walk,
+)
 from saddle.errors import SaddleError
 
 
@@ -54,6 +69,9 @@ app.command("arithmetic", context_settings={"ignore_unknown_options": True})(ari
 app.command("invert")(invert.invert)
 app.command("nearest")(nearest.nearest)
 app.command("classify")(classify.classify)
+app.command("evaluate")(evaluate.evaluate)
+app.command("compare")(compare.compare)
+app.command("reproduce")(reproduce.reproduce)
 app.command("report")(report.report)
 app.add_typer(data.app, name="data")
 

@@ -193,11 +193,12 @@ def to_toml(config: Config) -> str:
     return tomli_w.dumps(config.model_dump(mode="json", exclude_none=True))
 
 
-def difference(old: Config, new: Config) -> list[tuple[str, Any, Any]]:
-    """Where two configs differ, as (dotted key, old value, new value)."""
-    before, after = _flatten(old.model_dump(mode="json")), _flatten(new.model_dump(mode="json"))
-    keys = list(dict.fromkeys([*before, *after]))
-    return [(key, before.get(key), after.get(key)) for key in keys if before.get(key) != after.get(key)]
+def difference(*configs: Config) -> list[tuple[Any, ...]]:
+    """Where configs differ, as (dotted key, its value in each); None where a config does not have the key."""
+    tables = [_flatten(config.model_dump(mode="json")) for config in configs]
+    keys = dict.fromkeys(key for table in tables for key in table)
+    rows = [(key, *(table.get(key) for table in tables)) for key in keys]
+    return [row for row in rows if any(value != row[1] for value in row[2:])]
 
 
 def _flatten(tables: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

@@ -294,6 +294,15 @@ class SamplesConfig(Section):
     count: PositiveInt = 64
 
 
+class EvaluateConfig(Section):
+    """Scores of the averaged generator during training; the generator with the best one is kept."""
+
+    every: NonNegativeInt = 0  # 0: never
+    metric: str = "fd"  # decides which generator is the best
+    count: PositiveInt = 5_000  # samples scored
+    extractor: str | None = None  # none: the one that suits the data
+
+
 class LogConfig(Section):
     """The lines of ``log.jsonl``."""
 
@@ -320,6 +329,7 @@ class Config(Section):
     average: AverageConfig = AverageConfig()
     checkpoint: CheckpointConfig = CheckpointConfig()
     samples: SamplesConfig = SamplesConfig()
+    evaluate: EvaluateConfig = EvaluateConfig()
     log: LogConfig = LogConfig()
 
     @model_validator(mode="after")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -140,3 +140,8 @@ class Scaling:
         """Generator's range → images in [0, 1], or points in the data's units."""
         values = (samples.float() - self.offset) / self.factor
         return (values / 255).clamp(0, 1) if self.images else values
+
+
+def to_pixels(images: Tensor) -> np.ndarray[Any, np.dtype[np.uint8]]:
+    """Images in [0, 1] on any device → uint8 array, rounded."""
+    return images.mul(255).add(0.5).clamp(0, 255).to(torch.uint8).cpu().numpy()

@@ -75,3 +75,14 @@ class Discriminator(nn.Module):
             # D(x, y) = v_yᵀ φ(x) + ψ(φ(x)); Miyato & Koyama 2018, eq. 3.
             logits = logits + (self.projection(labels) * features).sum(1)
         return logits
+
+
+def generate(network: nn.Module, latents: Tensor, labels: Tensor | None = None) -> Tensor:
+    """Samples of ``network`` in evaluation mode, (B, *shape) in its range; the network's mode is restored."""
+    training = network.training
+    network.eval()
+    try:
+        with torch.inference_mode():
+            return network(latents) if labels is None else network(latents, labels)
+    finally:
+        network.train(training)

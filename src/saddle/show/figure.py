@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Mapping
+from textwrap import wrap
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,6 +18,12 @@ DISCRIMINATOR = REAL = "#0072B2"
 GENERATOR = GENERATED = "#D55E00"
 DISCRIMINATOR_GENERATED = "#009E73"  # what D does with generated samples, where that needs a colour of its own
 GREY = "#777777"
+# Of Okabe & Ito's, the four that stay the farthest apart however colours are seen (simulated after Machado et al. 2009;
+# any eight come too close); dashed, they serve a second time. So many lines can be told apart.
+_FOUR = ("#0072B2", "#D55E00", "#000000", "#CC79A7")
+LINES = tuple((colour, dashes) for dashes in ("-", (0, (2.5, 1))) for colour in _FOUR)
+# Of a legend: the axes' width and that of a name's mark, in characters, and the height of a line, in inches.
+_ROW, _MARK, _LINE = 80, 8, 0.17
 
 
 def new_figure(width: float = 5.2, height: float = 2.9) -> Figure:
@@ -37,14 +46,33 @@ def add_axes(figure: Figure, *position: int) -> Any:
     return axes
 
 
-def add_legend(axes: Any) -> None:
-    """One row above the axes, where it hides nothing; none where nothing is labelled."""
+def add_legend(axes: Any, lines: Mapping[str, Any] | None = None) -> None:
+    """Above the axes, where it hides nothing; none where nothing is named. For more than one row the figure grows.
+
+    Args:
+        axes: what ``add_axes`` gave.
+        lines: what was drawn, by names that may be any text; without it, what was drawn with a label.
+    """
+    drawn = _labelled(axes) if lines is None else lines
+    if not drawn:
+        return
+    names = ["\n".join(wrap(name, _ROW - _MARK)) for name in drawn]
+    columns = max(1, _ROW // (max(map(len, names)) + _MARK))
+    height = math.ceil(sum(1 + name.count("\n") for name in names) / columns)
+    axes.figure.set_figheight(axes.figure.get_figheight() + _LINE * (height - 1))
+    legend = axes.legend(
+        drawn.values(), names, loc="lower right", bbox_to_anchor=(1, 1), ncols=columns, frameon=False, fontsize=8,
+        borderaxespad=0.2, columnspacing=1.2,
+        # The dashes of a line must show; dots alone are too small.
+        handlelength=1.4 if lines is None else 2.4, markerscale=2 if lines is None else 1,
+    )  # fmt: skip
+    for text in legend.get_texts():
+        text.set_parse_math(False)
+
+
+def _labelled(axes: Any) -> dict[str, Any]:
     handles, names = axes.get_legend_handles_labels()
-    if handles:
-        axes.legend(
-            handles, names, loc="lower right", bbox_to_anchor=(1, 1), ncols=len(names), frameon=False, fontsize=8,
-            borderaxespad=0.2, handlelength=1.4, columnspacing=1.2, markerscale=2,
-        )  # fmt: skip
+    return dict(zip(names, handles, strict=True))
 
 
 def to_picture(figure: Figure) -> Image.Image:

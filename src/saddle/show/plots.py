@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
+from itertools import cycle
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from PIL import Image
 
 from saddle.show.figure import (
@@ -16,15 +15,16 @@ from saddle.show.figure import (
     GENERATED,
     GENERATOR,
     GREY,
+    LINES,
     REAL,
     add_axes,
     add_legend,
     new_figure,
     to_picture,
 )
+from saddle.show.log import Log, Series, best_entry, figure_names, series
 
-Log = Sequence[Mapping[str, Any]]
-_Array = NDArray[np.float64]
+_FAR = 20  # times the least value
 
 # What joins D's loss beside its errors, by the name it has in the log.
 _EXTRA = (
@@ -114,14 +114,54 @@ def moment_plot(log: Log, mean: float | None = None, std: float | None = None) -
     return to_picture(figure)
 
 
-def series(log: Log, key: str) -> tuple[_Array, _Array]:
-    """Images seen and the finite values of ``key``, two float arrays of one length."""
-    pairs = [(entry["images"], entry[key]) for entry in log if entry.get(key) is not None and math.isfinite(entry[key])]
-    table = np.array(pairs, dtype=np.float64).reshape(-1, 2)
-    return table[:, 0], table[:, 1]
+def score_plot(scores: Log, metric: str) -> Image.Image:
+    """Scores over images seen: ``metric`` with a dot where the best generator was kept, the other figures below.
+
+    Args:
+        scores: entries of ``RunFolder.read_scores``; missing and non-finite values leave no mark.
+        metric: what decided.
+    """
+    names = [metric, *(name for name in figure_names(scores) if name != metric)]
+    figure = new_figure(height=2.9 + 1.3 * (len(names) - 1))
+    for place, name in enumerate(names, 1):
+        axes = add_axes(figure, len(names), 1, place)
+        axes.set_ylabel(name)
+        _draw(axes, scores, name, None, REAL)
+        best = best_entry(scores, metric)
+        if name == metric and best is not None:
+            label = f"best: {best[metric]:.4g}"
+            axes.plot(best["images"], best[metric], "o", color=GENERATED, markersize=4, label=label)
+        _spread_out(axes, [scores], name)
+        _finish(axes, scores)
+        if place < len(names):
+            axes.label_outer()
+    return to_picture(figure)
 
 
-def smooth(values: _Array) -> _Array:
+def overlay_plot(logs: Mapping[str, Log], key: str, label: str, *, score: bool = False) -> Image.Image:
+    """One quantity of several runs over images seen. A run's line looks the same in every such plot.
+
+    Args:
+        logs: entries of ``RunFolder.read_log`` or ``read_scores`` by the run's name; those without ``key`` get no line.
+        key: of the entries; ``label``: for the axis.
+        score: whether the axis may be logarithmic.
+    """
+    figure = new_figure()
+    axes = add_axes(figure)
+    axes.set_ylabel(label)
+    lines: dict[str, Any] = {}
+    for (name, log), (colour, dashes) in zip(logs.items(), cycle(LINES), strict=False):
+        line = _draw(axes, log, key, None, colour, dashes)
+        if line is not None:
+            lines[name] = line
+    if score:
+        _spread_out(axes, logs.values(), key)
+    _finish(axes, ())
+    add_legend(axes, lines)
+    return to_picture(figure)
+
+
+def smooth(values: Series) -> Series:
     """Centred moving mean over a fiftieth of the values; the window shrinks at both ends."""
     half = len(values) // 100
     sums = np.concatenate([[0.0], np.cumsum(values)])
@@ -130,13 +170,25 @@ def smooth(values: _Array) -> _Array:
     return (sums[high] - sums[low]) / (high - low)
 
 
-def _draw(axes: Any, log: Log, key: str, label: str, colour: str) -> None:
+def _draw(axes: Any, log: Log, key: str, label: str | None, colour: str, dashes: Any = "-") -> Any:
+    """The line, or None where there is nothing to draw."""
     images, values = series(log, key)
     if not len(values):
-        return
+        return None
     few = len(values) < 30
     axes.plot(images, values, color=colour, linewidth=0.6, alpha=0.3)
-    axes.plot(images, smooth(values), color=colour, linewidth=1.5, label=label, marker="." if few else None)
+    (line,) = axes.plot(
+        images, smooth(values), color=colour, linewidth=1.5, linestyle=dashes, label=label, marker="." if few else None
+    )
+    return line
+
+
+def _spread_out(axes: Any, logs: Iterable[Log], key: str) -> None:
+    """A logarithmic axis for positive values far apart: scores fall fast at first, and later steps matter too."""
+    values = np.concatenate([series(log, key)[1] for log in logs])
+    if len(values) and values.min() > 0 and values.max() > _FAR * values.min():
+        axes.set_yscale("log")
+        axes.yaxis.set_major_formatter("{x:g}")
 
 
 def _level(axes: Any, value: float) -> None:

@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-import base64
-import io
 import json
 import shlex
-import statistics
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
-from importlib import resources
 from pathlib import Path
-from string import Template
 from typing import Any, TypeVar
 
 from PIL import Image
@@ -21,8 +16,12 @@ from saddle.config import Config, difference, load_config
 from saddle.data.points import is_points, parse
 from saddle.files import write_text
 from saddle.runs import RunFolder
+from saddle.scores import Evaluation, is_stale, read_evaluations
+from saddle.scores import table as score_rows
 from saddle.show.animation import save_animation
-from saddle.show.plots import Log, error_plot, loss_plot, moment_plot, output_plot, series
+from saddle.show.html import figure, page, paragraph, section, table
+from saddle.show.log import Log, best_entry, last_figures, series
+from saddle.show.plots import error_plot, loss_plot, moment_plot, output_plot, score_plot
 
 _MOMENTS = 6  # sample pictures shown side by side
 _FRAMES = 60  # of the animation, at most
@@ -54,25 +53,23 @@ def write_report(run: RunFolder, *, extra: Sequence[Figure] = ()) -> Path:
 
     Raises:
         ConfigError: the run's config is missing or unreadable.
+        MetricError: its evaluation is damaged.
         SaddleError: a file cannot be written; the earlier report then stays.
     """
     config, log, environment = load_config(run.config), run.read_log(), _read_environment(run)
     command = environment.pop("command", None)
-    template = Template(resources.files("saddle.show").joinpath("page.html").read_text(encoding="utf-8"))
-    page = template.substitute(
-        title=escape(run.path.resolve().name),
-        recipe=escape(config.recipe),
-        facts=_facts(config, log, environment),
-        samples=_samples(run),
-        plots=_plots(config, log, extra),
-        pictures=_picture("Real data", run.data_preview, f"Samples of {config.data.source}.")
-        + _picture("Interpolation", run.interpolation, "From one latent to another in equal steps."),
-        settings=_settings(config),
-        config=escape(run.config.read_text(encoding="utf-8")),
-        environment=_table(environment.items()) if environment else "<p>Not recorded.</p>",
-        commands=_commands(run, command),
-    )
-    write_text(run.report, page)
+    lead = paragraph(f"Recipe {config.recipe}") + _facts(config, log, environment)
+    sections = [
+        section("Samples", _samples(run)),
+        section("Training", _training(config, log, extra)),
+        _scores(run, config),
+        _picture("Real data", run.data_preview, f"Samples of {config.data.source}."),
+        _picture("Interpolation", run.interpolation, "From one latent to another in equal steps."),
+        section("Settings", _settings(run, config)),
+        section("Environment", table(environment.items()) if environment else paragraph("Not recorded.")),
+        section("Use", _commands(run, command)),
+    ]
+    write_text(run.report, page(run.path.resolve().name, lead, sections))
     return run.report
 
 
@@ -82,42 +79,34 @@ def _read_environment(run: RunFolder) -> dict[str, Any]:
 
 def _facts(config: Config, log: Log, environment: Mapping[str, Any]) -> str:
     last: Mapping[str, Any] = log[-1] if log else {}
-    speeds = [entry["images_per_second"] for entry in log if entry.get("images_per_second")]
     facts = {
         "images seen": f"{last.get('images', 0):,}" + (f" of {config.images:,}" if config.images else ""),
         "epochs": f"{last.get('epoch', 0):,.4g}" + (f" of {config.epochs:,g}" if config.epochs else ""),
-        "loss of D": _number(last.get("discriminator_loss")),
-        "loss of G": _number(last.get("generator_loss")),
-        "D(x)": _number(last.get("d_real")),
-        "D(G(z))": _number(last.get("d_fake")),
-        "images per second": f"{statistics.median(speeds):,.0f}" if speeds else "–",
+        **last_figures(log),
         "device": environment.get("device", "–"),
     }
-    return "".join(f"<div><dt>{escape(name)}</dt><dd>{escape(str(value))}</dd></div>" for name, value in facts.items())
-
-
-def _number(value: float | None) -> str:
-    return "–" if value is None else f"{value:.3g}"
+    items = (f"<div><dt>{escape(name)}</dt><dd>{escape(str(value))}</dd></div>" for name, value in facts.items())
+    return f"<dl>{''.join(items)}</dl>"
 
 
 def _samples(run: RunFolder) -> str:
     grids = run.sample_grids()
     if not grids:
-        return "<p>No samples yet.</p>"
+        return paragraph("No samples yet.")
     images, latest = grids[-1]
-    html = _figure(_file(latest), f"Generated after {images:,} images, from latents fixed for the whole run.")
+    html = figure(latest, f"Generated after {images:,} images, from latents fixed for the whole run.")
     if len(grids) == 1:
         return html
     frames = [_read_picture(path) for _, path in _evenly(grids, _FRAMES)]
     save_animation([*frames, *[frames[-1]] * _REST], run.animation)
-    film = _figure(_file(run.animation), f"The same latents from {grids[0][0]:,} to {images:,} images.")
+    film = figure(run.animation, f"The same latents from {grids[0][0]:,} to {images:,} images.")
     # It folds away, for those whom moving pictures disturb.
     html = f'<div class="pair">{html}<details open><summary>Animation</summary>{film}</details></div>'
-    moments = [_figure(_file(path), f"{images:,} images") for images, path in _evenly(grids, _MOMENTS)]
+    moments = [figure(path, f"{images:,} images") for images, path in _evenly(grids, _MOMENTS)]
     return f'{html}<h3>Over time</h3><div class="moments">{"".join(moments)}</div>'
 
 
-def _plots(config: Config, log: Log, extra: Sequence[Figure]) -> str:
+def _training(config: Config, log: Log, extra: Sequence[Figure]) -> str:
     curves: list[Figure] = []
     if log:
         curves.append(Figure("The losses of the discriminator and the generator.", loss_plot(log)))
@@ -132,8 +121,31 @@ def _plots(config: Config, log: Log, extra: Sequence[Figure]) -> str:
             text = "" if truth is None else "; dashed, the true ones"
             caption = f"Mean and standard deviation of values generated from the fixed latents{text}."
             curves.append(Figure(caption, moment_plot(log, *known)))
-    figures = "".join(_figure(_png(figure.picture), figure.caption) for figure in (*curves, *extra))
-    return ("" if log else "<p>Nothing logged yet.</p>") + f'<div class="pair">{figures}</div>'
+    figures = "".join(figure(each.picture, each.caption) for each in (*curves, *extra))
+    return ("" if log else paragraph("Nothing logged yet.")) + f'<div class="pair">{figures}</div>'
+
+
+def _scores(run: RunFolder, config: Config) -> str:
+    scores, metric, html = run.read_scores(), config.evaluate.metric, ""
+    if len(series(scores, metric)[0]):
+        best = best_entry(scores, metric)
+        dot = "" if best is None else f" The dot: the best by {metric}, after {best['images']:,} images."
+        caption = f"Scores during training, of {config.evaluate.count:,} samples each.{dot}"
+        html = f'<div class="pair">{figure(score_plot(scores, metric), caption)}</div>'
+    for name, found in read_evaluations(run).items():
+        html += _evaluation(name, found, stale=is_stale(run, name, found))
+    return section("Scores", html) if html else ""
+
+
+def _evaluation(name: str, found: Evaluation, *, stale: bool) -> str:
+    head, *rows = score_rows(found)
+    told: list[list[str]] = []
+    for score, (_, value, floor, *others) in zip(found.scores, rows, strict=True):
+        of = f" ({score.floor_of})" if score.floor_of else ""
+        told.append([score.full_title, value, floor + of, *others])
+    notes = [f"These scores belong to an earlier state of {name}; evaluate it again."] if stale else []
+    caption = f"{name} after {found.images_seen:,} images, held against {found.data}"
+    return table(told, head, caption=caption) + "".join(paragraph(note) for note in (*notes, *found.notes))
 
 
 def _evenly(items: Sequence[T], count: int) -> list[T]:
@@ -144,50 +156,24 @@ def _evenly(items: Sequence[T], count: int) -> list[T]:
 
 
 def _picture(title: str, path: Path, caption: str) -> str:
-    return f"<section><h2>{title}</h2>{_figure(_file(path), caption)}</section>" if path.is_file() else ""
+    return section(title, figure(path, caption)) if path.is_file() else ""
 
 
-def _settings(config: Config) -> str:
+def _settings(run: RunFolder, config: Config) -> str:
     # The recipe's name and the length have no defaults.
     rows = difference(Config(recipe=config.recipe, epochs=config.epochs, images=config.images), config)
-    return _table(rows, ("setting", "default", "this run")) if rows else "<p>All as by default.</p>"
+    html = table(rows, ("setting", "default", "this run")) if rows else paragraph("All as by default.")
+    text = escape(run.config.read_text(encoding="utf-8"))
+    return f"{html}<details><summary>All settings</summary><pre>{text}</pre></details>"
 
 
 def _commands(run: RunFolder, command: str | None) -> str:
     folder = shlex.quote(str(run.path))
-    html = "<p>To go on after a stop, start the run once more with the same command.</p>"
+    html = paragraph("To go on after a stop, start the run once more with the same command.")
     if command:
         html += f"<pre>{escape(command)}</pre>"
     sample = escape(f"saddle sample {folder} --count 64 --seed 1 --out samples.png")
     return f"{html}<p>To draw samples:</p><pre>{sample}</pre>"
-
-
-def _table(rows: Iterable[Sequence[Any]], head: Sequence[str] = ()) -> str:
-    """A table whose rows are named by their first cell."""
-    html = "<tr>" + "".join(f'<th scope="col">{escape(name)}</th>' for name in head) + "</tr>" if head else ""
-    for name, *values in rows:
-        cells = "".join(f"<td>{escape('–' if value is None else str(value))}</td>" for value in values)
-        html += f'<tr><th scope="row">{escape(name)}</th>{cells}</tr>'
-    return f"<table>{html}</table>"
-
-
-def _figure(source: str, caption: str) -> str:
-    text = escape(caption)
-    return f'<figure><img src="{source}" alt="{text}"><figcaption>{text}</figcaption></figure>'
-
-
-def _png(picture: Image.Image) -> str:
-    buffer = io.BytesIO()
-    picture.save(buffer, "PNG")
-    return _data("png", buffer.getvalue())
-
-
-def _file(path: Path) -> str:
-    return _data(path.suffix[1:], path.read_bytes())
-
-
-def _data(kind: str, content: bytes) -> str:
-    return f"data:image/{kind};base64,{base64.b64encode(content).decode('ascii')}"
 
 
 def _read_picture(path: Path) -> Image.Image:

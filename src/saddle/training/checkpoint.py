@@ -16,6 +16,7 @@ from saddle.tensors import load_tensors, save_tensors
 from saddle.training.health import check_weights
 from saddle.training.players import Players
 from saddle.training.record import Record
+from saddle.training.scoring import Scorer
 
 _FORMAT = "saddle-checkpoint-1"
 
@@ -26,8 +27,8 @@ class Checkpoints:
 
     Args:
         run: where.
-        keep: how many of the newest checkpoints stay.
-        players, record: what is saved; a restored run goes on with exactly these.
+        keep: how many of the newest checkpoints stay, beside the one with the best score.
+        players, record, scorer: what is saved; a restored run goes on with exactly these.
         scaling, header: go into the generator file, written beside each checkpoint; the header's position is replaced.
         classifier: header of the classifier file, for a semi-supervised run.
     """
@@ -36,6 +37,7 @@ class Checkpoints:
     keep: int
     players: Players
     record: Record
+    scorer: Scorer
     scaling: Scaling
     header: GeneratorHeader
     classifier: ClassifierHeader | None = None
@@ -49,16 +51,24 @@ class Checkpoints:
         """
         tensors = self.players.state() | self.record.state()
         check_weights(tensors, images_seen)
-        header = {"format": _FORMAT, "images_seen": images_seen, "record": self.record.header()}
+        header = {
+            "format": _FORMAT,
+            "images_seen": images_seen,
+            "record": self.record.header(),
+            "scorer": self.scorer.header(),
+        }
         # The checkpoint comes last: a kill in between is made good by the rounds that are then played again.
         shared = self.header.model_copy(update={"images_seen": images_seen})
         save_network(self.run.generator, self.players.averaged, self.scaling, shared)
+        if self.scorer.best_at == images_seen:
+            save_network(self.run.best, self.players.averaged, self.scaling, shared)
         if self.classifier is not None:
             told = self.classifier.model_copy(update={"images_seen": images_seen})
             save_network(self.run.classifier, self.players.averaged_discriminator, self.scaling, told)
         save_tensors(self.run.checkpoint(images_seen), tensors, header)
-        for _, path in self.run.all_checkpoints()[: -self.keep]:
-            path.unlink()
+        for position, path in self.run.all_checkpoints()[: -self.keep]:
+            if position != self.scorer.best_at:
+                path.unlink()
 
     def restore(self, say: Callable[[str], None]) -> int:
         """Load the newest checkpoint that is whole; damaged ones are named through ``say`` and put aside.
@@ -81,6 +91,7 @@ class Checkpoints:
             self._check(path.name, header)
             self.players.load(tensors)
             self.record.load(tensors, header["record"])
+            self.scorer.load(header["scorer"])
             return images_seen
         return 0
 

@@ -1,4 +1,4 @@
-"""How a round is executed: on which device, with how many threads."""
+"""How a round is executed: with how many threads, and how the processor treats the smallest numbers."""
 
 from __future__ import annotations
 
@@ -7,34 +7,10 @@ from collections.abc import Callable
 
 import torch
 
-from saddle.errors import DeviceError
 from saddle.machine import usable_cores
 
 # Rounds played with each thread count: the first warm up, the fastest of the others counts.
 _WARM_UP, _COUNTED = 2, 5
-
-
-def find_device(name: str) -> torch.device:
-    """The device called ``name``; ``auto`` takes CUDA, then MPS, then the CPU.
-
-    Raises:
-        DeviceError: there is no such device on this machine.
-    """
-    available = ["cpu"]
-    if torch.backends.mps.is_available():
-        available.insert(0, "mps")
-    if torch.cuda.is_available():
-        available[:0] = ["cuda", *(f"cuda:{index}" for index in range(torch.cuda.device_count()))]
-    if name == "auto":
-        return torch.device(available[0])
-    if name not in available:
-        raise DeviceError(
-            f"there is no device {name!r} here",
-            expected="auto, " + ", ".join(available),
-            got=name,
-            remedy="take one of these; a run goes on on the device that it was started on, a new --out may use another",
-        )
-    return torch.device(name)
 
 
 def flush_denormals() -> None:

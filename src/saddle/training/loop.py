@@ -19,6 +19,7 @@ from saddle.training.checkpoint import Checkpoints
 from saddle.training.health import check_figures
 from saddle.training.players import Players
 from saddle.training.record import Record
+from saddle.training.scoring import Scorer
 
 
 def play_round(game: GameConfig, rule: PlainRule, players: Players, batches: Sequence[Batch]) -> dict[str, Tensor]:
@@ -70,6 +71,7 @@ def train(
     rule: PlainRule,
     players: Players,
     record: Record,
+    scorer: Scorer,
     checkpoints: Checkpoints,
     stopping: Callable[[], bool],
 ) -> int:
@@ -100,14 +102,15 @@ def train(
             check_figures(record.write(position), position)
         if last or crosses(start, position, config.samples.every):
             record.draw_samples(position)
-        if last or crosses(start, position, config.checkpoint.every):
+        best = (last or crosses(start, position, config.evaluate.every)) and scorer.is_best(position)
+        if best or last or crosses(start, position, config.checkpoint.every):
             checkpoints.save(position)
     return position
 
 
 def crosses(before: int, after: int, every: int) -> bool:
-    """Whether a multiple of ``every`` lies in (before, after]."""
-    return after // every > before // every
+    """Whether a multiple of ``every`` lies in (before, after]; never if ``every`` is 0."""
+    return every > 0 and after // every > before // every
 
 
 def seed_everything(seed: int, device: torch.device) -> None:

@@ -12,10 +12,11 @@ import torch
 from torch import Tensor
 
 from saddle.config.schema import Config
-from saddle.data.feed import Scaling
+from saddle.data.feed import Scaling, to_pixels
 from saddle.data.store import Store
 from saddle.errors import ConfigError
 from saddle.game.latents import numbered
+from saddle.networks.players import generate
 from saddle.progress import Progress
 from saddle.runs import RunFolder
 from saddle.show.grid import save_picture, tile
@@ -167,22 +168,6 @@ def _fixed(config: Config, classes: int, device: torch.device) -> tuple[Tensor, 
     latents = numbered(config.latent, _SAMPLES_SEED, 0, columns).to(device)
     labels = torch.arange(rows, device=device)
     return latents.repeat(rows, 1), labels.repeat_interleave(columns), columns
-
-
-def generate(network: torch.nn.Module, latents: Tensor, labels: Tensor | None = None) -> Tensor:
-    """Samples of ``network`` in evaluation mode, (B, *shape) in its range; the network's mode is restored."""
-    training = network.training
-    network.eval()
-    try:
-        with torch.inference_mode():
-            return network(latents) if labels is None else network(latents, labels)
-    finally:
-        network.train(training)
-
-
-def to_pixels(images: Tensor) -> np.ndarray[Any, np.dtype[np.uint8]]:
-    """Images in [0, 1] on any device → uint8 array, rounded."""
-    return images.mul(255).add(0.5).clamp(0, 255).to(torch.uint8).cpu().numpy()
 
 
 def _line(figures: Mapping[str, float]) -> str:

@@ -28,16 +28,18 @@ from saddle.errors import ConfigError, Diverged, Interrupted, RunError
 from saddle.files import write_text
 from saddle.game.rules import make_rule
 from saddle.generator_file import GeneratorHeader
+from saddle.machine import find_device
 from saddle.progress import Progress
 from saddle.runs import RunFolder
 from saddle.show.grid import save_picture
 from saddle.show.preview import draw_preview
 from saddle.training.assemble import Networks, make_feed, make_players, probe_threads
 from saddle.training.checkpoint import Checkpoints
-from saddle.training.engine import find_device, flush_denormals
+from saddle.training.engine import flush_denormals
 from saddle.training.loop import train
 from saddle.training.players import Players
 from saddle.training.record import Record, check_tensorboard
+from saddle.training.scoring import Scorer
 
 # What may change when a run goes on: its length and its intervals. Everything else decides the result.
 _MAY_CHANGE = {
@@ -46,6 +48,10 @@ _MAY_CHANGE = {
     "checkpoint.every",
     "checkpoint.keep",
     "samples.every",
+    "evaluate.every",
+    "evaluate.metric",
+    "evaluate.count",
+    "evaluate.extractor",
     "log.every",
     "log.tensorboard",
 }
@@ -83,7 +89,8 @@ def run_session(config: Config, store: Store, run: RunFolder, networks: Networks
         config = config.model_copy(update={"threads": probe_threads(config, store, scaling, players(), device)})
     torch.set_num_threads(int(config.threads))
 
-    team = players()  # before the folder is made: networks that cannot be built leave nothing behind
+    team = players()  # before the folder is made: what cannot be built leaves nothing behind
+    scorer = Scorer(config, run, store, team, scaling, progress)
     run.create()
     with _lock(run), _stop_signals() as stop:
         if not run.exists():
@@ -91,7 +98,7 @@ def run_session(config: Config, store: Store, run: RunFolder, networks: Networks
         _furnish(run, config, store, device)
         record = Record(config, run, store, team, scaling, progress)
         headers = _generator_header(config, store), _classifier_header(config, store)
-        checkpoints = Checkpoints(run, config.checkpoint.keep, team, record, scaling, *headers)
+        checkpoints = Checkpoints(run, config.checkpoint.keep, team, record, scorer, scaling, *headers)
         position = checkpoints.restore(progress.say)
         if position >= total:
             return False
@@ -111,6 +118,7 @@ def run_session(config: Config, store: Store, run: RunFolder, networks: Networks
                 rule=make_rule(config.game, team.discriminator.network),
                 players=team,
                 record=record,
+                scorer=scorer,
                 checkpoints=checkpoints,
                 stopping=lambda: stop.signal is not None,
             )

@@ -1,0 +1,37 @@
+"""``saddle compare``"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from saddle.cli.tables import print_table
+
+
+def compare(
+    runs: Annotated[list[Path], typer.Argument(metavar="RUN", help="Two run folders or more.")],
+    out: Annotated[Path, typer.Option(help="The page.")] = Path("compare.html"),
+) -> None:
+    """Hold runs against each other: settings that differ, figures, scores; curves and samples in an HTML page."""
+    from saddle.show.comparison import compare as read
+    from saddle.show.comparison import write_comparison
+
+    found = read(runs)
+    write_comparison(found, out)
+    if found.settings:
+        print_table([("setting", *found.names), *found.settings])
+    else:
+        print("all settings are the same")
+    print()
+    print_table([("at the end", *found.names), *found.figures])
+    if found.scores:
+        print()
+        rows = [(row.metric, *row.values, row.better, row.protocol) for row in found.scores]
+        print_table([("score", *found.names, "better", "protocol"), *rows])
+        print(found.verdict)
+    for note in found.notes:
+        print(f"warning: {note}", file=sys.stderr)
+    print(f"\ncurves and samples in {out}")

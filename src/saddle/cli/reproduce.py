@@ -1,0 +1,35 @@
+"""``saddle reproduce``"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def reproduce(
+    table: Annotated[str | None, typer.Argument(metavar="TABLE", help="Its name; without one, all are listed.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Folder for runs and page.  [default: reproductions]")] = None,
+    seeds: Annotated[int | None, typer.Option(help="Runs of each row.  [default: the table's]")] = None,
+    quick: Annotated[bool, typer.Option("--quick", help="A smoke run of seconds: its figures mean nothing.")] = False,
+    set_: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="KEY=VALUE", help="For all runs, such as epochs=20; repeatable."),
+    ] = None,
+) -> None:
+    """Run a published table again; the same command goes on where it stopped."""
+    from saddle.config import parse_settings
+    from saddle.progress import for_stream
+    from saddle.reproduction import load_table, table_names
+    from saddle.reproduction import reproduce as run
+
+    if table is None:
+        for name in table_names():
+            print(f"{name:<20}  {load_table(name).title}")
+        return
+    settings = parse_settings(set_ or [])
+    done = run(table, out, seeds=seeds, quick=quick, settings=settings, progress=for_stream(sys.stderr))
+    print(done.page.read_text(encoding="utf-8"), end="")
+    print(f"\nwritten to {done.page}")

@@ -1,0 +1,197 @@
+"""The two sides of every score: samples as an extractor sees them, and the real data they are held against."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from hashlib import sha256
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from saddle.chance import stream
+from saddle.data.cache import cache_folder, unusable_cache
+from saddle.data.store import Store, fingerprint_of
+from saddle.errors import CheckpointError, DataError
+from saddle.metrics.extractors import Extractor, class_numbers
+from saddle.metrics.frechet import Moments
+from saddle.metrics.inputs import numbers
+from saddle.progress import Progress, Silent
+from saddle.tensors import load_tensors, save_tensors
+
+# More real samples than these add nothing that a score could tell; they are chosen evenly.
+MOST = 60_000
+_PIECE = 500
+_FORMAT = "saddle-features-1"
+
+
+@dataclass(frozen=True)
+class Looked:
+    """Samples, and what an extractor sees in them.
+
+    Args:
+        values: uint8 images (N, C, H, W) or float points (N, d).
+        labels: the classes they have or were asked for, (N,), or None.
+        features: (N, n).
+        probabilities: (N, channels, classes), or None.
+    """
+
+    values: Tensor
+    labels: Tensor | None
+    features: Tensor
+    probabilities: Tensor | None
+
+    def __len__(self) -> int:
+        return len(self.values)
+
+    @cached_property
+    def moments(self) -> Moments:
+        return Moments.of(self.features)
+
+    @cached_property
+    def flat(self) -> Tensor:
+        """Images in [0, 1] or points, as rows (N, values of a sample)."""
+        return numbers(self.values).flatten(1)
+
+    @cached_property
+    def found(self) -> Tensor:
+        """The most probable class of each sample, (N,); needs probabilities."""
+        assert self.probabilities is not None
+        return class_numbers(self.probabilities)
+
+    def some(self, count: int) -> Looked:
+        """``count`` of the samples, or all, chosen once and for all."""
+        if count >= len(self):
+            return self
+        chance = torch.Generator().manual_seed(stream(0, "some", len(self)))
+        chosen = torch.randperm(len(self), generator=chance)[:count].sort().values
+        labels = None if self.labels is None else self.labels[chosen]
+        probabilities = None if self.probabilities is None else self.probabilities[chosen]
+        return Looked(self.values[chosen], labels, self.features[chosen], probabilities)
+
+
+def look(
+    values: Tensor, labels: Tensor | None, extractor: Extractor, advance: Callable[[int], None] = lambda _: None
+) -> Looked:
+    """Show samples to an extractor, in pieces."""
+    features: list[Tensor] = []
+    probabilities: list[Tensor] = []
+    for piece in values.split(_PIECE):
+        seen = extractor(piece)
+        features.append(seen.features.cpu())
+        if seen.probabilities is not None:
+            probabilities.append(seen.probabilities.cpu())
+        advance(len(piece))
+    return Looked(values, labels, torch.cat(features), torch.cat(probabilities) if probabilities else None)
+
+
+def look_at_store(store: Store, extractor: Extractor, progress: Progress | None = None) -> Looked:
+    """Show real samples to an extractor; what it sees is cached by the content of both.
+
+    Raises:
+        DataError: the cache cannot be written.
+    """
+    progress = progress or Silent()
+    chosen = np.unique(np.linspace(0, len(store) - 1, min(len(store), MOST)).astype(np.int64))
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "The given NumPy array is not writable")
+        values = torch.from_numpy(store.values[chosen] if len(chosen) < len(store) else store.values)
+    labels = None if store.labels is None else torch.from_numpy(store.labels[chosen])
+    key = sha256(f"{fingerprint_of(values.numpy(), None, ())}/{extractor.fingerprint}".encode()).hexdigest()
+    path = cache_folder() / "features" / f"{extractor.name}-{key[:32]}.safetensors"
+    if extractor.name in ("pixels", "points"):
+        return look(values, labels, extractor)
+    try:
+        tensors, _ = load_tensors(path)
+        return Looked(values, labels, tensors["features"], tensors.get("probabilities"))
+    except CheckpointError:  # not there yet, or damaged
+        pass
+    progress.start(f"{extractor.name} looks at {store.name}", len(values), "samples")
+    looked = look(values, labels, extractor, progress.advance)
+    progress.finish()
+    kept = {"features": looked.features}
+    if looked.probabilities is not None:
+        kept["probabilities"] = looked.probabilities
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        save_tensors(path, kept, {"format": _FORMAT, "extractor": extractor.name, "data": store.name})
+    except OSError as error:
+        raise unusable_cache(error) from error
+    except CheckpointError as error:
+        raise DataError(error.what, got=error.got, remedy="make room, or set SADDLE_CACHE to another folder") from None
+    return looked
+
+
+class Judge:
+    """Real data as the measures want them; each part is looked at when it is first asked for.
+
+    Args:
+        store: what the generator learned from.
+        held_out: real samples that it never saw, or None.
+        validation: real samples that may choose settings, or None.
+        extractor: what samples are compared by.
+        progress: who watches the real data being looked at.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        held_out: Store | None,
+        validation: Store | None,
+        extractor: Extractor,
+        progress: Progress | None = None,
+    ) -> None:
+        self.store = store
+        self.extractor = extractor
+        self._held_out = held_out
+        self._validation = validation
+        self._progress = progress
+
+    @cached_property
+    def train(self) -> Looked:
+        return look_at_store(self.store, self.extractor, self._progress)
+
+    @cached_property
+    def held_out(self) -> Looked | None:
+        return None if self._held_out is None else look_at_store(self._held_out, self.extractor, self._progress)
+
+    def prepare(self) -> None:
+        """Look at all real data now, and not in the middle of something else that is watched."""
+        _ = self.train, self.held_out
+
+    @cached_property
+    def validation(self) -> Tensor | None:
+        """Rows as in ``Looked.flat``."""
+        return None if self._validation is None else numbers(torch.from_numpy(self._validation.values)).flatten(1)
+
+    @property
+    def held_out_store(self) -> Store | None:
+        return self._held_out
+
+    @property
+    def has_held_out(self) -> bool:
+        return self._held_out is not None
+
+    @property
+    def has_validation(self) -> bool:
+        return self._validation is not None
+
+    def fresh(self, count: int) -> Looked | None:
+        """``count`` true draws, where the data are drawn from a distribution; else None."""
+        if self.store.draw is None:
+            return None
+        values = self.store.draw(np.random.default_rng(stream(0, "fresh", count)), count)
+        return look(torch.from_numpy(values), None, self.extractor)
+
+    def asked(self, count: int, seed: int) -> Tensor:
+        """Labels (count,) to ask a conditional generator for, with the shares that the classes have in the data."""
+        chance = np.random.default_rng(stream(seed, "asked"))
+        shares = self.store.class_shares()
+        return torch.from_numpy(chance.choice(len(shares), count, p=shares))
+
+    def look(self, values: Tensor, labels: Tensor | None = None) -> Looked:
+        """Show generated samples, uint8 (N, C, H, W) or float (N, d), to the extractor."""
+        return look(values, labels, self.extractor)

@@ -1,0 +1,50 @@
+"""What the entries of a run's log say, as numbers and in words."""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Log = Sequence[Mapping[str, Any]]
+Series = NDArray[np.float64]
+
+_NO_FIGURES = ("images", "epoch", "best")
+
+
+def series(log: Log, key: str) -> tuple[Series, Series]:
+    """Images seen and the finite values of ``key``, two float arrays of one length."""
+    pairs = [(entry["images"], entry[key]) for entry in log if entry.get(key) is not None and math.isfinite(entry[key])]
+    table = np.array(pairs, dtype=np.float64).reshape(-1, 2)
+    return table[:, 0], table[:, 1]
+
+
+def last_figures(log: Log) -> dict[str, str]:
+    """The figures at the end, and the usual speed, by their names for people; – for what is missing."""
+    last: Mapping[str, Any] = log[-1] if log else {}
+    speeds = [entry["images_per_second"] for entry in log if entry.get("images_per_second")]
+    return {
+        "loss of D": _number(last.get("discriminator_loss")),
+        "loss of G": _number(last.get("generator_loss")),
+        "D(x)": _number(last.get("d_real")),
+        "D(G(z))": _number(last.get("d_fake")),
+        "images per second": f"{statistics.median(speeds):,.0f}" if speeds else "–",
+    }
+
+
+def figure_names(scores: Log) -> list[str]:
+    """The figures that entries of ``RunFolder.read_scores`` give."""
+    return [name for name in dict.fromkeys(key for entry in scores for key in entry) if name not in _NO_FIGURES]
+
+
+def best_entry(scores: Log, metric: str) -> Mapping[str, Any] | None:
+    """The entry whose generator was kept for its ``metric``; None where there is none."""
+    return next((entry for entry in reversed(scores) if entry.get("best") and metric in entry), None)
+
+
+def _number(value: float | None) -> str:
+    return "–" if value is None else f"{value:.3g}"

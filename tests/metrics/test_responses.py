@@ -1,0 +1,55 @@
+"""Every score answers to damage in the right direction: on the bundled digits, and on MNIST where it is there."""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+_TOOL = Path(__file__).parents[2] / "tools" / "metric_responses.py"
+
+
+@pytest.fixture(scope="module")
+def tool() -> ModuleType:
+    spec = importlib.util.spec_from_file_location("metric_responses", _TOOL)
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules["metric_responses"] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+# What happens to a figure from no damage to the most; a figure that is not named says little about the damage.
+WORSE = {
+    "noise, standard deviation": {"fd": 1, "kd": 1, "precision": -1, "density": -1, "coverage": -1, "is": -1, "1nn": 1},
+    "blur, pixels": {"fd": 1, "kd": 1, "precision": -1, "recall": -1, "coverage": -1, "agreement": -1, "parzen": -1},
+    "classes missing": {"fd": 1, "kd": 1, "recall": -1, "coverage": -1, "is": -1, "classes": -1, "class_gap": 1},
+    "share of repeats": {"fd": 1, "kd": 1, "recall": -1, "coverage": -1, "parzen": -1},
+    "share replaced by one class": {"fd": 1, "kd": 1, "recall": -1, "is": -1, "classes": -1, "class_gap": 1, "1nn": 1},
+    "share of copies": {"copies": 1},
+}
+
+
+@pytest.mark.parametrize("damage", WORSE)
+def test_digits_that_get_worse_score_worse(tool: ModuleType, damage: str):
+    check(tool, damage, "digits", slice(None))
+
+
+@pytest.mark.parametrize("damage", WORSE)
+def test_mnist_that_gets_worse_scores_worse(tool: ModuleType, damage: str, real_data: Path):
+    check(tool, damage, "mnist", slice(1500))
+
+
+def check(tool: ModuleType, damage: str, data: str, rows: slice) -> None:
+    judge, samples = tool.two_sides(data)
+    samples = tool.Samples(samples.images[rows], samples.labels[rows])
+    (chosen,) = (one for one in tool.DAMAGES if one.name == damage)
+    ends = chosen._replace(levels=(chosen.levels[0], chosen.levels[-2], chosen.levels[-1]))
+    found = tool.responses(judge, samples, list(WORSE[damage]), [ends])[damage]
+    for name, sign in WORSE[damage].items():
+        before, much, most = (sign * value for value in found[name])
+        assert before < most, f"{name}: {found[name]}"
+        assert before <= much + 1e-9, f"{name}: {found[name]}"

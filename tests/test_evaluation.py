@@ -1,0 +1,161 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+import saddle
+from saddle.errors import ConfigError, MetricError
+from saddle.evaluation import evaluate
+from saddle.files import write_text
+from saddle.progress import Silent
+from saddle.runs import RunFolder
+from saddle.scores import read_evaluations, table
+
+TINY = {"images": 128, "threads": 1, "batch_size": 32, "generator.network.widths": [16]}
+
+
+def train(out: Path, recipe: str = "digits", **settings: object) -> saddle.Run:
+    return saddle.train(recipe, out=out, device="cpu", settings=TINY | settings, progress=Silent())
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> saddle.Run:
+    return train(tmp_path_factory.mktemp("runs") / "run")
+
+
+def test_a_score_has_value_spread_floor_count_and_protocol(run: saddle.Run):
+    found = evaluate(run.path, metrics=["fd", "recall"], count=300, seeds=2)
+    fd = found["fd"]
+    assert fd.protocol == "fd-digits-cnn-v1-300"
+    assert (fd.count, fd.seeds, fd.better) == (300, 2, "lower")
+    assert fd.floor_of == "297 held-out samples"
+    assert fd.floor is not None and 0 < fd.floor < fd.value  # an untrained generator is worse than real digits
+    assert fd.spread is not None and 0 < fd.spread < fd.value
+    assert found["recall"].floor is not None and found["recall"].floor > 0.5
+    assert read_evaluations(run.folder)["generator.safetensors"] == found
+    assert any("fd" in row[0] and "fd-digits-cnn-v1-300" in row[-1] for row in table(found))
+
+
+def test_equal_seeds_give_equal_scores(run: saddle.Run):
+    first, again = (evaluate(run.path, metrics=["fd"], count=200, seeds=1)["fd"] for _ in range(2))
+    assert (first.value, first.spread) == (again.value, None)
+
+
+def test_scores_by_other_protocols_stay_until_the_generator_changes(tmp_path: Path):
+    run = train(tmp_path / "run")
+    evaluate(run.path, metrics=["fd"], count=200, seeds=1)
+    evaluate(run.path, metrics=["fd"], count=300, seeds=1)
+    evaluate(run.path, metrics=["is"], count=300, seeds=1)
+    protocols = [score.protocol for score in read_evaluations(run.folder)["generator.safetensors"].scores]
+    assert protocols == ["fd-digits-cnn-v1-200", "fd-digits-cnn-v1-300", "is-digits-cnn-v1-300"]
+    train(tmp_path / "run", images=160)
+    evaluate(run.path, metrics=["is"], count=300, seeds=1)
+    (score,) = read_evaluations(run.folder)["generator.safetensors"].scores
+    assert score.metric == "is"
+
+
+def test_all_measures_that_fit_are_taken(run: saddle.Run):
+    found = {score.metric for score in evaluate(run.path, count=250, seeds=1).scores}
+    assert found == {
+        "fd", "kd", "kd_error", "precision", "recall", "density", "coverage", "is", "classes", "class_gap", "copies",
+        "parzen", "parzen_validation",
+    }  # fmt: skip
+
+
+def test_conditional_samples_are_asked_for_as_often_as_classes_occur(tmp_path: Path):
+    run = train(tmp_path / "run", "cgan", **{"data.source": "digits"})
+    found = evaluate(run.path, metrics=["agreement", "1nn"], count=250, seeds=1)
+    assert found["agreement"].floor == pytest.approx(0.983, abs=0.01)  # the extractor's accuracy, on 250 of 297
+    assert found["1nn"].floor_of == "250 training samples"
+    assert 0 < found["1nn"].floor < 50 < found["1nn"].value  # per cent
+
+
+def test_points(tmp_path: Path):
+    line = train(tmp_path / "line", "gaussian")
+    found = evaluate(line.path, seeds=1, count=5000)
+    assert {score.metric for score in found.scores} == {"ks", "w1"}
+    assert found["ks"].floor_of == "5,000 true draws"
+    assert found["ks"].floor < 0.03 < found["ks"].value
+    ring = train(tmp_path / "ring", "ring8")
+    found = evaluate(ring.path, metrics=["modes", "sw"], seeds=1, count=500)
+    assert {"modes", "high_quality", "reverse_kl", "sw"} == {score.metric for score in found.scores}
+    assert found["modes"].floor == 8
+    assert found["high_quality"].floor == pytest.approx(98.9, abs=1.5)
+
+
+def test_a_semi_supervised_run_is_scored_by_its_errors(tmp_path: Path):
+    settings = {"discriminator.network.widths": [16], "data.source": "digits"}
+    run = train(tmp_path / "run", "semi-supervised", **settings)
+    score = evaluate(run.path, metrics=["errors"])["errors"]
+    assert (score.count, score.protocol) == (297, "errors-of-297")
+    assert 0 < score.value < 297
+    assert "errors" in {score.metric for score in evaluate(run.path, count=100, seeds=1).scores}
+
+
+def test_a_module_as_extractor(run: saddle.Run):
+    network = nn.Sequential(nn.AvgPool2d(4), nn.Flatten())
+    found = evaluate(run.path, metrics=["fd"], count=200, seeds=1, extractor=network)
+    assert found["fd"].protocol == "fd-sequential-200"
+
+
+def test_too_few_samples_are_told_with_the_rank(run: saddle.Run):
+    found = evaluate(run.path, metrics=["fd"], count=20, seeds=1)
+    assert found.notes == tuple(note for note in found.notes if "span at most 19 of 48 dimensions" in note) != ()
+
+
+def test_a_generator_file_in_and_outside_a_run(run: saddle.Run, tmp_path: Path):
+    inside = evaluate(run.folder.generator, metrics=["fd"], count=200, seeds=1)
+    alone = tmp_path / "g.safetensors"
+    alone.write_bytes(run.folder.generator.read_bytes())
+    with pytest.raises(ConfigError, match="--data"):
+        evaluate(alone)
+    assert evaluate(alone, metrics=["fd"], count=200, seeds=1, data="digits")["fd"].value == inside["fd"].value
+
+
+def test_bad_wishes(run: saddle.Run):
+    with pytest.raises(MetricError, match="did you mean 'recall'"):
+        evaluate(run.path, metrics=["recal"])
+    with pytest.raises(MetricError, match="does not fit digits"):
+        evaluate(run.path, metrics=["agreement"])  # no classes to ask for
+    with pytest.raises(MetricError, match="semi-supervised"):
+        evaluate(run.path, metrics=["errors"])
+    with pytest.raises(ConfigError, match="at least 1 seed"):
+        evaluate(run.path, seeds=0)
+    with pytest.raises(MetricError, match="there is no extractor"):
+        evaluate(run.path, extractor="vgg")
+    with pytest.raises(MetricError, match="too few"):
+        evaluate(run.path, metrics=["precision"], count=2)
+
+
+def test_a_damaged_evaluation_file(tmp_path: Path):
+    folder = RunFolder(tmp_path)
+    for text in ("{", "[]", json.dumps({"generator.safetensors": {"scores": 3}})):
+        write_text(folder.evaluation, text)
+        with pytest.raises(MetricError, match="is damaged"):
+            read_evaluations(folder)
+
+
+def test_samples_that_are_not_finite(tmp_path: Path):
+    run = train(tmp_path / "run", "ring8")
+    generator = run.generator
+    with torch.no_grad():
+        next(generator.network.parameters()).fill_(float("nan"))
+    from saddle.generator_file import load_generator
+    from saddle.network_file import save_network
+
+    _, scaling, header = load_generator(run.folder.generator)
+    save_network(run.folder.generator, generator.network, scaling, header)
+    with pytest.raises(MetricError, match="NaN or infinity"):
+        evaluate(run.path, count=100)
+    assert not run.folder.evaluation.exists()
+
+
+def test_other_data_of_another_shape(run: saddle.Run, tmp_path: Path):
+    np.save(tmp_path / "points.npy", np.random.default_rng(0).normal(size=(50, 3)).astype(np.float32))
+    with pytest.raises(saddle.DataError):
+        evaluate(run.path, data=str(tmp_path / "points.npy"))

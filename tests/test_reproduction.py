@@ -1,0 +1,88 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from saddle.config import load_recipe, resolve
+from saddle.errors import ConfigError, RunError
+from saddle.progress import Silent
+from saddle.reproduction import load_table, reproduce, table_names
+from saddle.runs import RunFolder
+
+ISSUED = (
+    *("goodfellow2014", "mirza2014", "salimans2016-mnist", "dcgan-1nn"),
+    *("pacgan-2d", "stacked-mnist", "lucic2018-mnist", "tutorials"),
+)
+# Tables of points need no files.
+SMALL = {"images": 800, "generator": {"network": {"widths": [8]}}, "discriminator": {"network": {"widths": [8]}}}
+
+
+@pytest.mark.parametrize("name", table_names())
+def test_every_row_is_a_recipe_with_valid_settings(name: str):
+    table = load_table(name)
+    for row in table.rows:
+        for quick in ({}, table.quick.settings):
+            config = resolve(load_recipe(row.recipe), row.settings, quick, {"seed": 1})
+            assert config.seed == 1
+        shown = set(row.figures or table.figures)
+        assert set(row.published) | set(row.goal) <= shown
+        assert row.collapsed is None or row.collapsed[0] in shown
+    assert len({row.name for row in table.rows}) == len(table.rows)
+
+
+def test_what_is_published_stands_beside_what_was_measured(tmp_path: Path):
+    first = reproduce("pacgan-2d", tmp_path, seeds=1, settings=SMALL | {"images": 400}).lines[0]
+    assert (first.system, first.figure, first.published, first.floor) == (
+        "GAN, ring of 8", "modes found", "6.3 ± .5", "8",
+    )  # fmt: skip
+
+
+def test_the_promised_tables_are_there():
+    assert set(ISSUED) <= set(table_names())
+    with pytest.raises(ConfigError, match="did you mean 'pacgan-2d'"):
+        load_table("pacgan2d")
+
+
+class Listener(Silent):
+    def __init__(self) -> None:
+        self.started: list[str] = []
+
+    def start(self, what: str, total: int | None, unit: str, *, done: int = 0) -> None:
+        self.started.append(what)
+
+
+def test_a_table_is_run_written_and_not_run_twice(tmp_path: Path):
+    done = reproduce("gaussian", tmp_path, seeds=2, settings=SMALL)
+    first = done.lines[0]
+    assert (first.system, first.figure, first.goal) == ("ours", "Kolmogorov-Smirnov", "≤ 0.01: missed")
+    assert "±" in first.measured and first.runs == "2 × 0.004 M" and first.samples == "100,000"
+    assert float(first.floor) < 0.005
+    page = done.page.read_text(encoding="utf-8")
+    assert "saddle reproduce gaussian --seeds 2 --set images=800 --set" in page
+    assert page.count("\n| ") == len(done.lines) + 2
+    folder = RunFolder(tmp_path / "gaussian" / "ours" / "seed-1")
+    assert folder.generator.is_file() and folder.evaluation.is_file()
+
+    again = Listener()
+    assert reproduce("gaussian", tmp_path, seeds=2, settings=SMALL, progress=again).lines == done.lines
+    assert again.started == []  # neither trained nor scored
+
+
+def test_a_quick_run_says_that_it_means_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.chdir(tmp_path)
+    done = reproduce("gaussian", quick=True, settings=SMALL)
+    assert done.page == Path("reproductions-quick/gaussian.md")
+    assert "these figures mean nothing" in done.page.read_text(encoding="utf-8")
+    assert all(line.goal == "" for line in done.lines)
+
+
+def test_runs_with_other_settings_are_not_taken_for_these(tmp_path: Path):
+    reproduce("gaussian", tmp_path, seeds=1, settings=SMALL)
+    with pytest.raises(RunError, match="other settings"):
+        reproduce("gaussian", tmp_path, seeds=1, settings=SMALL | {"batch_size": 40})
+
+
+def test_no_seeds():
+    with pytest.raises(ConfigError, match="at least 1 seed"):
+        reproduce("pacgan-2d", seeds=0)
