@@ -1,11 +1,13 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from torch import nn
 
 import saddle
@@ -38,7 +40,7 @@ def test_a_score_has_value_spread_floor_count_and_protocol(run: saddle.Run):
     assert fd.spread is not None and 0 < fd.spread < fd.value
     assert found["recall"].floor is not None and found["recall"].floor > 0.5
     assert read_evaluations(run.folder)["generator.safetensors"] == found
-    assert any("fd" in row[0] and "fd-digits-cnn-v1-300" in row[-1] for row in table(found))
+    assert ("fd", "fd-digits-cnn-v1-300") in {(row[0], row[5]) for row in table(found)}
 
 
 def test_equal_seeds_give_equal_scores(run: saddle.Run):
@@ -63,8 +65,16 @@ def test_all_measures_that_fit_are_taken(run: saddle.Run):
     found = {score.metric for score in evaluate(run.path, count=250, seeds=1).scores}
     assert found == {
         "fd", "kd", "kd_error", "precision", "recall", "density", "coverage", "is", "classes", "class_gap", "copies",
-        "parzen", "parzen_validation",
     }  # fmt: skip
+
+
+def test_parzen_windows_are_chosen_on_images_left_out(tmp_path: Path):
+    run = train(tmp_path / "run", **{"data.first": 1200})
+    found = evaluate(run.path, metrics=["parzen", "parzen_validation"], count=250, seeds=1)
+    assert found["parzen"].floor > found["parzen"].value
+    assert found["parzen_error"].better is None and 0 < found["parzen_error"].value < found["parzen"].floor
+    # Real training images explain images left out about as well as the test images: none of them is among them.
+    assert found["parzen_validation"].floor == pytest.approx(found["parzen"].floor, abs=25)
 
 
 def test_conditional_samples_are_asked_for_as_often_as_classes_occur(tmp_path: Path):
@@ -97,10 +107,64 @@ def test_a_semi_supervised_run_is_scored_by_its_errors(tmp_path: Path):
     assert "errors" in {score.metric for score in evaluate(run.path, count=100, seeds=1).scores}
 
 
+def test_what_was_scored_before_is_not_scored_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    run = train(tmp_path / "run")
+    first = evaluate(run.path, metrics=["fd"], count=200, seeds=1)["fd"]
+    evaluate(run.path, metrics=["fd"], count=200, seeds=2)  # other seeds take its place
+    evaluate(run.path, metrics=["fd"], count=200, seeds=1, extractor="pixels")  # another protocol does not
+    again = evaluate(run.path, metrics=["fd"], count=200, seeds=1, again=False)["fd"]
+    assert again.value == first.value
+    monkeypatch.setattr("saddle.evaluation._draw", lambda *_: pytest.fail("drawn again"))
+    assert evaluate(run.path, metrics=["fd"], count=200, seeds=1, again=False)["fd"] == again
+    with pytest.raises(pytest.fail.Exception, match="drawn again"):
+        evaluate(run.path, metrics=["fd"], count=200, seeds=1)
+
+
+def test_scores_against_other_data_stand_apart(run: saddle.Run, tmp_path: Path):
+    np.save(tmp_path / "own.npy", np.random.default_rng(0).integers(0, 256, (300, 8, 8), dtype=np.uint8))
+    own = evaluate(run.path, metrics=["fd"], count=200, seeds=1, extractor="digits-cnn-v1")["fd"]
+    other = evaluate(
+        run.path, metrics=["fd"], count=200, seeds=1, extractor="digits-cnn-v1", data=str(tmp_path / "own.npy")
+    )["fd"]
+    assert own.protocol == other.protocol and own.data != other.data
+    assert other.floor is None  # nothing is held out
+    kept = read_evaluations(run.folder)["generator.safetensors"].scores
+    assert own in kept and other in kept
+
+
+def test_classes_that_do_not_match(tmp_path: Path):
+    run = train(tmp_path / "run", "cgan", **{"data.source": "digits"})
+    np.save(tmp_path / "own.npy", np.random.default_rng(0).integers(0, 256, (300, 8, 8), dtype=np.uint8))
+    with pytest.raises(MetricError, match="does not have the classes"):
+        evaluate(run.path, data=str(tmp_path / "own.npy"))
+
+
+def test_a_small_held_out_part_gives_what_it_can(tmp_path: Path):
+    for split, count in (("train", 120), ("test", 3)):
+        folder = tmp_path / "faces" / split
+        folder.mkdir(parents=True)
+        for number in range(count):
+            pixels = np.random.default_rng(number).integers(0, 256, (8, 8), dtype=np.uint8)
+            Image.fromarray(pixels).save(folder / f"{number}.png")
+    run = train(tmp_path / "run", **{"data.source": str(tmp_path / "faces")})
+    found = evaluate(run.path, count=100, seeds=1)
+    assert found["precision"].floor is None
+    assert any("no floor of precision" in note for note in found.notes)
+    assert "copies" not in {score.metric for score in found.scores}
+    with pytest.raises(MetricError, match="at least 200 held-out images"):
+        evaluate(run.path, metrics=["copies"])
+
+
+def test_the_floor_is_only_divided_by_where_counts_are_equal(run: saddle.Run):
+    fewer, equal = (evaluate(run.path, metrics=["fd"], count=count, seeds=1)["fd"] for count in (300, 297))
+    assert fewer.times_floor is None
+    assert equal.times_floor == pytest.approx(equal.value / equal.floor)
+
+
 def test_a_module_as_extractor(run: saddle.Run):
     network = nn.Sequential(nn.AvgPool2d(4), nn.Flatten())
     found = evaluate(run.path, metrics=["fd"], count=200, seeds=1, extractor=network)
-    assert found["fd"].protocol == "fd-sequential-200"
+    assert re.fullmatch(r"fd-sequential-[0-9a-f]{8}-200", found["fd"].protocol)
 
 
 def test_too_few_samples_are_told_with_the_rank(run: saddle.Run):

@@ -4,8 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from saddle.config import load_recipe, resolve
-from saddle.errors import ConfigError, RunError
+from saddle.api import train_config
+from saddle.config import Config, load_recipe, resolve
+from saddle.errors import ConfigError, Diverged, RunError
+from saddle.evaluation import evaluate
 from saddle.progress import Silent
 from saddle.reproduction import load_table, reproduce, table_names
 from saddle.runs import RunFolder
@@ -29,13 +31,6 @@ def test_every_row_is_a_recipe_with_valid_settings(name: str):
         assert set(row.published) | set(row.goal) <= shown
         assert row.collapsed is None or row.collapsed[0] in shown
     assert len({row.name for row in table.rows}) == len(table.rows)
-
-
-def test_what_is_published_stands_beside_what_was_measured(tmp_path: Path):
-    first = reproduce("pacgan-2d", tmp_path, seeds=1, settings=SMALL | {"images": 400}).lines[0]
-    assert (first.system, first.figure, first.published, first.floor) == (
-        "GAN, ring of 8", "modes found", "6.3 ± .5", "8",
-    )  # fmt: skip
 
 
 def test_the_promised_tables_are_there():
@@ -72,9 +67,48 @@ def test_a_table_is_run_written_and_not_run_twice(tmp_path: Path):
 def test_a_quick_run_says_that_it_means_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.chdir(tmp_path)
     done = reproduce("gaussian", quick=True, settings=SMALL)
-    assert done.page == Path("reproductions-quick/gaussian.md")
+    assert done.page == Path("reproductions/quick/gaussian.md")
     assert "these figures mean nothing" in done.page.read_text(encoding="utf-8")
     assert all(line.goal == "" for line in done.lines)
+
+
+def test_a_run_that_diverges_is_counted_and_ends_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    def diverging(config: Config, **rest: object) -> object:
+        if config.seed == 1:
+            raise Diverged("losses are not finite")
+        return train_config(config, **rest)
+
+    monkeypatch.setattr("saddle.reproduction.train_config", diverging)
+    first = reproduce("gaussian", tmp_path, seeds=2, settings=SMALL).lines[0]
+    assert first.runs == "2 × 0 to 0.004 M, 1 diverged"
+    assert "±" not in first.measured
+
+
+def test_the_page_is_there_after_each_row(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    def stopping(config: Config, **rest: object) -> object:
+        if config.recipe == "grid25-pacgan":
+            raise KeyboardInterrupt
+        return train_config(config, **rest)
+
+    monkeypatch.setattr("saddle.reproduction.train_config", stopping)
+    with pytest.raises(KeyboardInterrupt):
+        reproduce("pacgan-2d", tmp_path, seeds=1, settings=SMALL | {"images": 400})
+    page = (tmp_path / "pacgan-2d.md").read_text(encoding="utf-8")
+    assert "| GAN, ring of 8 | modes found | 6.3 ± .5 |" in page
+    assert "PacGAN4, ring of 8" in page
+    assert "Not run yet: GAN, grid of 25; " in page
+
+
+def test_a_longer_run_is_not_taken_for_a_shorter_one(tmp_path: Path):
+    reproduce("gaussian", tmp_path, seeds=1, settings=SMALL)
+    with pytest.raises(ConfigError, match="another length"):
+        reproduce("gaussian", tmp_path, seeds=1, settings=SMALL | {"images": 400})
+
+
+def test_later_evaluations_change_nothing(tmp_path: Path):
+    done = reproduce("gaussian", tmp_path, seeds=1, settings=SMALL)
+    evaluate(tmp_path / "gaussian" / "ours" / "seed-0", metrics=["ks"], count=500, seeds=2)
+    assert reproduce("gaussian", tmp_path, seeds=1, settings=SMALL).lines == done.lines
 
 
 def test_runs_with_other_settings_are_not_taken_for_these(tmp_path: Path):
@@ -83,6 +117,8 @@ def test_runs_with_other_settings_are_not_taken_for_these(tmp_path: Path):
         reproduce("gaussian", tmp_path, seeds=1, settings=SMALL | {"batch_size": 40})
 
 
-def test_no_seeds():
+def test_no_seeds_or_ones_own():
+    with pytest.raises(ConfigError, match="--seeds N"):
+        reproduce("pacgan-2d", settings={"seed": 3})
     with pytest.raises(ConfigError, match="at least 1 seed"):
         reproduce("pacgan-2d", seeds=0)

@@ -1,6 +1,6 @@
 """How each score answers to damaged samples: the figure and the table of docs/metrics.md.
 
-    SADDLE_DATA=DIR python tools/metric_responses.py [--data mnist]
+    SADDLE_DATA=DIR python tools/metric_responses.py [--data mnist] [--count 2000]
 
 Held-out real images stand for a perfect generator. They are damaged step by step: noise, blur, missing classes, repeated
 samples, one class instead of all, copies of training images. Everything is held against the training images.
@@ -25,6 +25,12 @@ from saddle.metrics.extractors import find_extractor
 from saddle.metrics.judge import Judge
 from saddle.metrics.measures import Measure, choose
 from saddle.show.figure import DISCRIMINATOR, add_axes, new_figure, to_picture
+
+
+_NOT_DRAWN = ("kd_error", "parzen_error", "parzen_validation")
+_LOGARITHMIC = ("fd",)
+# The rest may choose the Parzen window.
+_TRAINED_ON = {"mnist": 50_000, "digits": 1_200}
 
 
 class Samples(NamedTuple):
@@ -85,9 +91,11 @@ def _one_class(samples: Samples, _: Samples, level: float) -> Samples:
 
 
 def _copies(samples: Samples, training: Samples, level: float) -> Samples:
-    number = round(level * len(samples.images))
-    mixed = torch.cat([training.images[:number], samples.images[number:]])
-    return Samples(mixed, torch.cat([training.labels[:number], samples.labels[number:]]))
+    count = len(samples.images)
+    copied = torch.randperm(count, generator=torch.Generator().manual_seed(0))[: round(level * count)]
+    images, labels = samples.images.clone(), samples.labels.clone()
+    images[copied], labels[copied] = training.images[copied], training.labels[copied]
+    return Samples(images, labels)
 
 
 DAMAGES = (
@@ -100,9 +108,9 @@ DAMAGES = (
 )
 
 
-def two_sides(data: str) -> tuple[Judge, Samples]:
-    """The real side, and what is damaged: every second held-out image each."""
-    config = DataConfig(source=data)
+def two_sides(data: str, first: int) -> tuple[Judge, Samples]:
+    """The real side, ``first`` training images, and what is damaged; every second held-out image for each."""
+    config = DataConfig(source=data, first=first)
     store = open_data(config)
     held_out = open_held_out(config, store)
     assert held_out is not None
@@ -141,7 +149,11 @@ def draw(found: dict[str, dict[str, list[float]]], names: Sequence[str]) -> Imag
         for column, damage in enumerate(DAMAGES):
             axes = add_axes(figure, len(names), len(DAMAGES), row * len(DAMAGES) + column + 1)
             axes.plot(range(len(damage.levels)), found[damage.name][name], "o-", color=DISCRIMINATOR, markersize=3)
-            axes.set_ylim(low - 0.08 * (high - low), high + 0.08 * (high - low))
+            if name in _LOGARITHMIC:
+                axes.set_yscale("log")
+                axes.set_ylim(low / 1.5, high * 1.5)
+            else:
+                axes.set_ylim(low - 0.08 * (high - low), high + 0.08 * (high - low))
             axes.set_xticks(range(len(damage.levels)), [f"{level:g}" for level in damage.levels])
             axes.tick_params(labelsize=6)
             if column == 0:
@@ -153,11 +165,13 @@ def draw(found: dict[str, dict[str, list[float]]], names: Sequence[str]) -> Imag
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--data", default="mnist")
+    parser.add_argument("--data", default="mnist", choices=sorted(_TRAINED_ON))
+    parser.add_argument("--count", type=int, default=2000)
     parser.add_argument("--out", type=Path, default=Path("docs/images/metric-responses.png"))
     arguments = parser.parse_args()
-    found = responses(*two_sides(arguments.data))
-    names = [name for name in found[DAMAGES[0].name] if name not in ("kd_error", "parzen_validation")]
+    judge, samples = two_sides(arguments.data, _TRAINED_ON[arguments.data])
+    found = responses(judge, Samples(samples.images[: arguments.count], samples.labels[: arguments.count]))
+    names = [name for name in found[DAMAGES[0].name] if name not in _NOT_DRAWN]
     for damage in DAMAGES:
         print(f"\n| {damage.name} | {' | '.join(f'{level:g}' for level in damage.levels)} |")
         print("|---" * (len(damage.levels) + 1) + "|")

@@ -35,6 +35,10 @@ class DataError(SaddleError):
     """Data that cannot be found, read or used."""
 
 
+class NoSuchSplit(DataError):
+    """Data without the split that was asked for."""
+
+
 class RunError(SaddleError):
     """A run folder that cannot be made, read or continued."""
 
@@ -67,3 +71,7 @@ class Interrupted(SaddleError):
     def __init__(self, what: str, *, signal_number: int, remedy: str | None = None) -> None:
         super().__init__(what, remedy=remedy)
         self.exit_code = 128 + signal_number
+
+
+class ScoreWarning(UserWarning):
+    """A score that must be read with care."""

@@ -5,10 +5,10 @@ from __future__ import annotations
 import statistics
 import time
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from hashlib import sha256
 from pathlib import Path
-from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -17,7 +17,7 @@ from saddle.classification import errors as count_errors
 from saddle.classification import load_classifier
 from saddle.data.feed import to_pixels
 from saddle.data.splits import open_held_out, open_validation
-from saddle.errors import ConfigError, MetricError
+from saddle.errors import ConfigError, MetricError, ScoreWarning
 from saddle.metrics.extractors import find_extractor
 from saddle.metrics.judge import Judge
 from saddle.metrics.measures import Figure, Measure, check_samples, choose, floor_samples
@@ -25,7 +25,7 @@ from saddle.neighbours import data_of
 from saddle.progress import Progress, Silent
 from saddle.runs import RunFolder
 from saddle.sampling import Generator, load
-from saddle.scores import Evaluation, Score, keep_scores
+from saddle.scores import Evaluation, Score, keep_scores, read_evaluations
 
 COUNT = 10_000
 # Of the classifier, not of samples: it joins the measures of a semi-supervised run.
@@ -45,6 +45,7 @@ def evaluate(
     data: str | None = None,
     network: nn.Module | None = None,
     device: str = "cpu",
+    again: bool = True,
     progress: Progress | None = None,
 ) -> Evaluation:
     """Score the generator in a run folder or a generator file; of a run, the scores are kept in ``evaluation.json``.
@@ -59,6 +60,10 @@ def evaluate(
         weights: file of the Inception network.
         data: other data to hold the samples against.
         network: for a generator that is the user's own module, one built as for training.
+        again: whether to score anew what was scored before, by the same protocol and with the same seeds.
+
+    Returns:
+        The scores that were asked for.
 
     Raises:
         MetricError: an unknown metric, an extractor that does not fit, samples that are not finite.
@@ -69,106 +74,149 @@ def evaluate(
         raise ConfigError(
             "there is nothing to score", expected="at least 1 seed and 2 samples", got=f"{seeds} and {count}"
         )
+    file = _generator_file(path)
+    digest = sha256(file.read_bytes()).hexdigest() if file.is_file() else ""  # before: a run may be training on
     generator = load(path, device=device, network=network)
     config, store = data_of(path, generator, data, progress=progress)
+    if generator.class_names and generator.class_names != store.class_names:
+        raise MetricError(
+            f"{store.name} does not have the classes of this generator", expected=", ".join(generator.class_names[:10]),
+            got=", ".join(store.class_names[:10]) or "no labels",
+        )  # fmt: skip
     judge = Judge(
         store,
         open_held_out(config, store, progress=progress),
         open_validation(config, store, progress=progress),
-        find_extractor(extractor, store, weights=None if weights is None else Path(weights)),
+        find_extractor(extractor, store, weights=None if weights is None else Path(weights), device=device),
         progress,
     )
-    file = _generator_file(path)
-    wanted = None if metrics is None else [name for name in metrics if name != ERRORS.name]
-    measures = [] if wanted == [] and metrics else choose(wanted, judge, by_class=bool(generator.class_names))
-    errors = _classifier_errors(file, judge, named=metrics is not None and ERRORS.name in metrics)
+    sampled = None if metrics is None else [name for name in metrics if name != ERRORS.name]
+    measures = [] if metrics and not sampled else choose(sampled, judge, by_class=bool(generator.class_names))
     count = count or (_COUNT_ON_THE_LINE if store.shape == (1,) else COUNT)
-    judge.prepare()
+    run = RunFolder(file.parent)
+    kept = read_evaluations(run).get(file.name) if run.exists() and not again else None
+    known = {score.key: score for score in kept.scores} if kept is not None and kept.generator == digest else {}
+    earlier = [_known(measure, known, judge, count, seeds) for measure in measures]
+    missing = [measure for measure, there in zip(measures, earlier, strict=True) if not there]
     with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always", UserWarning)
-        scores = _score(generator, judge, measures, count, seeds, progress)
-    if errors is not None and (metrics is None or ERRORS.name in metrics):
+        warnings.simplefilter("always", ScoreWarning)
+        scores = [score for there in earlier for score in there]
+        if missing:
+            judge.prepare()
+            scores += _score(generator, judge, missing, count, seeds, progress)
+    named = metrics is not None and ERRORS.name in metrics
+    if (metrics is None or named) and (errors := _classifier_errors(file, judge, named=named)) is not None:
         scores.append(errors)
     found = Evaluation(
-        generator=sha256(file.read_bytes()).hexdigest(),
+        generator=digest,
         images_seen=generator.header.images_seen,
-        data=store.name,
         scores=tuple(scores),
         notes=tuple(dict.fromkeys(str(warning.message) for warning in caught)),
     )
-    return keep_scores(RunFolder(file.parent), file.name, found) if RunFolder(file.parent).exists() else found
+    return keep_scores(run, file.name, found) if run.exists() else found
+
+
+def _known(
+    measure: Measure, known: Mapping[tuple[str, str, str], Score], judge: Judge, count: int, seeds: int
+) -> list[Score]:
+    """The scores of all figures of a measure, if they were taken before; else none."""
+    protocol, data = _protocol(measure, judge, count), _told(judge)
+    found = [known.get((name, protocol, data)) for name in measure.names]
+    same = [score for score in found if score is not None and (score.count, score.seeds) == (count, seeds)]
+    return same if len(same) == len(found) else []
 
 
 def _classifier_errors(file: Path, judge: Judge, *, named: bool) -> Score | None:
-    """How many held-out samples the classifier beside a semi-supervised generator gets wrong; None without one.
+    """How many held-out samples the classifier of a semi-supervised run gets wrong; None without one.
 
     Raises:
         MetricError: it was asked for by name, and there is none.
     """
-    path = RunFolder(file.parent).classifier
-    real = judge.held_out_store
-    if not path.is_file() or real is None:
+    run, real = RunFolder(file.parent), judge.held_out_store
+    began = time.monotonic()
+    wrong = None
+    # The classifier belongs to the last state of the run, as its generator does.
+    if run.classifier.is_file() and file == run.generator and real is not None:
+        classifier = load_classifier(run.classifier)
+        wrong = count_errors(classifier.probabilities(real), real, classifier)
+    if wrong is None or real is None:
         if named:
             raise MetricError(
                 f"the metric {ERRORS.name!r} does not fit this run",
-                expected="a semi-supervised run, and held-out data with labels",
+                expected="a semi-supervised run, and held-out data with labels of the same classes",
             )
         return None
-    began = time.monotonic()
-    classifier = load_classifier(path)
-    wrong = count_errors(classifier.probabilities(real), real, classifier)
-    assert wrong is not None  # a run's data keep their classes in each split
     return Score(
         metric=ERRORS.name, title=ERRORS.title, better=ERRORS.better, value=wrong, spread=None, floor=None,
-        floor_of=None, count=len(real), seeds=1, protocol=f"errors-of-{_short(len(real))}",
+        floor_of=None, count=len(real), seeds=1, protocol=f"errors-of-{_short(len(real))}", data=_told(judge),
         seconds=round(time.monotonic() - began, 3),
     )  # fmt: skip
 
 
-class _Taken(NamedTuple):
-    """Values of a measure's figures by seed, their floor, and the time."""
+@dataclass
+class _Taken:
+    """A measure's figures, seed by seed, and the time they took."""
 
-    values: list[Sequence[float]]
-    floor: tuple[Sequence[float], str] | None
-    seconds: float
+    measure: Measure
+    values: list[Sequence[float]] = field(default_factory=list[Sequence[float]])
+    seconds: float = 0.0
 
 
 def _score(
     generator: Generator, judge: Judge, measures: Sequence[Measure], count: int, seeds: int, progress: Progress
 ) -> list[Score]:
-    taken = [_Taken([], None, 0.0) for _ in measures]
+    taken = [_Taken(measure) for measure in measures]
     progress.start("scoring", seeds * len(measures), "measures")
     for seed in range(_FIRST_SEED, _FIRST_SEED + seeds):
         labels = judge.asked(count, seed) if generator.class_names else None
         samples = judge.look(_draw(generator, count, seed, labels), labels)
         check_samples(samples)
-        for number, measure in enumerate(measures):
+        for one in taken:
             began = time.monotonic()
-            values = [*taken[number].values, measure.compute(samples, judge)]
-            taken[number] = _Taken(values, None, taken[number].seconds + time.monotonic() - began)
+            one.values.append(one.measure.compute(samples, judge))
+            one.seconds += time.monotonic() - began
             progress.advance(1)
     progress.finish()
+    return [score for one in taken for score in _summed_up(one, judge, count)]
+
+
+def _summed_up(taken: _Taken, judge: Judge, count: int) -> list[Score]:
+    """The scores of a measure's figures, with their floors."""
+    measure, floor = taken.measure, floor_samples(taken.measure, judge, count)
+    real: Sequence[float] | None = None
+    if floor is not None:
+        try:
+            real = measure.compute(floor[0], judge)
+        except MetricError as error:
+            warnings.warn(f"there is no floor of {measure.names[0]}: {error.what}", ScoreWarning, stacklevel=2)
     scores: list[Score] = []
-    for measure, (values, _, seconds) in zip(measures, taken, strict=True):
-        floor = floor_samples(measure, judge, count)
-        real = None if floor is None else measure.compute(floor[0], judge)
-        for place, figure in enumerate(measure.figures):
-            single = [float(one[place]) for one in values]
-            score = Score(
-                metric=figure.name,
-                title=figure.title,
-                better=figure.better,
-                value=statistics.fmean(single),
-                spread=statistics.stdev(single) if seeds > 1 else None,
-                floor=None if real is None else float(real[place]),
-                floor_of=None if floor is None else f"{len(floor[0]):,} {floor[1]}",
-                count=count,
-                seeds=seeds,
-                protocol=measure.protocol.format(extractor=judge.extractor.name, count=_short(count)),
-                seconds=round(seconds, 3),
-            )
-            scores.append(score)
+    for place, figure in enumerate(measure.figures):
+        single = [float(values[place]) for values in taken.values]
+        score = Score(
+            metric=figure.name,
+            title=figure.title,
+            better=figure.better,
+            value=statistics.fmean(single),
+            spread=statistics.stdev(single) if len(single) > 1 else None,
+            floor=None if real is None else float(real[place]),
+            floor_of=None if floor is None or real is None else f"{len(floor[0]):,} {floor[1]}",
+            count=count,
+            seeds=len(single),
+            protocol=_protocol(measure, judge, count),
+            data=_told(judge),
+            seconds=round(taken.seconds, 3),
+        )
+        scores.append(score)
     return scores
+
+
+def _protocol(measure: Measure, judge: Judge, count: int) -> str:
+    return measure.protocol.format(extractor=judge.extractor.name, count=_short(count))
+
+
+def _told(judge: Judge) -> str:
+    first = "" if len(judge.train) == len(judge.store) else f", {len(judge.train):,} of them"
+    return f"{judge.store.name} {judge.store.fingerprint[:8]} ({len(judge.store):,}{first})"
 
 
 def _draw(generator: Generator, count: int, seed: int, labels: Tensor | None) -> Tensor:

@@ -9,7 +9,6 @@ import statistics
 import tomllib
 from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
-from hashlib import sha256
 from importlib import resources
 from importlib.metadata import version
 from pathlib import Path
@@ -17,13 +16,14 @@ from typing import Annotated, Any, Literal, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, Field, PositiveInt
 
-from saddle.api import Run, train_config
-from saddle.config import Config, load_recipe, resolve
-from saddle.errors import ConfigError
+from saddle.api import train_config
+from saddle.config import Config, load_config, load_recipe, resolve
+from saddle.errors import ConfigError, Diverged
 from saddle.evaluation import evaluate
 from saddle.files import write_text
 from saddle.progress import Progress, Silent
-from saddle.scores import Evaluation, Score, read_evaluations
+from saddle.runs import RunFolder
+from saddle.scores import Score
 
 
 class _Section(BaseModel):
@@ -147,124 +147,155 @@ def reproduce(
 
     Args:
         name: of the table.
-        out: folder for the runs, ``NAME/ROW/seed-N``, and the page, ``NAME.md``; ``reproductions`` if not given, and
-            a folder of its own for a quick one.
-        seeds: runs of each row, instead of the table's.
+        out: folder for the runs, ``NAME/ROW/seed-N``, and the page, ``NAME.md``; ``reproductions`` if not given. Quick
+            ones go into its folder ``quick``.
+        seeds: runs of each row, instead of the table's; of a quick one 1.
         quick: a smoke run, whose figures mean nothing.
         settings: on top of all others, nested, such as a shorter length.
         progress: who is told.
 
     Raises:
-        SaddleError: see ``saddle.train`` and ``saddle.evaluate``; the same call goes on where it stopped.
+        ConfigError: no such table, no seeds, or a folder holds runs of another length.
+        SaddleError: see ``saddle.train`` and ``saddle.evaluate``; the same call goes on where it stopped. A run that
+            diverges is counted and does not end the others.
     """
-    table, progress = load_table(name), progress or Silent()
-    seeds = 1 if quick else table.seeds if seeds is None else seeds
+    table, progress, settings = load_table(name), progress or Silent(), settings or {}
+    seeds = seeds if seeds is not None else 1 if quick else table.seeds
     if seeds < 1:
         raise ConfigError("there is nothing to run", expected="at least 1 seed", got=seeds)
-    out = out or Path("reproductions-quick" if quick else "reproductions")
+    if "seed" in settings:
+        raise ConfigError("a table has its own seeds, 0 and those that follow", remedy="--seeds N says how many")
+    out = (out or Path("reproductions")) / ("quick" if quick else "")
+    out.mkdir(parents=True, exist_ok=True)
+    page = out / f"{name}.md"
+    options = [*(["--quick"] if quick else []), "--seeds", str(seeds), *_assignments(settings)]
+    command = shlex.join(["saddle", "reproduce", name, *options])
     lines: list[Line] = []
-    for row in table.rows:
+    for number, row in enumerate(table.rows):
         found: list[_Scored] = []
         for seed in range(seeds):
-            layers = [row.settings, table.quick.settings if quick else {}, settings or {}, {"seed": seed}]
+            layers = [row.settings, table.quick.settings if quick else {}, settings, {"seed": seed}]
             config = resolve(load_recipe(row.recipe), *layers)
             folder = out / name / _folder_name(row.name) / f"seed-{seed}"
             progress.say(f"{name}: {row.name}, seed {seed}")
             count = table.quick.count if quick else row.count or table.count
             found.append(_scored(row, table, config, folder, count, progress))
         lines += _lines(row, table, found, quick=quick)
-    page = out / f"{name}.md"
-    page.parent.mkdir(parents=True, exist_ok=True)
-    command = ["saddle", "reproduce", name, *(["--quick"] if quick else ["--seeds", str(seeds)])]
-    write_text(page, _markdown(table, lines, command, settings or {}, quick))
+        write_text(page, _markdown(table, lines, [later.name for later in table.rows[number + 1 :]], command, quick))
     return Reproduction(table, lines, page)
 
 
 class _Scored(NamedTuple):
-    """One run, scored."""
+    """One run, scored.
+
+    Args:
+        scores: by figure; empty of a run that diverged.
+        images_seen: by the generator that was scored.
+        length: images seen by the run.
+    """
 
     scores: dict[str, Score]
     images_seen: int
     length: int
-    minutes: float
 
 
 def _scored(row: Row, table: Table, config: Config, folder: Path, count: int, progress: Progress) -> _Scored:
-    run, _ = train_config(config, out=folder, progress=progress)
-    file = run.folder.best if row.generator == "best" and run.folder.best.is_file() else run.folder.generator
+    run = RunFolder(folder)
+    if run.exists():
+        old = load_config(run.config)
+        if (old.epochs, old.images) != (config.epochs, config.images):
+            raise ConfigError(
+                f"{folder} holds a run of another length", expected=f"epochs {config.epochs}, images {config.images}",
+                got=f"epochs {old.epochs}, images {old.images}", remedy="give another --out",
+            )  # fmt: skip
+    try:
+        train_config(config, out=folder, progress=progress)
+    except Diverged as error:
+        progress.say(f"{folder}: {error.what}")
+        return _Scored({}, 0, _length(run))
+    if row.generator == "best" and not run.best.is_file():
+        raise ConfigError(
+            f"{folder} has no best generator", remedy="let evaluate.every be above 0, as this table has it"
+        )
     figures = row.figures or table.figures
-    kept = read_evaluations(run.folder).get(file.name)
-    if kept is None or not _holds(kept, file, figures, count, table.draws):
-        path = run.path if file == run.folder.generator else file
-        kept = evaluate(path, metrics=figures, count=count, seeds=table.draws, device="auto", progress=progress)
-    log = run.log
-    return _Scored({name: kept[name] for name in figures}, kept.images_seen, _length(run), log[-1]["seconds"] / 60)
+    path = run.best if row.generator == "best" else folder
+    found = evaluate(path, metrics=figures, count=count, seeds=table.draws, again=False, progress=progress)
+    return _Scored({name: found[name] for name in figures}, found.images_seen, _length(run))
 
 
-def _holds(kept: Evaluation, file: Path, figures: Sequence[str], count: int, draws: int) -> bool:
-    """Whether the scores that are there are those that are wanted, of the file as it is now."""
-    if kept.generator != sha256(file.read_bytes()).hexdigest():
-        return False
-    have = {score.metric for score in kept.scores if score.count == count and score.seeds == draws}
-    return have.issuperset(figures)
-
-
-def _length(run: Run) -> int:
-    return run.log[-1]["images"]
+def _length(run: RunFolder) -> int:
+    log = run.read_log()
+    return log[-1]["images"] if log else 0
 
 
 def _lines(row: Row, table: Table, found: Sequence[_Scored], *, quick: bool) -> list[Line]:
+    good = [scored for scored in found if scored.scores]
     lengths = sorted({scored.length for scored in found})
-    runs = f"{len(found)} × {lengths[-1] / 1e6:.3g} M"
-    if row.generator == "best":
-        runs += f", best at {statistics.median(scored.images_seen for scored in found) / 1e6:.3g} M"
-    lines: list[Line] = []
-    for name in row.figures or table.figures:
-        scores = [scored.scores[name] for scored in found]
-        values, first = [score.value for score in scores], scores[0]
-        mean = statistics.fmean(values)
-        measured = f"{mean:.4g}" + (f" ± {statistics.stdev(values):.2g}" if len(values) > 1 else "")
-        goal = ""
-        if name in row.goal and not quick:
-            aim = row.goal[name]
-            reached = mean >= aim if first.better == "higher" else mean <= aim
-            goal = f"{'≥' if first.better == 'higher' else '≤'} {aim:g}: {'reached' if reached else 'missed'}"
-        floor = "" if first.floor is None else f"{first.floor:.4g}"
-        samples = f"{first.count:,}" + (f" × {first.seeds}" if first.seeds > 1 else "")
-        published = row.published.get(name, "")
-        lines.append(Line(row.name, first.title, published, goal, measured, floor, runs, samples))
+    runs = (
+        f"{len(found)} × "
+        + " to ".join(f"{length / 1e6:.3g}" for length in lengths[:: max(1, len(lengths) - 1)])
+        + " M"
+    )
+    if row.generator == "best" and good:
+        runs += f", best at {statistics.median(scored.images_seen for scored in good) / 1e6:.3g} M"
+    if len(good) < len(found):
+        runs += f", {len(found) - len(good)} diverged"
+    lines = [
+        _line(row, name, [scored.scores[name] for scored in good], runs, quick=quick)
+        for name in row.figures or table.figures
+    ]
     if row.collapsed is not None:
         figure, limit = row.collapsed
-        number = sum(scored.scores[figure].value < limit for scored in found)
-        share = f"{number} of {len(found)}"
-        lines.append(Line(row.name, f"collapsed (fewer than {limit:g} {figure})", "", "", share, "", runs, ""))
+        number = len(found) - len(good) + sum(scored.scores[figure].value < limit for scored in good)
+        lines.append(
+            Line(
+                row.name, f"collapsed: fewer than {limit:g} {figure}", "", "", f"{number} of {len(found)}", "", runs, ""
+            )
+        )
     return lines
 
 
-def _markdown(
-    table: Table, lines: Sequence[Line], command: Sequence[str], settings: Mapping[str, Any], quick: bool
-) -> str:
+def _line(row: Row, name: str, scores: Sequence[Score], runs: str, *, quick: bool) -> Line:
+    published = row.published.get(name, "")
+    if not scores:
+        return Line(row.name, name, published, "", "diverged", "", runs, "")
+    values, first = [score.value for score in scores], scores[0]
+    mean = statistics.fmean(values)
+    measured = f"{mean:.4g}" + (f" ± {statistics.stdev(values):.2g}" if len(values) > 1 else "")
+    goal = ""
+    if name in row.goal and not quick:
+        aim = row.goal[name]
+        reached = mean >= aim if first.better == "higher" else mean <= aim
+        goal = f"{'≥' if first.better == 'higher' else '≤'} {aim:g}: {'reached' if reached else 'missed'}"
+    floor = "" if first.floor is None else f"{first.floor:.4g}"
+    samples = f"{first.count:,}" + (f" × {first.seeds}" if first.seeds > 1 else "")
+    return Line(row.name, first.title, published, goal, measured, floor, runs, samples)
+
+
+def _markdown(table: Table, lines: Sequence[Line], missing: Sequence[str], command: str, quick: bool) -> str:
     head = ("system", "figure", "published", "goal", "measured", "floor", "runs × images seen", "samples")
     rows = [f"| {' | '.join(line)} |" for line in (head, ("---",) * len(head), *lines)]
-    for key, value in _dotted(settings):
-        command = [*command, "--set", f"{key}={value}"]
     machine = f"{platform.system()}, {platform.machine()}, {os.cpu_count()} cores, torch {version('torch')}"
     parts = [
         f"## {table.title}",
         f"Source: {table.source}.",
         *(["**A smoke run: these figures mean nothing.**"] if quick else []),
         *([table.note] if table.note else []),
-        f"`{shlex.join(command)}` on {machine}. Measured: mean ± standard deviation over the runs' seeds. Floor: what "
-        "real samples score in the place of generated ones.",
+        f"`{command}` on {machine}. Measured: mean ± standard deviation over the runs' seeds. Floor: what real samples "
+        "score in the place of generated ones.",
         "\n".join(rows),
+        *([f"Not run yet: {'; '.join(missing)}."] if missing else []),
     ]
     return "\n\n".join(parts) + "\n"
 
 
-def _dotted(layer: Mapping[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
-    found: list[tuple[str, Any]] = []
-    for key, value in layer.items():
-        found += _dotted(value, f"{prefix}{key}.") if isinstance(value, Mapping) else [(f"{prefix}{key}", value)]
+def _assignments(settings: Mapping[str, Any], prefix: str = "") -> list[str]:
+    found: list[str] = []
+    for key, value in settings.items():
+        if isinstance(value, Mapping):
+            found += _assignments(value, f"{prefix}{key}.")
+        else:
+            found += ["--set", f"{prefix}{key}={value}"]
     return found
 
 

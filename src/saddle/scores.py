@@ -24,7 +24,8 @@ class Score(BaseModel):
         floor: what real samples score in the place of generated ones, and ``floor_of``: which; None where there are
             none.
         count: samples drawn with each of so many ``seeds``.
-        protocol: names everything that decides the value, such as ``fd-mnist-cnn-v1-10k``.
+        protocol: names how it is computed, such as ``fd-mnist-cnn-v1-10k``.
+        data: what the samples are held against: a name and the first digits of the content's fingerprint.
         seconds: to compute it, with the figures that come with it, over all seeds.
     """
 
@@ -32,7 +33,7 @@ class Score(BaseModel):
 
     metric: str
     title: str
-    better: Literal["lower", "higher"]
+    better: Literal["lower", "higher"] | None
     value: float
     spread: float | None
     floor: float | None
@@ -40,7 +41,21 @@ class Score(BaseModel):
     count: int
     seeds: int
     protocol: str
+    data: str
     seconds: float
+
+    @property
+    def key(self) -> tuple[str, str, str]:
+        """Scores with equal keys are the same figure, measured alike."""
+        return self.metric, self.protocol, self.data
+
+    @property
+    def times_floor(self) -> float | None:
+        """The value over its floor, where both are of equally many samples and lower is better."""
+        if self.better != "lower" or not self.floor or self.floor <= 0 or self.metric == "kd":  # kd's aim is 0
+            return None
+        equal = self.floor_of is not None and self.floor_of.startswith(f"{self.count:,} ")
+        return self.value / self.floor if equal and math.isfinite(self.value) else None
 
     @property
     def full_title(self) -> str:
@@ -59,7 +74,6 @@ class Evaluation(BaseModel):
     Args:
         generator: SHA-256 of the file.
         images_seen: by then.
-        data: what it is held against.
         scores: in the order of ``saddle.metrics.measures.MEASURES``.
         notes: warnings, such as too few samples.
     """
@@ -68,7 +82,6 @@ class Evaluation(BaseModel):
 
     generator: str
     images_seen: int
-    data: str
     scores: tuple[Score, ...]
     notes: tuple[str, ...] = ()
 
@@ -100,9 +113,10 @@ def keep_scores(run: RunFolder, name: str, found: Evaluation) -> Evaluation:
     kept = read_evaluations(run)
     earlier = kept.get(name)
     if earlier is not None and earlier.generator == found.generator:
-        new = {(score.metric, score.protocol) for score in found.scores}
-        old = tuple(score for score in earlier.scores if (score.metric, score.protocol) not in new)
-        kept[name] = found.model_copy(update={"scores": (*old, *found.scores)})
+        new = {score.key for score in found.scores}
+        old = tuple(score for score in earlier.scores if score.key not in new)
+        notes = tuple(dict.fromkeys((*earlier.notes, *found.notes)))
+        kept[name] = found.model_copy(update={"scores": (*old, *found.scores), "notes": notes})
     else:
         kept[name] = found
     text = json.dumps({key: value.model_dump(mode="json") for key, value in kept.items()}, indent=1)
@@ -116,13 +130,13 @@ def is_stale(run: RunFolder, name: str, found: Evaluation) -> bool:
     return not file.is_file() or sha256(file.read_bytes()).hexdigest() != found.generator
 
 
-def table(found: Evaluation) -> list[tuple[str, str, str, str, str, str]]:
-    """Rows for people: metric, value with spread, floor, times the floor, samples, protocol."""
-    rows = [("metric", "value", "floor", "value/floor", "samples", "protocol")]
+def table(found: Evaluation) -> list[tuple[str, ...]]:
+    """Rows for people, a line of names first."""
+    rows = [("metric", "value", "floor", "value/floor", "samples", "protocol", "seconds")]
     for score in found.scores:
-        usable = score.floor is not None and score.floor > 0 and score.better == "lower" and math.isfinite(score.value)
-        times = f"{score.value / score.floor:.1f}" if usable and score.floor else ""
-        floor = "" if score.floor is None else f"{score.floor:.4g}"
+        times = "" if score.times_floor is None else f"{score.times_floor:.1f}"
+        floor = "" if score.floor is None else f"{score.floor:.4g} ({score.floor_of})"
         samples = f"{score.count:,} × {score.seeds}"
-        rows.append((score.metric, score.with_spread, floor, times, samples, score.protocol))
+        seconds = f"{score.seconds:.1f}"
+        rows.append((score.metric, score.with_spread, floor, times, samples, score.protocol, seconds))
     return rows

@@ -24,10 +24,10 @@ def start(path: Path, value: float, *, r1: float = 0.0, notes: tuple[str, ...] =
     run.generator.write_bytes(b"some generator")
     score = Score(
         metric="fd", title="Fréchet distance", better="lower", value=value, spread=0.01, floor=None, floor_of=None,
-        count=100, seeds=2, protocol="fd-pixels-100", seconds=1.0,
+        count=100, seeds=2, protocol="fd-pixels-100", data="digits", seconds=1.0,
     )  # fmt: skip
     digest = sha256(run.generator.read_bytes()).hexdigest()
-    found = Evaluation(generator=digest, images_seen=1500, data="digits", scores=(score,), notes=notes)
+    found = Evaluation(generator=digest, images_seen=1500, scores=(score,), notes=notes)
     keep_scores(run, run.generator.name, found)
 
 

@@ -136,8 +136,8 @@ def test_collapsed_samples_cover_one_mode():
     assert modes_of(points + torch.tensor([1.0, 0]), mixture) == pytest.approx((1, 1, math.log(8)))
 
 
-def test_a_mode_counts_with_a_sample_within_three_standard_deviations_and_all_samples_share_in_the_divergence():
+def test_a_mode_counts_with_a_sample_within_three_standard_deviations_and_only_these_share_in_the_divergence():
     mixture = ring(4, std=0.1)  # modes at 1 and -1 on the axes
     points = torch.tensor([[1.29, 0], [-1.31, 0], [-0.69, 0], [0, 1], [0, -5], [0, -6]])
-    shares = [1 / 6, 1 / 6, 2 / 6, 2 / 6]
-    assert modes_of(points, mixture) == pytest.approx((2, 2 / 6, entropy(shares, [1 / 4] * 4)))
+    assert modes_of(points, mixture) == pytest.approx((2, 2 / 6, entropy([1 / 2, 1 / 2, 0, 0], [1 / 4] * 4)))
+    assert modes_of(points[4:], mixture) == pytest.approx((0, 0, math.log(4)))  # none is near a mode

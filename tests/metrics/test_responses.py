@@ -25,7 +25,7 @@ def tool() -> ModuleType:
 # What happens to a figure from no damage to the most; a figure that is not named says little about the damage.
 WORSE = {
     "noise, standard deviation": {"fd": 1, "kd": 1, "precision": -1, "density": -1, "coverage": -1, "is": -1, "1nn": 1},
-    "blur, pixels": {"fd": 1, "kd": 1, "precision": -1, "recall": -1, "coverage": -1, "agreement": -1, "parzen": -1},
+    "blur, pixels": {"fd": 1, "kd": 1, "precision": -1, "recall": -1, "coverage": -1, "agreement": -1},
     "classes missing": {"fd": 1, "kd": 1, "recall": -1, "coverage": -1, "is": -1, "classes": -1, "class_gap": 1},
     "share of repeats": {"fd": 1, "kd": 1, "recall": -1, "coverage": -1, "parzen": -1},
     "share replaced by one class": {"fd": 1, "kd": 1, "recall": -1, "is": -1, "classes": -1, "class_gap": 1, "1nn": 1},
@@ -33,18 +33,27 @@ WORSE = {
 }
 
 
-@pytest.mark.parametrize("damage", WORSE)
+@pytest.mark.parametrize("damage", [damage for damage in WORSE if damage != "share of copies"])  # too few are held out
 def test_digits_that_get_worse_score_worse(tool: ModuleType, damage: str):
-    check(tool, damage, "digits", slice(None))
+    check(tool, damage, "digits", 1200, slice(None))
 
 
 @pytest.mark.parametrize("damage", WORSE)
 def test_mnist_that_gets_worse_scores_worse(tool: ModuleType, damage: str, real_data: Path):
-    check(tool, damage, "mnist", slice(1500))
+    check(tool, damage, "mnist", 5000, slice(1000))
 
 
-def check(tool: ModuleType, damage: str, data: str, rows: slice) -> None:
-    judge, samples = tool.two_sides(data)
+def test_parzen_prefers_blurred_digits(tool: ModuleType, real_data: Path):
+    """Why nothing is tuned by it."""
+    judge, samples = tool.two_sides("mnist", 5000)
+    samples = tool.Samples(samples.images[:1000], samples.labels[:1000])
+    (blur,) = (one for one in tool.DAMAGES if one.name == "blur, pixels")
+    sharp, blurred = tool.responses(judge, samples, ["parzen"], [blur._replace(levels=(0, 1))])[blur.name]["parzen"]
+    assert blurred > sharp
+
+
+def check(tool: ModuleType, damage: str, data: str, first: int, rows: slice) -> None:
+    judge, samples = tool.two_sides(data, first)
     samples = tool.Samples(samples.images[rows], samples.labels[rows])
     (chosen,) = (one for one in tool.DAMAGES if one.name == damage)
     ends = chosen._replace(levels=(chosen.levels[0], chosen.levels[-2], chosen.levels[-1]))

@@ -103,12 +103,17 @@ class Maker:
         file = run.path / (name or run.generator.name)
         file.write_bytes(b"some generator")
         generator = sha256(file.read_bytes()).hexdigest()
-        found = {"generator": generator, "images_seen": 64_000, "data": "digits", "scores": scores} | more
+        found = {"generator": generator, "images_seen": 64_000, "scores": scores} | more
         keep_scores(run, file.name, Evaluation.model_validate(found))
 
     def score(self, metric: str = "fd", value: float = 0.5, spread: float | None = 0.01, **more: Any) -> Score:
-        known: dict[str, Any] = {"title": f"title of {metric}", "better": "lower", "protocol": f"{metric}-pixels-2k"}
-        known |= {"floor": 0.25, "floor_of": "297 held-out samples", "count": 2000, "seeds": 3, "seconds": 0.1}
+        known: dict[str, Any] = {
+            "title": f"title of {metric}",
+            "better": "lower",
+            "protocol": f"{metric}-pixels-2k",
+            "data": "digits",
+        }
+        known |= {"floor": 0.25, "floor_of": "2,000 held-out samples", "count": 2000, "seeds": 3, "seconds": 0.1}
         return Score(metric=metric, value=value, spread=spread, **(known | more))
 
 

@@ -88,7 +88,7 @@ def test_scores_share_a_row_only_by_one_protocol_on_the_same_data(make, tmp_path
     first, second, third = (make.start(path) for path in paths)
     make.evaluation(first, make.score("fd", 0.5), make.score("kd", 0.1))
     make.evaluation(second, make.score("fd", 0.9), make.score("fd", 0.1, protocol="fd-pixels-10k"))
-    make.evaluation(third, make.score("fd", 0.2), data="mnist")
+    make.evaluation(third, make.score("fd", 0.2, data="mnist"))
     rows = [(row.metric, row.protocol, row.values) for row in compare(paths).scores]
     assert rows == [
         ("fd", "fd-pixels-2k on digits", ("0.5 ± 0.01 *", "0.9 ± 0.01", "–")),
@@ -105,6 +105,14 @@ def test_only_the_final_generator_is_scored_here(make, tmp_path: Path) -> None:
         make.evaluation(run, make.score("fd", 0.5))
         make.evaluation(run, make.score("fd", 0.1), name=run.best.name)
     assert values(paths) == ("0.5 ± 0.01", "0.5 ± 0.01")
+
+
+def test_where_only_the_best_generator_was_scored_it_stands_for_the_run(make, tmp_path: Path) -> None:
+    paths = [tmp_path / "a", tmp_path / "b"]
+    for path in paths:
+        run = make.start(path)
+        make.evaluation(run, make.score("fd", 0.1), name=run.best.name)
+    assert values(paths) == ("0.1 ± 0.01", "0.1 ± 0.01")
 
 
 def test_stale_scores_and_warnings_are_noted_with_the_run(make, tmp_path: Path) -> None:
@@ -176,7 +184,7 @@ def test_names_are_text_and_never_markup(make, read_page, tmp_path: Path) -> Non
         make.log(run, 3)
         make.samples(run, 1)
         make.scores(run, **{evil: [1.0]})
-        make.evaluation(run, make.score(evil), data=evil, notes=(evil,))
+        make.evaluation(run, make.score(evil, data=evil), notes=(evil,))
     write_comparison(compare([tmp_path / evil, tmp_path / "b"]), tmp_path / "c.html")
     page = read_page(tmp_path / "c.html")
     assert "b" not in {tag for tag, _ in page.elements}

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from saddle.config.schema import DataConfig
 from saddle.data.pixels import MODE_OF_CHANNELS, conform
 from saddle.data.store import Store, make_store
-from saddle.errors import DataError
+from saddle.errors import DataError, NoSuchSplit
 
 ARRAY_SUFFIXES = (".npy", ".npz")
 VALUE_KEYS = ("images", "points", "x", "data")
@@ -34,7 +34,7 @@ def open_array_file(path: Path, config: DataConfig) -> Store:
         DataError: a broken file, Python objects inside, or values that are neither images nor points.
     """
     if config.split == "test":
-        raise DataError(f"{path} has no test split", remedy="use data.split = train, or a file of its own")
+        raise NoSuchSplit(f"{path} has no test split", remedy="use data.split = train, or a file of its own")
     try:
         if path.suffix.lower() == ".npy":
             arrays = {"data": np.lib.format.open_memmap(path, mode="r")}

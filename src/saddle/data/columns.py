@@ -15,7 +15,7 @@ import numpy as np
 from saddle.config.schema import DataConfig
 from saddle.data.arrays import from_array
 from saddle.data.store import Store
-from saddle.errors import DataError
+from saddle.errors import DataError, NoSuchSplit
 
 TABLE_SUFFIXES = (".csv", ".tsv")
 
@@ -32,7 +32,7 @@ def open_table(path: Path, config: DataConfig) -> Store:
         DataError: an unreadable file, an unknown column, rows of different lengths, or a cell that is no finite number.
     """
     if config.split == "test":
-        raise DataError(f"{path} has no test split", remedy="use data.split = train, or a file of its own")
+        raise NoSuchSplit(f"{path} has no test split", remedy="use data.split = train, or a file of its own")
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
             values, names = _read(path, file, config.columns)

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from saddle.config.schema import DataConfig
 from saddle.data.pixels import conform
 from saddle.data.store import Store, make_store
-from saddle.errors import DataError
+from saddle.errors import DataError, NoSuchSplit
 
 Split = Literal["train", "test"]
 Part = Literal["images", "labels"]
@@ -56,7 +56,7 @@ def open_idx(name: str, folder: Path, class_names: Sequence[str], config: DataCo
     """
     images_path = find_idx(folder, config.split, "images")
     if images_path is None:
-        raise DataError(
+        raise NoSuchSplit(
             f"{folder} has no {config.split} images",
             expected=f"{standard_name(config.split, 'images')}, or the same with .gz",
             remedy="use the other data.split, or add the file",

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from saddle.errors import DataError
+from saddle.errors import DataError, NoSuchSplit
 
 SUFFIXES = frozenset(
     (
@@ -90,7 +90,7 @@ def list_images(root: Path, split: Literal["train", "test"]) -> Listing:
     elif split == "test":
         folders = {}
     if not folders:
-        raise DataError(
+        raise NoSuchSplit(
             f"{root} has no {split} split",
             expected="folders called train and test",
             remedy="use data.split = train",

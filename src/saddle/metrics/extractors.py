@@ -44,6 +44,11 @@ class Extractor(Protocol):
         ...
 
     @property
+    def batch(self) -> int:
+        """How many samples it looks at together."""
+        ...
+
+    @property
     def class_names(self) -> tuple[str, ...]:
         """Of the classes that it tells apart; empty if none."""
         ...
@@ -65,6 +70,7 @@ class Identity:
 
     name: str
     fingerprint: str = "as they are"
+    batch: int = 500
     class_names: tuple[str, ...] = ()
 
     def check(self, shape: tuple[int, ...]) -> None:
@@ -82,6 +88,8 @@ class Shipped:
         path: of its weights.
         digest: SHA-256 that the file must have; None for a file of the user's own.
     """
+
+    batch = 500
 
     def __init__(self, path: Path, digest: str | None) -> None:
         self.fingerprint = hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else ""
@@ -118,23 +126,23 @@ class Shipped:
 
 
 class Module:
-    """A user's own network as an extractor.
+    """A user's own network as an extractor; its name holds a digest of its parts and weights.
 
     Args:
         network: images (B, C, H, W) in [0, 1], or points (B, d) → features (B, n).
-        name: for the protocol; by default that of its class.
     """
 
+    batch = 500
     class_names = ()
 
-    def __init__(self, network: nn.Module, name: str | None = None) -> None:
-        self.name = name or type(network).__name__.lower()
+    def __init__(self, network: nn.Module) -> None:
         self._network = network.eval()
         digest = hashlib.sha256(repr(network).encode())
         for key, tensor in network.state_dict().items():
             digest.update(key.encode())
             digest.update(tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().data)
         self.fingerprint = digest.hexdigest()
+        self.name = f"{type(network).__name__.lower()}-{self.fingerprint[:8]}"
 
     def check(self, shape: tuple[int, ...]) -> None:
         try:
@@ -151,13 +159,15 @@ class Module:
         return Seen(features.float(), None)
 
 
-def find_extractor(wanted: str | nn.Module | None, store: Store, *, weights: Path | None = None) -> Extractor:
+def find_extractor(
+    wanted: str | nn.Module | None, store: Store, *, weights: Path | None = None, device: str = "cpu"
+) -> Extractor:
     """The extractor for the samples of ``store``.
 
     Args:
         wanted: one of ``NAMES``, a module of the user's own, or None for the one that suits the data: that which was
             trained on them, else pixels; points are compared as they are.
-        weights: file of the Inception network.
+        weights: file of the Inception network, which runs on ``device``; the small ones stay on the CPU.
 
     Raises:
         MetricError: no such extractor, it does not fit the samples, or its weights are missing or others.
@@ -173,7 +183,7 @@ def find_extractor(wanted: str | nn.Module | None, store: Store, *, weights: Pat
     elif wanted in SHIPPED:
         extractor = _shipped(wanted)
     elif wanted == "inception-v3":
-        extractor = Inception(weights)
+        extractor = Inception(weights, device=device)
     elif wanted == "pixels":
         extractor = Identity("pixels")
     else:

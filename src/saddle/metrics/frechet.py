@@ -12,7 +12,7 @@ from typing import Self
 import torch
 from torch import Tensor
 
-from saddle.errors import MetricError
+from saddle.errors import MetricError, ScoreWarning
 from saddle.metrics.inputs import check_points, rows_at_once
 
 
@@ -68,7 +68,7 @@ def frechet_distance(samples: Moments, reference: Moments) -> float:
         MetricError: the two have different widths.
 
     Warns:
-        UserWarning: fewer samples than dimensions: the covariance is singular and the distance too large.
+        ScoreWarning: fewer samples than dimensions: the covariance is singular and the distance too large.
     """
     width = len(reference.mean)
     if len(samples.mean) != width:
@@ -79,6 +79,7 @@ def frechet_distance(samples: Moments, reference: Moments) -> float:
                 f"{moments.count:,} {name} span at most {moments.count - 1:,} of {width:,} dimensions: their "
                 "covariance is singular and the Fréchet distance too large; take more, or compare only with scores "
                 "of equally many",
+                ScoreWarning,
                 stacklevel=2,
             )
     first, second = samples.covariance, reference.covariance

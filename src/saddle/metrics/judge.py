@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from hashlib import sha256
+from typing import Literal
 
 import numpy as np
 import torch
@@ -16,15 +18,15 @@ from saddle.chance import stream
 from saddle.data.cache import cache_folder, unusable_cache
 from saddle.data.store import Store, fingerprint_of
 from saddle.errors import CheckpointError, DataError
-from saddle.metrics.extractors import Extractor, class_numbers
+from saddle.metrics.extractors import Extractor, Module, class_numbers
 from saddle.metrics.frechet import Moments
 from saddle.metrics.inputs import numbers
 from saddle.progress import Progress, Silent
 from saddle.tensors import load_tensors, save_tensors
 
-# More real samples than these add nothing that a score could tell; they are chosen evenly.
-MOST = 60_000
-_PIECE = 500
+# More real samples than these add nothing that a score could tell; they are chosen evenly. Of large pictures compared
+# by their pixels there are fewer, so that their features take a gigabyte at most.
+MOST, _NUMBERS = 60_000, 2**28
 _FORMAT = "saddle-features-1"
 
 
@@ -63,11 +65,13 @@ class Looked:
         return class_numbers(self.probabilities)
 
     def some(self, count: int) -> Looked:
-        """``count`` of the samples, or all, chosen once and for all."""
-        if count >= len(self):
-            return self
+        """``count`` of the samples, or all, in an order drawn once and for all: files often come class by class."""
         chance = torch.Generator().manual_seed(stream(0, "some", len(self)))
-        chosen = torch.randperm(len(self), generator=chance)[:count].sort().values
+        chosen = torch.randperm(len(self), generator=chance)[:count]
+        return self.rows(chosen)
+
+    def rows(self, chosen: Tensor | slice) -> Looked:
+        """The samples of these numbers."""
         labels = None if self.labels is None else self.labels[chosen]
         probabilities = None if self.probabilities is None else self.probabilities[chosen]
         return Looked(self.values[chosen], labels, self.features[chosen], probabilities)
@@ -79,7 +83,7 @@ def look(
     """Show samples to an extractor, in pieces."""
     features: list[Tensor] = []
     probabilities: list[Tensor] = []
-    for piece in values.split(_PIECE):
+    for piece in values.split(extractor.batch):
         seen = extractor(piece)
         features.append(seen.features.cpu())
         if seen.probabilities is not None:
@@ -95,14 +99,16 @@ def look_at_store(store: Store, extractor: Extractor, progress: Progress | None 
         DataError: the cache cannot be written.
     """
     progress = progress or Silent()
-    chosen = np.unique(np.linspace(0, len(store) - 1, min(len(store), MOST)).astype(np.int64))
+    kept = extractor.name not in ("pixels", "points") and not isinstance(extractor, Module)
+    most = MOST if kept else min(MOST, _NUMBERS // math.prod(store.shape))
+    chosen = np.unique(np.linspace(0, len(store) - 1, min(len(store), most)).astype(np.int64))
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "The given NumPy array is not writable")
         values = torch.from_numpy(store.values[chosen] if len(chosen) < len(store) else store.values)
     labels = None if store.labels is None else torch.from_numpy(store.labels[chosen])
     key = sha256(f"{fingerprint_of(values.numpy(), None, ())}/{extractor.fingerprint}".encode()).hexdigest()
     path = cache_folder() / "features" / f"{extractor.name}-{key[:32]}.safetensors"
-    if extractor.name in ("pixels", "points"):
+    if not kept:  # quick to have again, or of code that may have changed
         return look(values, labels, extractor)
     try:
         tensors, _ = load_tensors(path)
@@ -112,12 +118,12 @@ def look_at_store(store: Store, extractor: Extractor, progress: Progress | None 
     progress.start(f"{extractor.name} looks at {store.name}", len(values), "samples")
     looked = look(values, labels, extractor, progress.advance)
     progress.finish()
-    kept = {"features": looked.features}
+    tensors = {"features": looked.features}
     if looked.probabilities is not None:
-        kept["probabilities"] = looked.probabilities
+        tensors["probabilities"] = looked.probabilities
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        save_tensors(path, kept, {"format": _FORMAT, "extractor": extractor.name, "data": store.name})
+        save_tensors(path, tensors, {"format": _FORMAT, "extractor": extractor.name, "data": store.name})
     except OSError as error:
         raise unusable_cache(error) from error
     except CheckpointError as error:
@@ -158,14 +164,19 @@ class Judge:
     def held_out(self) -> Looked | None:
         return None if self._held_out is None else look_at_store(self._held_out, self.extractor, self._progress)
 
+    def half_held_out(self, which: Literal[0, 1]) -> Looked:
+        """Every second held-out sample; there must be some."""
+        assert self.held_out is not None
+        return self.held_out.rows(slice(which, None, 2))
+
     def prepare(self) -> None:
         """Look at all real data now, and not in the middle of something else that is watched."""
         _ = self.train, self.held_out
 
-    @cached_property
-    def validation(self) -> Tensor | None:
-        """Rows as in ``Looked.flat``."""
-        return None if self._validation is None else numbers(torch.from_numpy(self._validation.values)).flatten(1)
+    def validation(self, count: int) -> Tensor:
+        """The first ``count`` validation samples, rows as in ``Looked.flat``; there must be some."""
+        assert self._validation is not None
+        return numbers(torch.from_numpy(self._validation.values[:count].copy())).flatten(1)
 
     @property
     def held_out_store(self) -> Store | None:

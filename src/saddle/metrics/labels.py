@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import NamedTuple
 
 import torch
@@ -25,7 +26,7 @@ class MixtureModes(NamedTuple):
     Args:
         modes: with at least one high-quality sample.
         high_quality: share of the samples within three standard deviations of a mode; 0.989 for true 2-D samples.
-        reverse_kl: KL(shares of the modes among all samples ‖ uniform), in nats.
+        reverse_kl: KL(shares of the modes among the high-quality samples ‖ uniform), in nats; ln(modes) without any.
     """
 
     modes: int
@@ -111,7 +112,9 @@ def class_shares(labels: Tensor, classes: int) -> Tensor:
 
 
 def mixture_modes(points: Tensor, centres: Tensor, sigma: float) -> MixtureModes:
-    """How samples cover a mixture of equal round modes, by PacGAN's rules (Lin et al. 2018, section 4.1).
+    """How samples cover a mixture of equal round modes, by the rules of PacGAN's code (Lin et al. 2018, section 4.1).
+
+    A sample counts for a mode that it lies within three standard deviations of, and else for none.
 
     Args:
         points: (N, d).
@@ -128,5 +131,8 @@ def mixture_modes(points: Tensor, centres: Tensor, sigma: float) -> MixtureModes
         nearest.append(mode)
         good.append(squares.sqrt() < 3 * sigma)
     mode, fine = torch.cat(nearest), torch.cat(good)
+    if not fine.any():
+        return MixtureModes(0, 0.0, math.log(len(centres)))
     shares = torch.full((len(centres),), 1 / len(centres), dtype=torch.float64)
-    return MixtureModes(len(mode[fine].unique()), fine.double().mean().item(), category_modes(mode, shares).kl)
+    found = category_modes(mode[fine], shares)
+    return MixtureModes(found.modes, fine.double().mean().item(), found.kl)

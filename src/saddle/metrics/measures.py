@@ -19,15 +19,19 @@ from saddle.metrics.kernel import kernel_distance
 from saddle.metrics.labels import agreement, category_modes, class_shares, inception_score, mixture_modes
 from saddle.metrics.manifold import density_coverage, precision_recall
 from saddle.metrics.nearest import copied_share, neighbour_error
-from saddle.metrics.parzen import parzen
+from saddle.metrics.parzen import SIGMAS, log_likelihoods, parzen
 from saddle.metrics.points import kolmogorov_smirnov, sliced_wasserstein, wasserstein
 
 # Real samples that neighbourhoods and kernels are computed with.
 _SOME = 10_000
+# A covariance of more features than these takes hours.
+_WIDEST = 4096
 # Samples whose nearest training image is looked for.
 _COPIES = 2000
 # A class is found when it has this share of its share in the data: single samples taken for it do not count.
 _PRESENT = 0.1
+# Held-out samples whose distances tell how near is too near: 100 in each of two halves.
+_HELD_OUT = 200
 # The paper's code chooses the Parzen window on so many validation images (Goodfellow et al. 2014).
 _VALIDATION = 1000
 
@@ -37,12 +41,12 @@ class Figure(NamedTuple):
 
     Args:
         name: as in tables and in ``--metric``.
-        better: which way is better.
+        better: which way is better; None of a figure that goes with another, such as its error.
         title: in words.
     """
 
     name: str
-    better: Literal["lower", "higher"]
+    better: Literal["lower", "higher"] | None
     title: str
 
 
@@ -60,13 +64,15 @@ class Measure:
             samples were asked for by class.
         compute: samples held against real data → one value a figure.
         real: what stands for perfect samples when the floor is measured.
+        held_out: whether it compares with held-out samples, and so must not choose among generators.
     """
 
     figures: tuple[Figure, ...]
     protocol: str
     lacks: Callable[[Judge, bool], str | None]
     compute: Callable[[Looked, Judge], Values]
-    real: Literal["held out", "training"] = "held out"
+    real: Literal["held out", "half held out", "training"] = "held out"
+    held_out: bool = False
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -75,6 +81,11 @@ class Measure:
 
 def _wide(judge: Judge, _: bool) -> str | None:
     return "points with two or more coordinates" if judge.store.shape == (1,) else None
+
+
+def _few_features(judge: Judge, by_class: bool) -> str | None:
+    width = judge.train.features.shape[1]
+    return f"at most {_WIDEST:,} features, not {width:,}" if width > _WIDEST else _wide(judge, by_class)
 
 
 def _channels(judge: Judge) -> int:
@@ -102,16 +113,26 @@ def _conditional(judge: Judge, by_class: bool) -> str | None:
 def _with_test_labels(judge: Judge, by_class: bool) -> str | None:
     if not by_class:
         return "samples asked for by class"
-    return None if judge.has_held_out and judge.store.labels is not None else "held-out images with labels"
+    real = judge.held_out_store
+    labelled = real is not None and real.labels is not None and real.class_names == judge.store.class_names
+    return None if labelled and judge.store.kind == "images" else "held-out images with labels of the same classes"
 
 
 def _held_out_images(judge: Judge, _: bool) -> str | None:
-    return None if judge.has_held_out and judge.store.kind == "images" else "held-out images"
+    real = judge.held_out_store
+    enough = real is not None and len(real) >= _HELD_OUT and judge.store.kind == "images"
+    return None if enough else f"at least {_HELD_OUT} held-out images"
 
 
-def _all_splits(judge: Judge, _: bool) -> str | None:
-    fits = judge.has_held_out and judge.has_validation and judge.store.kind == "images"
-    return None if fits else "held-out and validation images"
+def _validation_images(judge: Judge, _: bool) -> str | None:
+    fits = judge.has_validation and judge.store.kind == "images"
+    return None if fits else "images left out of the training by data.first"
+
+
+def _all_splits(judge: Judge, by_class: bool) -> str | None:
+    if judge.held_out_store is None:
+        return "held-out images"
+    return _validation_images(judge, by_class)
 
 
 def _line(judge: Judge, _: bool) -> str | None:
@@ -177,14 +198,18 @@ def _neighbour_error(samples: Looked, judge: Judge) -> Values:
 
 
 def _copies(samples: Looked, judge: Judge) -> Values:
-    assert judge.held_out is not None
-    return (copied_share(samples.flat[:_COPIES], judge.train.flat, judge.held_out.some(_COPIES).flat),)
+    held_out = judge.half_held_out(0).some(_COPIES).flat
+    return (copied_share(samples.flat[:_COPIES], judge.train.flat, held_out),)
 
 
 def _parzen(samples: Looked, judge: Judge) -> Values:
-    assert judge.held_out is not None and judge.validation is not None
-    found = parzen(samples.flat, judge.validation[:_VALIDATION], judge.held_out.flat)
-    return found.value, found.validation
+    assert judge.held_out is not None
+    found = parzen(samples.flat, judge.validation(_VALIDATION), judge.held_out.flat)
+    return found.value, found.error
+
+
+def _parzen_validation(samples: Looked, judge: Judge) -> Values:
+    return (log_likelihoods(samples.flat, judge.validation(_VALIDATION), SIGMAS).mean(1).max().item(),)
 
 
 def _on_the_line(samples: Looked, judge: Judge) -> Values:
@@ -201,13 +226,13 @@ def _mixture_modes(samples: Looked, judge: Judge) -> Values:
 
 
 def _sliced(samples: Looked, judge: Judge) -> Values:
-    return (sliced_wasserstein(samples.flat, judge.train.flat[: len(samples)]),)
+    return (sliced_wasserstein(samples.flat, judge.train.some(len(samples)).flat),)
 
 
 MEASURES = (
-    Measure((Figure("fd", "lower", "Fréchet distance"),), "fd-{extractor}-{count}", _wide, _frechet),
+    Measure((Figure("fd", "lower", "Fréchet distance"),), "fd-{extractor}-{count}", _few_features, _frechet),
     Measure(
-        (Figure("kd", "lower", "kernel distance"), Figure("kd_error", "lower", "its standard error")),
+        (Figure("kd", "lower", "kernel distance"), Figure("kd_error", None, "its standard error")),
         "kd-{extractor}-{count}", _wide, _kernel,
     ),
     Measure(
@@ -235,15 +260,19 @@ MEASURES = (
     ),
     Measure(
         (Figure("1nn", "lower", "1-nearest-neighbour error, %"),), "1nn-pixels-{count}", _with_test_labels,
-        _neighbour_error, real="training",
+        _neighbour_error, real="training", held_out=True,
     ),
-    Measure((Figure("copies", "lower", "share of copies"),), "copies-pixels-2k", _held_out_images, _copies),
     Measure(
-        (
-            Figure("parzen", "higher", "Parzen log-likelihood, nats"),
-            Figure("parzen_validation", "higher", "the same of validation images"),
-        ),
-        "parzen-{count}", _all_splits, _parzen, real="training",
+        (Figure("copies", "lower", "share of copies"),), "copies-pixels-2k", _held_out_images, _copies,
+        real="half held out", held_out=True,
+    ),
+    Measure(
+        (Figure("parzen", "higher", "Parzen log-likelihood, nats"), Figure("parzen_error", None, "its standard error")),
+        "parzen-{count}", _all_splits, _parzen, real="training", held_out=True,
+    ),
+    Measure(
+        (Figure("parzen_validation", "higher", "Parzen log-likelihood of validation images, nats"),),
+        "parzen-validation-{count}", _validation_images, _parzen_validation, real="training",
     ),
     Measure(
         (Figure("ks", "lower", "Kolmogorov-Smirnov"), Figure("w1", "lower", "Wasserstein-1")), "line-{count}", _line,
@@ -302,12 +331,13 @@ def floor_samples(measure: Measure, judge: Judge, count: int) -> tuple[Looked, s
         return judge.train.some(count), "training samples"
     if judge.held_out is None:
         return None
-    return judge.held_out.some(count), "held-out samples"
+    real = judge.half_held_out(1) if measure.real == "half held out" else judge.held_out
+    return real.some(count), "held-out samples"
 
 
 def check_samples(samples: Looked) -> None:
     """Raises:
     MetricError: values or features are not finite.
     """
-    check_points(samples.flat, "samples")
+    check_points(samples.values.flatten(1), "samples")
     check_points(samples.features, "features")

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from saddle.errors import MetricError
 from saddle.metrics.inputs import check_pair
-from saddle.metrics.nearest import squared_distances
+from saddle.metrics.nearest import for_pairs
 
 # numpy's logspace(-1, 0, 10)
 SIGMAS = tuple(10 ** (-1 + i / 9) for i in range(10))
@@ -57,7 +57,7 @@ def parzen(samples: Tensor, validation: Tensor, test: Tensor, sigmas: Sequence[f
     return Parzen(values.mean().item(), error, tried[best].item(), sigmas[best])
 
 
-def log_likelihoods(samples: Tensor, images: Tensor, sigmas: Sequence[float], *, rows: int = 500) -> Tensor:
+def log_likelihoods(samples: Tensor, images: Tensor, sigmas: Sequence[float], *, rows: int | None = None) -> Tensor:
     """Log 1/M Σ_i N(x; sample i, σ² I) of each image x for each σ: (sigmas, N), in double precision."""
     check_pair(samples, images, ("samples", "images"), fewest=1)
     if not (samples.is_floating_point() and images.is_floating_point()):
@@ -65,18 +65,12 @@ def log_likelihoods(samples: Tensor, images: Tensor, sigmas: Sequence[float], *,
             "windows are of values in [0, 1]", expected="floats", got=f"{samples.dtype} and {images.dtype}",
             remedy="divide pixels by 255",
         )  # fmt: skip
-    constant = math.log(len(samples))
-    found: list[Tensor] = []
-    for piece in images.split(rows):
-        squares = squared_distances(piece, samples)
-        found.append(
-            torch.stack(
-                [
-                    (squares / (-2 * sigma**2)).logsumexp(1)
-                    - constant
-                    - samples.shape[1] * math.log(sigma * math.sqrt(2 * math.pi))
-                    for sigma in sigmas
-                ]
-            )
-        )
-    return torch.cat(found, 1)
+    constant = math.log(len(samples)) + samples.shape[1] * math.log(math.sqrt(2 * math.pi))
+    found = torch.full((len(sigmas), len(images)), -torch.inf, dtype=torch.float64)
+
+    def visit(_: slice, j: slice, squares: Tensor) -> None:
+        for place, sigma in enumerate(sigmas):
+            found[place, j] = torch.logaddexp(found[place, j], (squares / (-2 * sigma**2)).logsumexp(0))
+
+    for_pairs(samples, images, visit, rows=rows)
+    return found - constant - samples.shape[1] * torch.tensor(sigmas, dtype=torch.float64).log()[:, None]

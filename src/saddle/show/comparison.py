@@ -28,7 +28,7 @@ _CURVES = (
 
 @dataclass(frozen=True)
 class Entrant:
-    """A run and what was read from its folder; ``evaluation`` is of the final generator."""
+    """A run and what was read from its folder: scores of the last generator, or of the best if only that was scored."""
 
     name: str
     folder: RunFolder
@@ -128,7 +128,8 @@ def _names(places: Sequence[Path]) -> list[str]:
 
 
 def _read(name: str, folder: RunFolder) -> Entrant:
-    evaluation = read_evaluations(folder).get(folder.generator.name)
+    scored = read_evaluations(folder)
+    evaluation = scored.get(folder.generator.name) or scored.get(folder.best.name)
     return Entrant(name, folder, load_config(folder.config), folder.read_log(), folder.read_scores(), evaluation)
 
 
@@ -156,13 +157,14 @@ def _score_rows(runs: Sequence[Entrant]) -> list[ScoreRow]:
         if run.evaluation is None:
             continue
         for score in run.evaluation.scores:
-            found.setdefault((score.metric, f"{score.protocol} on {run.evaluation.data}"), {})[run.name] = score
+            found.setdefault((score.metric, f"{score.protocol} on {score.data}"), {})[run.name] = score
     metrics = list(dict.fromkeys(metric for metric, _ in found))
     rows: list[ScoreRow] = []
     for (metric, protocol), scores in sorted(found.items(), key=lambda item: metrics.index(item[0][0])):
-        best, some = _best(scores), next(iter(scores.values()))
+        some = next(iter(scores.values()))
+        best = None if some.better is None else _best(scores)
         values = tuple(_value(scores.get(run.name), best=run.name == best) for run in runs)
-        rows.append(ScoreRow(metric, some.full_title, values, some.better, protocol))
+        rows.append(ScoreRow(metric, some.full_title, values, some.better or "", protocol))
     return rows
 
 

@@ -139,12 +139,9 @@ def _scores(run: RunFolder, config: Config) -> str:
 
 def _evaluation(name: str, found: Evaluation, *, stale: bool) -> str:
     head, *rows = score_rows(found)
-    told: list[list[str]] = []
-    for score, (_, value, floor, *others) in zip(found.scores, rows, strict=True):
-        of = f" ({score.floor_of})" if score.floor_of else ""
-        told.append([score.full_title, value, floor + of, *others])
+    told = [[score.full_title, *others] for score, (_, *others) in zip(found.scores, rows, strict=True)]
     notes = [f"These scores belong to an earlier state of {name}; evaluate it again."] if stale else []
-    caption = f"{name} after {found.images_seen:,} images, held against {found.data}"
+    caption = f"{name} after {found.images_seen:,} images"
     return table(told, head, caption=caption) + "".join(paragraph(note) for note in (*notes, *found.notes))
 
 

@@ -18,7 +18,7 @@ from saddle.training.players import Players
 from saddle.training.record import Record
 from saddle.training.scoring import Scorer
 
-_FORMAT = "saddle-checkpoint-1"
+_FORMAT = "saddle-checkpoint-2"
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from saddle.chance import stream
 from saddle.config.schema import Config
 from saddle.data.feed import Scaling, to_pixels
 from saddle.data.splits import open_held_out, open_validation
@@ -17,15 +18,16 @@ from saddle.errors import ConfigError, MetricError
 from saddle.game.latents import numbered
 from saddle.metrics.extractors import find_extractor
 from saddle.metrics.judge import Judge
-from saddle.metrics.measures import choose
+from saddle.metrics.measures import choose, floor_samples
 from saddle.networks.players import generate
 from saddle.progress import Progress
 from saddle.runs import RunFolder
 from saddle.training.health import check_samples
 from saddle.training.players import Players
 
-# The stream that ``saddle evaluate`` draws its first samples from too.
-_SEED = 1
+# A stream that nothing else draws from: the best of many scores is too good for the latents that it was found with, so
+# ``saddle evaluate`` takes others.
+_SEED = stream(0, "scores")
 _CHUNK_VALUES = 4_000_000
 
 
@@ -67,12 +69,24 @@ class Scorer:
         try:
             (self._measure,) = choose([self._settings.metric], self._judge, by_class=config.conditional is True)
         except MetricError as error:
-            raise ConfigError(f"evaluate.metric: {error.what}", expected=error.expected, got=error.got) from None
+            raise _unfit(error) from None
+        if self._measure.held_out:
+            raise ConfigError(
+                f"evaluate.metric: {self._settings.metric} looks at held-out data, which must not choose a generator",
+                remedy="take another, such as fd or parzen_validation",
+            )
+        if self._measure.figures[self._measure.names.index(self._settings.metric)].better is None:
+            raise ConfigError(f"evaluate.metric: {self._settings.metric} says nothing about quality")
         self._figure = self._measure.names.index(self._settings.metric)
         self._sign = 1 if self._measure.figures[self._figure].better == "higher" else -1
         self._labels = self._judge.asked(self._settings.count, _SEED) if config.conditional else None
         self._latent = config.latent
         self._judge.prepare()
+        try:  # whatever may be wrong shows now, and not after an interval of training
+            if (real := floor_samples(self._measure, self._judge, self._settings.count)) is not None:
+                self._measure.compute(real[0], self._judge)
+        except MetricError as error:
+            raise _unfit(error) from None
 
     def is_best(self, images_seen: int) -> bool:
         """Score the generator now and write that down; whether it is the best so far. False where nothing is scored.
@@ -116,3 +130,7 @@ class Scorer:
         """Take over what ``header`` gave; scores by other settings cannot be compared and are forgotten."""
         if header["settings"] == self._settings.model_dump(mode="json", exclude={"every"}):
             self._best, self.best_at = header["best"], header["best_at"]
+
+
+def _unfit(error: MetricError) -> ConfigError:
+    return ConfigError(f"evaluate.metric: {error.what}", expected=error.expected, got=error.got, remedy=error.remedy)
