@@ -2,8 +2,8 @@
 
     SADDLE_DATA=DIR python tools/metric_responses.py [--data mnist] [--count 2000]
 
-Held-out real images stand for a perfect generator. They are damaged step by step: noise, blur, missing classes, repeated
-samples, one class instead of all, copies of training images. Everything is held against the training images.
+Held-out real images stand for a perfect generator. They are damaged step by step: noise, blur, missing classes,
+repeated samples, one class instead of all, copies of training images. Everything is held against the training images.
 """
 
 from __future__ import annotations
@@ -25,7 +25,6 @@ from saddle.metrics.extractors import find_extractor
 from saddle.metrics.judge import Judge
 from saddle.metrics.measures import Measure, choose
 from saddle.show.figure import DISCRIMINATOR, add_axes, new_figure, to_picture
-
 
 _NOT_DRAWN = ("kd_error", "parzen_error", "parzen_validation")
 _LOGARITHMIC = ("fd",)
