@@ -111,7 +111,7 @@ def evaluate(
         generator=digest,
         images_seen=generator.header.images_seen,
         scores=tuple(scores),
-        notes=tuple(dict.fromkeys(str(warning.message) for warning in caught)),
+        notes=tuple(dict.fromkeys(str(one.message) for one in caught if issubclass(one.category, ScoreWarning))),
     )
     return keep_scores(run, file.name, found) if run.exists() else found
 

@@ -106,10 +106,10 @@ def look_at_store(store: Store, extractor: Extractor, progress: Progress | None 
         warnings.filterwarnings("ignore", "The given NumPy array is not writable")
         values = torch.from_numpy(store.values[chosen] if len(chosen) < len(store) else store.values)
     labels = None if store.labels is None else torch.from_numpy(store.labels[chosen])
-    key = sha256(f"{fingerprint_of(values.numpy(), None, ())}/{extractor.fingerprint}".encode()).hexdigest()
-    path = cache_folder() / "features" / f"{extractor.name}-{key[:32]}.safetensors"
     if not kept:  # quick to have again, or of code that may have changed
         return look(values, labels, extractor)
+    key = sha256(f"{fingerprint_of(values.numpy(), None, ())}/{extractor.fingerprint}".encode()).hexdigest()
+    path = cache_folder() / "features" / f"{extractor.name}-{key[:32]}.safetensors"
     try:
         tensors, _ = load_tensors(path)
         return Looked(values, labels, tensors["features"], tensors.get("probabilities"))
@@ -152,8 +152,8 @@ class Judge:
     ) -> None:
         self.store = store
         self.extractor = extractor
-        self._held_out = held_out
-        self._validation = validation
+        self.held_out_store = held_out
+        self.validation_store = validation
         self._progress = progress
 
     @cached_property
@@ -162,7 +162,9 @@ class Judge:
 
     @cached_property
     def held_out(self) -> Looked | None:
-        return None if self._held_out is None else look_at_store(self._held_out, self.extractor, self._progress)
+        return (
+            None if self.held_out_store is None else look_at_store(self.held_out_store, self.extractor, self._progress)
+        )
 
     def half_held_out(self, which: Literal[0, 1]) -> Looked:
         """Every second held-out sample; there must be some."""
@@ -175,20 +177,8 @@ class Judge:
 
     def validation(self, count: int) -> Tensor:
         """The first ``count`` validation samples, rows as in ``Looked.flat``; there must be some."""
-        assert self._validation is not None
-        return numbers(torch.from_numpy(self._validation.values[:count].copy())).flatten(1)
-
-    @property
-    def held_out_store(self) -> Store | None:
-        return self._held_out
-
-    @property
-    def has_held_out(self) -> bool:
-        return self._held_out is not None
-
-    @property
-    def has_validation(self) -> bool:
-        return self._validation is not None
+        assert self.validation_store is not None
+        return numbers(torch.from_numpy(self.validation_store.values[:count].copy())).flatten(1)
 
     def fresh(self, count: int) -> Looked | None:
         """``count`` true draws, where the data are drawn from a distribution; else None."""

@@ -125,7 +125,7 @@ def _held_out_images(judge: Judge, _: bool) -> str | None:
 
 
 def _validation_images(judge: Judge, _: bool) -> str | None:
-    fits = judge.has_validation and judge.store.kind == "images"
+    fits = judge.validation_store is not None and judge.store.kind == "images"
     return None if fits else "images left out of the training by data.first"
 
 

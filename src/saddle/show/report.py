@@ -39,14 +39,13 @@ class Figure:
     picture: Image.Image
 
 
-def write_report(run: RunFolder, *, extra: Sequence[Figure] = ()) -> Path:
+def write_report(run: RunFolder) -> Path:
     """Write ``run.report`` and, where there are at least two sample pictures, ``run.animation``.
 
     What the run has not produced yet is left out or said to be missing.
 
     Args:
         run: a folder that holds at least a config.
-        extra: further figures, shown after the curves.
 
     Returns:
         The path of the report.
@@ -61,7 +60,7 @@ def write_report(run: RunFolder, *, extra: Sequence[Figure] = ()) -> Path:
     lead = paragraph(f"Recipe {config.recipe}") + _facts(config, log, environment)
     sections = [
         section("Samples", _samples(run)),
-        section("Training", _training(config, log, extra)),
+        section("Training", _training(config, log)),
         _scores(run, config),
         _picture("Real data", run.data_preview, f"Samples of {config.data.source}."),
         _picture("Interpolation", run.interpolation, "From one latent to another in equal steps."),
@@ -106,7 +105,7 @@ def _samples(run: RunFolder) -> str:
     return f'{html}<h3>Over time</h3><div class="moments">{"".join(moments)}</div>'
 
 
-def _training(config: Config, log: Log, extra: Sequence[Figure]) -> str:
+def _training(config: Config, log: Log) -> str:
     curves: list[Figure] = []
     if log:
         curves.append(Figure("The losses of the discriminator and the generator.", loss_plot(log)))
@@ -121,7 +120,7 @@ def _training(config: Config, log: Log, extra: Sequence[Figure]) -> str:
             text = "" if truth is None else "; dashed, the true ones"
             caption = f"Mean and standard deviation of values generated from the fixed latents{text}."
             curves.append(Figure(caption, moment_plot(log, *known)))
-    figures = "".join(figure(each.picture, each.caption) for each in (*curves, *extra))
+    figures = "".join(figure(each.picture, each.caption) for each in curves)
     return ("" if log else paragraph("Nothing logged yet.")) + f'<div class="pair">{figures}</div>'
 
 
