@@ -91,7 +91,22 @@ def test_labels_matter(condition: str):
 
 def test_maxout_takes_the_largest_piece():
     values = torch.tensor([[1.0, 5.0, 2.0, -1.0, -3.0, -2.0]])
-    assert Maxout(3)(values).tolist() == [[5.0, -1.0]]
+    assert Maxout(3)(values).tolist() == [[2.0, 5.0]]
+    assert Maxout(2)(values).tolist() == [[1.0, 5.0, 2.0]]
+
+
+def test_the_gradient_of_maxout_is_that_of_amax_and_differentiable():
+    torch.manual_seed(0)
+    values = torch.randn(4, 15, dtype=torch.float64)
+    values[0] = 1.0  # all pieces tie
+    values[1, :10] = 2.0
+    weights = torch.randn(4, 3, dtype=torch.float64)
+    (expected,) = torch.autograd.grad((values.requires_grad_().unflatten(1, (5, 3)).amax(1) * weights).sum(), values)
+    (got,) = torch.autograd.grad((Maxout(5)(values) * weights).sum(), values)
+    assert torch.equal(got, expected)
+    free = torch.randn(4, 15, dtype=torch.float64, requires_grad=True)
+    assert torch.autograd.gradcheck(Maxout(5), free)
+    assert torch.autograd.gradgradcheck(lambda x: Maxout(5)(x).square(), free)
 
 
 def test_minibatch_discrimination_equals_its_definition():

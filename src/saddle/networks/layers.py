@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -39,14 +39,45 @@ def activation(name: str, slope: float = 0.0) -> nn.Module:
 
 
 class Maxout(nn.Module):
-    """The largest of every ``pieces`` neighbours: (B, width · pieces) → (B, width). Goodfellow et al. 2013, eq. 1."""
+    """The largest of ``pieces`` values, each ``width`` apart: (B, pieces · width) → (B, width).
+
+    Goodfellow et al. 2013, "Maxout networks", eq. 1.
+    """
 
     def __init__(self, pieces: int) -> None:
         super().__init__()
         self.pieces = pieces
 
     def forward(self, values: Tensor) -> Tensor:
-        return values.unflatten(1, (-1, self.pieces)).amax(2)
+        pieces = values.unflatten(1, (self.pieces, -1))
+        return _largest(pieces) if values.requires_grad else pieces.amax(1)
+
+
+class _Largest(torch.autograd.Function):
+    """``amax(1)`` of (B, pieces, width), with a gradient three to four times as fast on a CPU.
+
+    Torch's own compares with broadcasting, which no vector unit helps with; the sign of a difference is the same mask.
+    """
+
+    @staticmethod
+    def forward(pieces: Tensor) -> Tensor:
+        return pieces.amax(1)
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Tensor], output: Tensor) -> None:
+        ctx.save_for_backward(*inputs, output)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> Tensor:
+        pieces, largest = ctx.saved_tensors
+        with torch.no_grad():  # the mask is constant, so that this can be differentiated once more
+            mask = (pieces - largest.unsqueeze(1)).sign_().add_(1)
+            mask = mask.div_(mask.sum(1, keepdim=True))  # pieces that tie share
+        return mask * gradients[0].unsqueeze(1)
+
+
+def _largest(pieces: Tensor) -> Tensor:
+    return cast(Tensor, _Largest.apply(pieces))
 
 
 class GaussianNoise(nn.Module):
