@@ -101,8 +101,31 @@ def test_the_page_is_there_after_each_row(tmp_path: Path, monkeypatch: pytest.Mo
 
 def test_a_longer_run_is_not_taken_for_a_shorter_one(tmp_path: Path):
     reproduce("gaussian", tmp_path, seeds=1, settings=SMALL)
-    with pytest.raises(ConfigError, match="another length"):
+    with pytest.raises(ConfigError, match="longer run"):
         reproduce("gaussian", tmp_path, seeds=1, settings=SMALL | {"images": 400})
+
+
+def test_a_share_of_the_length_is_a_beginning_of_the_whole(tmp_path: Path):
+    small = SMALL | {"batch_size": 200}
+    quarter = reproduce("gaussian", tmp_path / "both", seeds=1, length=0.25, settings=small)
+    assert quarter.lines[0].runs == "1 × 0.0002 M"
+    page = quarter.page.read_text(encoding="utf-8")
+    assert "--seeds 1 --length 0.25 --set" in page and "25.000%" in page
+    whole = reproduce("gaussian", tmp_path / "both", seeds=1, settings=small)
+    assert whole.lines == reproduce("gaussian", tmp_path / "at once", seeds=1, settings=small).lines
+    assert "Cut short" not in whole.page.read_text(encoding="utf-8")
+
+
+def test_epochs_are_cut_too(tmp_path: Path):
+    epochs = {key: value for key, value in SMALL.items() if key != "images"} | {"epochs": 0.016, "batch_size": 200}
+    assert reproduce("gaussian", tmp_path, seeds=1, length=0.5, settings=epochs).lines[0].runs == "1 × 0.0008 M"
+
+
+@pytest.mark.parametrize("length", [0.0, -1.0, 1.5, float("nan")])
+def test_lengths_that_are_no_shares(tmp_path: Path, length: float):
+    with pytest.raises(ConfigError, match="share of a run's length"):
+        reproduce("gaussian", tmp_path, length=length)
+    assert not any(tmp_path.iterdir())
 
 
 def test_later_evaluations_change_nothing(tmp_path: Path):

@@ -139,6 +139,7 @@ def reproduce(
     out: Path | None = None,
     *,
     seeds: int | None = None,
+    length: float = 1.0,
     quick: bool = False,
     settings: Mapping[str, Any] | None = None,
     progress: Progress | None = None,
@@ -150,12 +151,13 @@ def reproduce(
         out: folder for the runs, ``NAME/ROW/seed-N``, and the page, ``NAME.md``; ``reproductions`` if not given. Quick
             ones go into its folder ``quick``.
         seeds: runs of each row, instead of the table's; of a quick one 1.
+        length: the share of its length at which each run ends, in (0, 1]; a larger one later goes on from there.
         quick: a smoke run, whose figures mean nothing.
         settings: on top of all others, nested, such as a shorter length.
         progress: who is told.
 
     Raises:
-        ConfigError: no such table, no seeds, or a folder holds runs of another length.
+        ConfigError: no such table, no seeds, no length, or a folder holds longer runs.
         SaddleError: see ``saddle.train`` and ``saddle.evaluate``; the same call goes on where it stopped. A run that
             diverges is counted and does not end the others.
     """
@@ -163,25 +165,29 @@ def reproduce(
     seeds = seeds if seeds is not None else 1 if quick else table.seeds
     if seeds < 1:
         raise ConfigError("there is nothing to run", expected="at least 1 seed", got=seeds)
+    if not 0 < length <= 1:
+        raise ConfigError("this is no share of a run's length", expected="above 0, at most 1", got=length)
     if "seed" in settings:
         raise ConfigError("a table has its own seeds, 0 and those that follow", remedy="--seeds N says how many")
     out = (out or Path("reproductions")) / ("quick" if quick else "")
     out.mkdir(parents=True, exist_ok=True)
     page = out / f"{name}.md"
-    options = [*(["--quick"] if quick else []), "--seeds", str(seeds), *_assignments(settings)]
+    options = [*(["--quick"] if quick else []), "--seeds", str(seeds)]
+    options += [*(["--length", f"{length:g}"] if length < 1 else []), *_assignments(settings)]
     command = shlex.join(["saddle", "reproduce", name, *options])
     lines: list[Line] = []
     for number, row in enumerate(table.rows):
         found: list[_Scored] = []
         for seed in range(seeds):
             layers = [row.settings, table.quick.settings if quick else {}, settings, {"seed": seed}]
-            config = resolve(load_recipe(row.recipe), *layers)
+            config = _shortened(resolve(load_recipe(row.recipe), *layers), length)
             folder = out / name / _folder_name(row.name) / f"seed-{seed}"
             progress.say(f"{name}: {row.name}, seed {seed}")
             count = table.quick.count if quick else row.count or table.count
             found.append(_scored(row, table, config, folder, count, progress))
         lines += _lines(row, table, found, quick=quick)
-        write_text(page, _markdown(table, lines, [later.name for later in table.rows[number + 1 :]], command, quick))
+        missing = [later.name for later in table.rows[number + 1 :]]
+        write_text(page, _markdown(table, lines, missing, command, length, quick))
     return Reproduction(table, lines, page)
 
 
@@ -203,10 +209,10 @@ def _scored(row: Row, table: Table, config: Config, folder: Path, count: int, pr
     run = RunFolder(folder)
     if run.exists():
         old = load_config(run.config)
-        if (old.epochs, old.images) != (config.epochs, config.images):
+        if (old.epochs or 0) > (config.epochs or 0) or (old.images or 0) > (config.images or 0):
             raise ConfigError(
-                f"{folder} holds a run of another length", expected=f"epochs {config.epochs}, images {config.images}",
-                got=f"epochs {old.epochs}, images {old.images}", remedy="give another --out",
+                f"{folder} holds a longer run", expected=f"at most {_told_length(config)}", got=_told_length(old),
+                remedy="give another --out",
             )  # fmt: skip
     try:
         train_config(config, out=folder, progress=progress)
@@ -221,6 +227,16 @@ def _scored(row: Row, table: Table, config: Config, folder: Path, count: int, pr
     path = run.best if row.generator == "best" else folder
     found = evaluate(path, metrics=figures, count=count, seeds=table.draws, again=False, progress=progress)
     return _Scored({name: found[name] for name in figures}, found.images_seen, _length(run))
+
+
+def _shortened(config: Config, share: float) -> Config:
+    images, epochs = config.images, config.epochs
+    length = {"images": images and max(1, round(images * share)), "epochs": epochs and epochs * share}
+    return config.model_copy(update=length)
+
+
+def _told_length(config: Config) -> str:
+    return f"{config.images:,} images" if config.images else f"{config.epochs:g} epochs"
 
 
 def _length(run: RunFolder) -> int:
@@ -272,7 +288,9 @@ def _line(row: Row, name: str, scores: Sequence[Score], runs: str, *, quick: boo
     return Line(row.name, first.title, published, goal, measured, floor, runs, samples)
 
 
-def _markdown(table: Table, lines: Sequence[Line], missing: Sequence[str], command: str, quick: bool) -> str:
+def _markdown(
+    table: Table, lines: Sequence[Line], missing: Sequence[str], command: str, length: float, quick: bool
+) -> str:
     head = ("system", "figure", "published", "goal", "measured", "floor", "runs × images seen", "samples")
     rows = [f"| {' | '.join(line)} |" for line in (head, ("---",) * len(head), *lines)]
     machine = f"{platform.system()}, {platform.machine()}, {os.cpu_count()} cores, torch {version('torch')}"
@@ -281,6 +299,7 @@ def _markdown(table: Table, lines: Sequence[Line], missing: Sequence[str], comma
         f"Source: {table.source}.",
         *(["**A smoke run: these figures mean nothing.**"] if quick else []),
         *([table.note] if table.note else []),
+        *([f"**Cut short: each run ended at {length:.3%} of its length.**"] if length < 1 else []),
         f"`{command}` on {machine}. Measured: mean ± standard deviation over the runs' seeds. Floor: what real samples "
         "score in the place of generated ones.",
         "\n".join(rows),

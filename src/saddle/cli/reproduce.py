@@ -13,6 +13,9 @@ def reproduce(
     table: Annotated[str | None, typer.Argument(metavar="TABLE", help="Its name; without one, all are listed.")] = None,
     out: Annotated[Path | None, typer.Option(help="Folder for runs and page.  [default: reproductions]")] = None,
     seeds: Annotated[int | None, typer.Option(help="Runs of each row.  [default: the table's]")] = None,
+    length: Annotated[
+        float, typer.Option(metavar="SHARE", help="End each run at this share of its length; more goes on from there.")
+    ] = 1.0,
     quick: Annotated[bool, typer.Option("--quick", help="A smoke run of seconds: its figures mean nothing.")] = False,
     set_: Annotated[
         list[str] | None,
@@ -30,6 +33,6 @@ def reproduce(
             print(f"{name:<20}  {load_table(name).title}")
         return
     settings = parse_settings(set_ or [])
-    done = run(table, out, seeds=seeds, quick=quick, settings=settings, progress=for_stream(sys.stderr))
+    done = run(table, out, seeds=seeds, length=length, quick=quick, settings=settings, progress=for_stream(sys.stderr))
     print(done.page.read_text(encoding="utf-8"), end="")
     print(f"\nwritten to {done.page}")
