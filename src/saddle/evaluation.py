@@ -19,6 +19,7 @@ from saddle.data.feed import to_pixels
 from saddle.data.splits import open_held_out, open_validation
 from saddle.errors import ConfigError, MetricError, ScoreWarning
 from saddle.metrics.extractors import find_extractor
+from saddle.metrics.inputs import check_points
 from saddle.metrics.judge import Judge
 from saddle.metrics.measures import Figure, Measure, check_samples, choose, floor_samples
 from saddle.neighbours import data_of
@@ -220,10 +221,11 @@ def _told(judge: Judge) -> str:
 
 
 def _draw(generator: Generator, count: int, seed: int, labels: Tensor | None) -> Tensor:
-    """Samples as they would be saved: images as uint8."""
+    """Samples as they would be saved: images as uint8, in which NaN would look like black."""
     pieces: list[Tensor] = []
     classes = None if labels is None else labels.tolist()
     for samples, _ in generator.stream(count, seed=seed, label=classes):
+        check_points(samples.flatten(1), "samples")
         pieces.append(torch.from_numpy(to_pixels(samples)) if samples.ndim == 4 else samples)
     return torch.cat(pieces)
 

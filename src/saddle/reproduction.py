@@ -20,7 +20,7 @@ from saddle.api import train_config
 from saddle.config import Config, load_config, load_recipe, resolve
 from saddle.errors import ConfigError, Diverged
 from saddle.evaluation import evaluate
-from saddle.files import write_text
+from saddle.files import unwritable, write_text
 from saddle.progress import Progress, Silent
 from saddle.runs import RunFolder
 from saddle.scores import Score
@@ -170,7 +170,10 @@ def reproduce(
     if "seed" in settings:
         raise ConfigError("a table has its own seeds, 0 and those that follow", remedy="--seeds N says how many")
     out = (out or Path("reproductions")) / ("quick" if quick else "")
-    out.mkdir(parents=True, exist_ok=True)
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise unwritable(out, error) from error
     page = out / f"{name}.md"
     options = [*(["--quick"] if quick else []), "--seeds", str(seeds)]
     options += [*(["--length", f"{length:g}"] if length < 1 else []), *_assignments(settings)]

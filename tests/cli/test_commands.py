@@ -11,29 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from saddle import cli
-
 SMALL = ["--set", "images=256", "--set", "generator.network.widths=[8]", "--set", "discriminator.network.widths=[8]"]
-
-
-class Output:
-    def __init__(self, code: int, out: str, err: str) -> None:
-        self.code, self.out, self.err = code, out, err
-
-
-@pytest.fixture
-def saddle(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]):
-    monkeypatch.chdir(tmp_path)
-
-    def run(*words: str) -> Output:
-        monkeypatch.setattr("sys.argv", ["saddle", *words])
-        with pytest.raises(SystemExit) as exit_:
-            cli.main()
-        out, err = capfd.readouterr()
-        assert "Traceback" not in out + err
-        return Output(int(exit_.value.code or 0), out, err)
-
-    return run
 
 
 def test_train_sample_interpolate_report(saddle, tmp_path: Path):

@@ -9,7 +9,6 @@ from pathlib import Path
 
 import pytest
 
-from saddle import cli
 from saddle.config import Config, to_toml
 from saddle.runs import RunFolder
 from saddle.scores import Evaluation, Score, keep_scores
@@ -31,23 +30,10 @@ def start(path: Path, value: float, *, r1: float = 0.0, notes: tuple[str, ...] =
     keep_scores(run, run.generator.name, found)
 
 
-@pytest.fixture
-def saddle(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]):
-    monkeypatch.chdir(tmp_path)
-
-    def run(*words: str) -> tuple[int, str, str]:
-        monkeypatch.setattr("sys.argv", ["saddle", "compare", *words])
-        with pytest.raises(SystemExit) as exit_:
-            cli.main()
-        return int(exit_.value.code or 0), *capfd.readouterr()
-
-    return run
-
-
 def test_differences_figures_and_scores_are_printed_and_the_page_is_written(saddle, tmp_path: Path):
     start(tmp_path / "plain", 0.9)
     start(tmp_path / "penalised", 0.5, r1=1.5, notes=("too few samples",))
-    code, out, err = saddle("plain", "penalised")
+    code, out, err = saddle("compare", "plain", "penalised")
     assert code == 0, err
     rows = [line.split() for line in out.splitlines()]
     assert ["game.r1", "0.0", "1.5"] in rows
@@ -63,7 +49,7 @@ def test_differences_figures_and_scores_are_printed_and_the_page_is_written(sadd
 def test_runs_that_are_alike(saddle, tmp_path: Path):
     for name in ("a", "b", "c"):
         start(tmp_path / name, 0.5)
-    code, out, err = saddle("a", "b", "c", "--out", "page.html")
+    code, out, err = saddle("compare", "a", "b", "c", "--out", "page.html")
     assert code == 0, err
     assert out.startswith("all settings are the same\n")
     assert "No score is better" in out
@@ -83,7 +69,7 @@ def test_runs_that_are_alike(saddle, tmp_path: Path):
 def test_bad_input_exits_2_with_a_message_and_leaves_nothing(saddle, tmp_path: Path, words: list[str], said: str):
     for name in ("a", "b"):
         start(tmp_path / name, 0.5)
-    code, out, err = saddle(*words)
+    code, out, err = saddle("compare", *words)
     assert (code, out) == (2, "")
     assert said in err
     assert {path.name for path in tmp_path.iterdir()} <= {"a", "b", "cache"}

@@ -170,8 +170,12 @@ def find_extractor(
         weights: file of the Inception network, which runs on ``device``; the small ones stay on the CPU.
 
     Raises:
-        MetricError: no such extractor, it does not fit the samples, or its weights are missing or others.
+        MetricError: no such extractor, it does not fit the samples, or its weights are missing, others or of no use.
     """
+    if weights is not None and wanted != Inception.name:
+        raise MetricError(
+            "a file of weights is for the Inception network alone", got=weights, remedy=f"--extractor {Inception.name}"
+        )
     if isinstance(wanted, nn.Module):
         extractor: Extractor = Module(wanted)
     elif store.kind == "points":
@@ -182,7 +186,7 @@ def find_extractor(
         extractor = _trained_on(store)
     elif wanted in SHIPPED:
         extractor = _shipped(wanted)
-    elif wanted == "inception-v3":
+    elif wanted == Inception.name:
         extractor = Inception(weights, device=device)
     elif wanted == "pixels":
         extractor = Identity("pixels")
