@@ -144,6 +144,23 @@ def test_noise_is_there_in_training_only():
     assert torch.equal(discriminator(samples), discriminator(samples))
 
 
+def test_features_are_without_the_noise_that_the_output_layer_sees():
+    torch.manual_seed(0)
+    samples = torch.randn(3, 4)
+    one_layer = make_discriminator((4,), network={"widths": (8,), "noise": 0.5})
+    assert torch.equal(one_layer.features(samples), one_layer.features(samples))
+    assert not torch.equal(one_layer(samples), one_layer(samples))
+    two_layers = make_discriminator((4,), network={"widths": (8, 8), "noise": 0.5})
+    assert not torch.equal(two_layers.features(samples), two_layers.features(samples))
+
+
+def test_only_the_last_layer_learns_its_lengths_under_direction():
+    torch.manual_seed(0)
+    discriminator = make_discriminator((4,), network={"widths": (8, 8)}, weights="direction")
+    fixed = [name for name, parameter in discriminator.named_parameters() if not parameter.requires_grad]
+    assert fixed == [f"body.hidden.{number}.parametrizations.weight.original0" for number in (0, 2)]
+
+
 @pytest.mark.parametrize(("output", "low", "high"), [("sigmoid", 0, 1), ("tanh", -1, 1)])
 def test_output_stays_in_its_range(output: str, low: float, high: float):
     torch.manual_seed(0)

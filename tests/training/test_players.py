@@ -102,21 +102,31 @@ def test_averaged_generator_follows_weights_and_statistics():
     norm = next(layer for layer in live.modules() if isinstance(layer, torch.nn.BatchNorm1d))
     norm.running_mean.fill_(1.0)
     norm.num_batches_tracked.fill_(9)
-    players.follow(images_seen=64, images_since=64)
+    players.follow(images_seen=1_000_000, images_since=64)
     assert weights(averaged).tolist() == pytest.approx([0.5] * len(weights(averaged)))
     averaged_norm = next(layer for layer in averaged.modules() if isinstance(layer, torch.nn.BatchNorm1d))
     assert averaged_norm.running_mean[0].item() == pytest.approx(0.5)
     assert averaged_norm.num_batches_tracked == 9
     for _ in range(40):
-        players.follow(images_seen=640, images_since=64)
+        players.follow(images_seen=1_000_000, images_since=64)
     assert weights(averaged).min() > 0.999
 
 
 def test_the_half_life_ramps_up():
     config = AverageConfig(half_life=10_000, rampup=0.1)
-    assert averaging_weight(config, images_seen=1_000, images_since=100) == pytest.approx(0.5)
+    assert averaging_weight(config, images_seen=1_000, images_since=100) == pytest.approx(0.5, rel=1e-3)
     assert averaging_weight(config, images_seen=1_000_000, images_since=10_000) == pytest.approx(0.5)
-    assert averaging_weight(AverageConfig(half_life=10_000, rampup=0), 100, 10_000) == pytest.approx(0.5)
+
+
+def test_the_first_weights_are_not_in_the_average():
+    """Whatever the half-life: a mean of what came after each round, the newest weighing most."""
+    config = AverageConfig(half_life=200, rampup=0)
+    values, average = [3.0, -1.0, 4.0, 1.0], 1e6
+    for number, value in enumerate(values, start=1):
+        average += averaging_weight(config, images_seen=100 * number, images_since=100) * (value - average)
+    shares = [0.5 ** ((len(values) - number) / 2) for number in range(1, len(values) + 1)]
+    expected = sum(share * value for share, value in zip(shares, values, strict=True)) / sum(shares)
+    assert average == pytest.approx(expected)
 
 
 def test_without_averaging_the_averaged_generator_is_g():

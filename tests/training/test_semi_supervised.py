@@ -68,6 +68,23 @@ def test_the_classify_command_counts_errors_and_writes_predictions(
     assert len(lines) == 298
 
 
+def test_a_short_run_of_the_recipe_is_a_classifier_too(tmp_path: Path):
+    """Its average's half-life is hundreds of epochs of these data: the first weights must not be in it."""
+    small = {"images": 12_000, "threads": 1, "discriminator.network.widths": [64, 64]}
+    short = saddle.train("semi-supervised", data="digits", out=tmp_path / "run", settings=small, progress=Silent())
+    held_out = open_data(DataConfig(source="digits", split="test"))
+    probabilities = load_classifier(short.path).probabilities(held_out)
+    assert (probabilities.argmax(1) != held_out.labels).mean() < 0.35
+
+
+@pytest.mark.parametrize("classes", [None, np.zeros(40, np.int64)])
+def test_data_without_classes_are_refused(tmp_path: Path, classes: Any):
+    values = torch.zeros(40, 1, 4, 4, dtype=torch.uint8)
+    with pytest.raises(ConfigError, match="no labels to show"):
+        saddle.train("semi-supervised", data=values, labels=classes, out=tmp_path / "run", progress=Silent())
+    assert not (tmp_path / "run").exists()
+
+
 def test_samples_of_another_shape_are_refused(run: saddle.Run):
     store = from_object(torch.zeros(3, 1, 4, 4, dtype=torch.uint8), config=DataConfig(source="small"))
     with pytest.raises(DataError, match="does not fit"):

@@ -90,7 +90,7 @@ class MLPConfig(Section):
     norm_momentum: Annotated[float, Field(gt=0, le=1)] = 0.1  # weight of the newest batch in the running statistics
     dropout: Fraction = 0.0  # share of activations dropped
     input_dropout: Fraction = 0.0  # the same on the network's input
-    noise: NonNegativeFloat = 0.0  # standard deviation of Gaussian noise added to the hidden layers in training
+    noise: NonNegativeFloat = 0.0  # standard deviation of Gaussian noise in training on what enters each further layer
     initialisation: Literal["default", "normal", "uniform", "orthogonal"] = "default"
     scale: PositiveFinite = 0.02  # normal: standard deviation; uniform: half width
     label_widths: tuple[PositiveInt, ...] = ()  # layers of the label's own before it joins; empty: it joins the input
@@ -239,7 +239,9 @@ class DiscriminatorConfig(Section):
     optimizer: OptimizerConfig = AdamConfig()
     condition: Literal["concatenate", "embedding", "projection"] = "concatenate"  # how a label joins a sample
     input_noise: NonNegativeFloat = 0.0  # standard deviation of Gaussian noise on what D sees in training
-    weights: Literal["plain", "spectral", "weight"] = "plain"  # spectral or weight normalisation of every layer
+    # Normalisation of every layer: spectral, or weight norm; direction: weight norm whose lengths do not move after the
+    # first batch has set them, those of the last layer apart.
+    weights: Literal["plain", "spectral", "weight", "direction"] = "plain"
     minibatch_kernels: NonNegativeInt = 0  # of minibatch discrimination; 0: none
     minibatch_dimensions: PositiveInt = 5  # of each kernel
 

@@ -131,14 +131,24 @@ def normalise_weights(network: nn.Module, method: str) -> None:
     """Put a normalisation on the weights of every linear and convolutional layer below ``network``.
 
     ``spectral``: divided by their largest singular value (Miyato et al. 2018, eq. 8). ``weight``: direction and length
-    apart (Salimans & Kingma 2016, eq. 2). ``plain``: nothing.
+    apart (Salimans & Kingma 2016, eq. 2). ``direction``: as ``weight``, but only the last layer learns its lengths, as
+    in the MNIST script of Salimans et al. 2016. ``plain``: nothing.
     """
     if method == "plain":
         return
     wrap = parametrizations.spectral_norm if method == "spectral" else parametrizations.weight_norm
-    for layer in list(network.modules()):
-        if isinstance(layer, _LAYERS):
-            wrap(layer)
+    layers = [layer for layer in network.modules() if isinstance(layer, _LAYERS)]
+    for layer in layers:
+        wrap(layer)
+    for layer in layers[:-1] if method == "direction" else ():
+        _length(layer).requires_grad_(False)
+
+
+def _length(layer: nn.Module) -> nn.Parameter:
+    """The lengths of a weight-normalised layer's rows."""
+    parameter = layer.get_parameter("parametrizations.weight.original0")
+    assert isinstance(parameter, nn.Parameter)
+    return parameter
 
 
 @torch.no_grad()
@@ -156,7 +166,7 @@ def initialise_from_data(network: nn.Module, run: Callable[[], object]) -> None:
         axes = [axis for axis in range(output.dim()) if axis != 1]
         deviation, mean = torch.std_mean(output, axes)
         deviation = deviation.clamp_min(1e-6)
-        length: Any = layer.parametrizations.weight.original0  # pyright: ignore[reportAttributeAccessIssue]
+        length = _length(layer)
         length.div_(deviation.reshape(-1, *[1] * (length.dim() - 1)))
         layer.bias.sub_(mean).div_(deviation)  # pyright: ignore[reportAttributeAccessIssue, reportCallIssue]
         shape = [-1 if axis == 1 else 1 for axis in range(output.dim())]

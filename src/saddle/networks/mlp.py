@@ -45,18 +45,21 @@ class _Joined(nn.Module):
 
 
 def _stack(config: MLPConfig, widths: Sequence[int], pieces: int, *, first: bool = True) -> nn.Sequential:
-    """(B, widths[0]) → (B, widths[-1]): linear, norm and activation or the reverse, noise, dropout, each time."""
+    """(B, widths[0]) → (B, widths[-1]): noise, linear, norm and activation or the reverse, dropout, each time.
+
+    There is no noise on the ``first`` layer's input, and what comes out is without: the next layer adds it.
+    """
     layers: list[nn.Module] = []
     if config.input_dropout and first:
         layers.append(nn.Dropout(config.input_dropout))
-    for before, width in pairwise(widths):
+    for number, (before, width) in enumerate(pairwise(widths)):
+        if config.noise and (number or not first):
+            layers.append(GaussianNoise(config.noise))
         maxout = config.activation == "maxout"
         units = width * pieces if maxout else width
         shaping = Maxout(pieces) if maxout else activation(config.activation, config.slope)
         layers.append(nn.Linear(before, units))
         layers += [shaping, *_norm(config, width)] if config.norm_after else [*_norm(config, units), shaping]
-        if config.noise:
-            layers.append(GaussianNoise(config.noise))
         if config.dropout:
             layers.append(nn.Dropout(config.dropout))
     return nn.Sequential(*layers)
@@ -81,12 +84,13 @@ class MLPGenerator(nn.Module):
         super().__init__()
         self.shape = tuple(shape)
         self.hidden, features = hidden_layers(config, latents, labels)
+        self.noise = GaussianNoise(config.noise) if config.noise else nn.Identity()
         self.last = nn.Linear(features, prod(shape))
         self.output = activation(config.output)
         initialise(self, config.initialisation, config.scale)
 
     def forward(self, inputs: Tensor) -> Tensor:
-        return self.output(self.last(self.hidden(inputs))).unflatten(1, self.shape)
+        return self.output(self.last(self.noise(self.hidden(inputs)))).unflatten(1, self.shape)
 
     @torch.no_grad()
     def start_at(self, mean: Tensor) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from saddle.config.schema import DiscriminatorConfig
+from saddle.config.schema import DiscriminatorConfig, MLPConfig
 from saddle.networks.layers import GaussianNoise, LabelVector, MinibatchDiscrimination
 
 
@@ -48,6 +48,8 @@ class Discriminator(nn.Module):
         projected = classes > 0 and config.condition == "projection"
         self.label = LabelVector(config.condition, classes) if classes and not projected else None
         self.body = body
+        hidden_noise = config.network.noise if isinstance(config.network, MLPConfig) else 0.0
+        self.feature_noise = GaussianNoise(hidden_noise) if hidden_noise else nn.Identity()
         self.closeness = nn.Identity()
         if config.minibatch_kernels:
             self.closeness = MinibatchDiscrimination(features, config.minibatch_kernels, config.minibatch_dimensions)
@@ -56,16 +58,19 @@ class Discriminator(nn.Module):
         self.projection = nn.Embedding(classes, features) if projected else None
 
     def features(self, samples: Tensor, labels: Tensor | None = None) -> Tensor:
-        """What feature matching compares: the body's last layer, (B, n)."""
+        """What feature matching compares: the body's last layer, (B, n), without the noise that the next one adds."""
         vector = None if self.label is None or labels is None else self.label(labels)
         return self.body(self.noise(samples), vector)
 
     def class_logits(self, samples: Tensor) -> Tensor:
         """Logits (B, outputs) of the classes that it tells apart."""
-        return self.output(self.closeness(self.features(samples)))
+        return self._outputs(self.features(samples))
+
+    def _outputs(self, features: Tensor) -> Tensor:
+        return self.output(self.closeness(self.feature_noise(features)))
 
     def _logits(self, features: Tensor) -> Tensor:
-        logits = self.output(self.closeness(features))
+        logits = self._outputs(features)
         return logits.logsumexp(1) if self.classifies else logits.squeeze(1)
 
     def forward(self, samples: Tensor, labels: Tensor | None = None) -> Tensor:

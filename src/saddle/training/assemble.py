@@ -42,14 +42,17 @@ def make_players(config: Config, store: Store, scaling: Scaling, networks: Netwo
     shape = packed_shape(store.shape, config.game.packing)
     shares = store.class_shares() if config.conditional else ()
     generator = networks.generator or build_generator(config.generator, config.latent, store.shape, len(shares))
-    outputs = len(store.class_names) if config.game.rule == "semi_supervised" else 1
+    outputs = 1
+    if config.game.rule == "semi_supervised":
+        choose_labelled(config, store)  # refuses data without classes before a D is built for them
+        outputs = len(store.class_names)
     discriminator = networks.discriminator or build_discriminator(config.discriminator, shape, len(shares), outputs)
     generator, discriminator = generator.to(device), discriminator.to(device)
     if getattr(config.generator.network, "output_bias", "zero") == "marginals":
         mean = torch.from_numpy(store.values.mean(0, dtype="float32")).to(device)
         assert isinstance(generator, MLPGenerator)
         generator.start_at(scaling.to(device).forward(mean).flatten())
-    if config.discriminator.weights == "weight" and isinstance(discriminator, Discriminator):
+    if config.discriminator.weights in ("weight", "direction") and isinstance(discriminator, Discriminator):
         count = _FIRST_BATCH - _FIRST_BATCH % config.game.packing
         first = make_feed(config, store, scaling, device).batch(0, count)
         packed = first._replace(samples=pack(first.samples, config.game.packing))

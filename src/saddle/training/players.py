@@ -178,15 +178,18 @@ class Players:
 
 
 def averaging_weight(config: AverageConfig, images_seen: int, images_since: int) -> float:
-    """The share of G that enters the averaged G: 1 - ½^(images_since / half-life).
+    """The share of G that enters the averaged G.
 
-    The half-life is held below ``rampup`` times the images seen, so that early weights are soon forgotten
-    (Karras et al. 2020, "Training GANs with limited data", their implementation's EMA ramp-up).
+    It is (1 - ½^(images_since / half-life)) / (1 - ½^(images_seen / half-life)). The divisor makes the average one of G
+    after each round alone, without the first weights, as in Kingma & Ba 2015, section 3. The half-life is held below
+    ``rampup`` times the images seen, so that early weights are soon forgotten (Karras et al. 2020, "Training GANs with
+    limited data", their implementation's EMA ramp-up).
     """
     half_life = float(config.half_life)
     if config.rampup:
         half_life = min(half_life, config.rampup * images_seen)
-    return 1 - 0.5 ** (images_since / max(half_life, 1e-8))
+    half_life = max(half_life, 1e-8)
+    return (1 - 0.5 ** (images_since / half_life)) / (1 - 0.5 ** (images_seen / half_life))
 
 
 @torch.no_grad()
