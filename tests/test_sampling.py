@@ -200,3 +200,27 @@ def test_a_folder_of_pictures_is_whole_or_absent(images: Path, tmp_path: Path, m
     with pytest.raises(SaddleError, match="No space left"):
         save_samples(saddle.load(images), tmp_path / "folder", 5)
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("latents", "labels", "said"),
+    [
+        (torch.zeros(3, 1), None, "these are no latents"),
+        (torch.zeros(2), None, "these are no latents"),
+        (None, None, "needs labels"),
+        (None, torch.zeros(2, dtype=torch.long), "do not fit"),
+        (None, torch.zeros(3, 2), "do not fit"),
+        (None, torch.tensor([0, 1, 99]), "no such class"),
+        (None, torch.tensor([0, 1, -1]), "no such class"),
+    ],
+)
+def test_latents_and_labels_that_do_not_fit(
+    tmp_path: Path, latents: torch.Tensor | None, labels: torch.Tensor | None, said: str
+):
+    small = {"images": 64, "batch_size": 32, "generator.network.widths": [8], "discriminator.network.widths": [8]}
+    run = saddle.train("cgan", data="digits", out=tmp_path / "run", settings=small, progress=Silent())
+    generator = run.generator
+    if latents is None:
+        latents = generator.latents(3)
+    with pytest.raises(ConfigError, match=said):
+        generator.decode(latents, labels)

@@ -44,6 +44,8 @@ class Classifier:
     def probabilities(self, store: Store) -> NDArray[np.float32]:
         """The probability of each class for each sample of ``store``: (N, classes), rows sum to 1.
 
+        A classifier with minibatch discrimination compares samples with those that are asked about together.
+
         Raises:
             DataError: samples of another shape than it was trained on.
         """

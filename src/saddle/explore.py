@@ -149,7 +149,9 @@ def save_neighbours(out: Path, samples: Tensor, store: Store, neighbours: Neighb
 
 def _check(generator: Generator, out: Path, suffixes: Sequence[str]) -> None:
     if generator.header.kind != "images":
-        raise ConfigError("this generator makes points, not images", remedy="use saddle sample")
+        raise ConfigError(
+            "this generator makes points, not images", remedy="use saddle sample, or Generator's methods in Python"
+        )
     if out.suffix.lower() not in suffixes:
         expected = suffixes[0] if len(suffixes) == 1 else f"{', '.join(suffixes[:-1])} or {suffixes[-1]}"
         raise ConfigError("unknown form of output", expected=expected, got=out.suffix or out.name)

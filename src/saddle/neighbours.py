@@ -155,7 +155,9 @@ def read_images(names: Sequence[str], path: Path, generator: Generator, *, progr
         DataError: a file or the data cannot be read, or there are not so many samples.
     """
     if generator.header.kind != "images":
-        raise ConfigError("this generator makes points, not images")
+        raise ConfigError(
+            "this generator makes points, not images", remedy="in Python, Generator.invert takes points, too"
+        )
     channels, height, width = generator.shape
     data: Store | None = None
     images: list[NDArray[Any]] = []

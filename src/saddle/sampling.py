@@ -146,8 +146,10 @@ class Generator:
             labels: for a conditional generator: class indices (B,), or mixtures, the share of each class (B, classes).
 
         Raises:
-            ConfigError: a mixture for a module of the user's own, which takes indices.
+            ConfigError: shapes or labels that do not fit, or a mixture for a module of the user's own, which takes
+                indices.
         """
+        self._check_inputs(latents, labels)
         if labels is not None and labels.is_floating_point() and isinstance(self.header.network, CustomNetworkConfig):
             raise ConfigError(
                 f"{self.header.network.name} is a module of the user's own, which takes classes and no mixtures",
@@ -326,6 +328,28 @@ class Generator:
         labels = None if turns is None else turns[winners.cpu()]
         errors = (self.decode(latents, labels) - samples).square().flatten(1).mean(1)
         return Inversion(latents.cpu(), labels, errors)
+
+    def _check_inputs(self, latents: Tensor, labels: Tensor | None) -> None:
+        size, classes = self.header.latent.size, len(self.class_names)
+        if latents.ndim != 2 or latents.shape[1] != size:
+            raise ConfigError("these are no latents", expected=f"shape (B, {size})", got=tuple(latents.shape))
+        if labels is None:
+            if classes:
+                raise ConfigError("this generator needs labels", expected=f"one of {classes} classes for each latent")
+            return
+        if not classes:
+            raise self._takes_no_labels()
+        mixture = labels.is_floating_point()
+        if labels.shape != ((len(latents), classes) if mixture else (len(latents),)):
+            raise ConfigError(
+                "labels do not fit the latents", expected=f"shape ({len(latents)},), or for mixtures another {classes}",
+                got=tuple(labels.shape),
+            )  # fmt: skip
+        if not mixture and len(labels) and not 0 <= int(labels.min()) <= int(labels.max()) < classes:
+            raise ConfigError(
+                "there is no such class", expected=f"from 0 to {classes - 1}",
+                got=f"{int(labels.min())} to {int(labels.max())}",
+            )  # fmt: skip
 
     def _takes_no_labels(self) -> ConfigError:
         return ConfigError(

@@ -36,6 +36,18 @@ def pack(files: dict[str, bytes]) -> bytes:
 ARCHIVE = pack(FILES)
 
 
+@pytest.mark.parametrize("name", ["cifar-10-python.tar.gz", "cifar-10-batches-py/data_batch_1"])
+def test_the_pickled_version_is_refused_with_the_way_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str):
+    pickled = tmp_path / "cifar10" / name
+    pickled.parent.mkdir(parents=True)
+    pickled.write_bytes(b"pickled")
+    monkeypatch.setenv("SADDLE_DATA", str(tmp_path))
+    for source in ("cifar10", str(tmp_path / "cifar10"), str(tmp_path / "cifar10" / name.partition("/")[0])):
+        with pytest.raises(DataError, match="is pickled") as caught:
+            open_data(DataConfig(source=source))
+        assert caught.value.expected is not None and cifar10.ARCHIVE in str(caught.value.expected)
+
+
 def check(split: str = "train", source: str = "cifar10") -> None:
     store = open_data(DataConfig(source=source, split=split))
     rows = slice(10) if split == "train" else slice(10, None)

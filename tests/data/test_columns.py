@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from saddle.config.resolve import data_config
+from saddle.config.resolve import data_config, parse_settings
 from saddle.config.schema import DataConfig
 from saddle.data import Store, inspect_data, open_data
 from saddle.errors import ConfigError, DataError
@@ -40,6 +40,11 @@ def test_columns_by_name_and_by_number_in_the_order_asked_for(tmp_path: Path):
     assert opened(tmp_path, text, [3, "x"]).values.tolist() == [[9, 1], [8, 3]]
     facts = dict(inspect_data(DataConfig(source=str(tmp_path / "table.csv"), columns=("y",))).facts)
     assert facts["columns"] == "y"
+
+
+@pytest.mark.parametrize("text", ["[x,2]", '["x", 2]', "[ x, 2 ]"])
+def test_columns_are_typed_without_quotes(text: str):
+    assert data_config("t.csv", parse_settings([f"data.columns={text}"])).columns == ("x", 2)
 
 
 def test_columns_come_through_a_setting():

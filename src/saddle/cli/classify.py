@@ -33,6 +33,8 @@ def classify(
     config = data_for(classifier, data_config(data, parse_settings(set_ or [])))
     store = open_data(config, progress=for_stream(sys.stderr))
     probabilities = classifier.probabilities(store)
+    if classifier.header.discriminator.minibatch_kernels:
+        print("warning: minibatch discrimination: answers depend on what is asked together", file=sys.stderr)
     for name, count in zip(classifier.header.class_names, class_counts(probabilities), strict=True):
         print(f"class {name}: {count:,}")
     wrong = errors(probabilities, store, classifier)

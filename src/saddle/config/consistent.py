@@ -74,6 +74,10 @@ def contradictions(config: Config) -> Iterator[str]:
             "label_widths have no effect without labels: set conditional = true",
         ),
         (
+            config.discriminator.weights == "spectral" and game.clip,
+            "game.clip has no effect on discriminator.weights = spectral, which scales all weights anew",
+        ),
+        (
             getattr(d, "label_widths", ()) and config.discriminator.condition == "projection",
             "discriminator.network.label_widths have no effect with discriminator.condition = projection",
         ),

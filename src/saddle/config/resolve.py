@@ -85,7 +85,9 @@ def _read_recipe(name: str, table: dict[str, Any]) -> Recipe:
 
 
 def parse_settings(assignments: Iterable[str]) -> dict[str, Any]:
-    """Turn ``["data.size=64", ...]`` into nested tables. Values are read as TOML, or as text where they are not TOML.
+    """Turn ``["data.size=64", ...]`` into nested tables.
+
+    Values are read as TOML, or as text where they are not TOML; in ``[x,y]`` this goes for each part.
 
     Raises:
         ConfigError: an assignment without ``=`` or key.
@@ -106,6 +108,8 @@ def _parse_value(text: str) -> Any:
     try:
         return tomllib.loads(f"value = {text}")["value"]
     except (tomllib.TOMLDecodeError, KeyError):
+        if text.startswith("[") and text.endswith("]"):
+            return [_parse_value(part.strip()) for part in text[1:-1].split(",")]
         return text
 
 

@@ -29,19 +29,31 @@ ARCHIVE = "cifar-10-binary.tar.gz"
 URLS = (f"https://www.cs.toronto.edu/~kriz/{ARCHIVE}",)
 MD5 = "c32a1d4ab5d03f1284b67883e8d87530"  # given on the authors' page, of the archive as it is
 CLASS_NAMES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
+_PICKLED = ("cifar-10-python.tar.gz", "cifar-10-batches-py")
 SHAPE = (3, 32, 32)
 RECORD = 1 + 3 * 32 * 32
 FILES = {"train": tuple(f"data_batch_{number}.bin" for number in range(1, 6)), "test": ("test_batch.bin",)}
 
 
 def find_binary(path: Path) -> Path | None:
-    """The binary version at ``path``: the archive itself, the archive in this folder, or the folder it unpacks to."""
+    """The binary version at ``path``: the archive itself, the archive in this folder, or the folder it unpacks to.
+
+    Raises:
+        DataError: there is only the Python version, which is pickled.
+    """
     if path.name == ARCHIVE and path.is_file():
         return path
     if (path / ARCHIVE).is_file():
         return path / ARCHIVE
     folders = (path, path / "cifar-10-batches-bin")
-    return next((folder for folder in folders if (folder / FILES["train"][0]).is_file()), None)
+    found = next((folder for folder in folders if (folder / FILES["train"][0]).is_file()), None)
+    if found is None and any(one.name in _PICKLED and one.exists() for one in (path, *map(path.joinpath, _PICKLED))):
+        raise DataError(
+            f"{path} is the Python version of CIFAR-10, which is pickled: to read it is to run its code",
+            expected=f"the binary version, {ARCHIVE}",
+            remedy=f"get it from {URLS[0]}",
+        )
+    return found
 
 
 def open_cifar10(config: DataConfig, progress: Progress) -> Store:
@@ -57,7 +69,7 @@ def open_cifar10(config: DataConfig, progress: Progress) -> Store:
         own = Path(root) / NAME
         if binary := find_binary(own):
             return open_binary(binary, config)
-        if own.is_dir():
+        if own.is_dir() and any(own.iterdir()):
             return replace(open_image_folder(own, config, progress), name=NAME)
     cached = cache_folder() / NAME / ARCHIVE
     if cached.is_file():
