@@ -221,6 +221,6 @@ def test_latents_and_labels_that_do_not_fit(
     run = saddle.train("cgan", data="digits", out=tmp_path / "run", settings=small, progress=Silent())
     generator = run.generator
     if latents is None:
-        latents = generator.latents(3)
+        latents = generator.latents(3, 0)
     with pytest.raises(ConfigError, match=said):
         generator.decode(latents, labels)

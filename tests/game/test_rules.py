@@ -8,7 +8,7 @@ from saddle.config.schema import DiscriminatorConfig, GameConfig, LatentConfig, 
 from saddle.data.feed import Batch
 from saddle.errors import ConfigError
 from saddle.game.latents import BLOCK, numbered
-from saddle.game.rules import PlainRule, pack, packed_shape
+from saddle.game.rules import PlainRule, Turn, pack, packed_shape
 from saddle.networks import build_discriminator
 
 
@@ -38,7 +38,7 @@ def test_one_pass_over_both_halves_gives_the_gradients_of_two(game: dict[str, fl
     gradients = []
     for one_pass in (False, True):
         rule, network = make(**game)
-        rule._one_pass = one_pass
+        rule._alone, rule._both_penalised = one_pass, True
         turn = rule.discriminator_turn(network, Batch(samples(1)), Batch(samples(2)))
         turn.loss.backward()
         gradients.append([parameter.grad for parameter in network.parameters()])
@@ -61,6 +61,26 @@ def test_penalties_are_in_the_loss_with_their_weight():
     assert (turn.loss - plain.loss).item() == pytest.approx(turn.figures["r1"].item(), rel=1e-4)
     assert turn.figures["r1"] > 0
     assert "r2" not in turn.figures
+
+
+@pytest.mark.parametrize("game", [{"r1": 2.0}, {"r1": 2.0, "r2": 3.0}, {"gradient_penalty": 10.0}])
+def test_lazy_penalties_join_every_nth_turn_n_times_as_heavy(game: dict[str, float]):
+    def turn(number: int, every: int) -> Turn:
+        rule, network = make(**game, penalty_every=every)
+        torch.manual_seed(1)  # for the points between
+        return rule.discriminator_turn(network, Batch(samples(1)), Batch(samples(2)), number)
+
+    plain_rule, plain_network = make()
+    plain = plain_rule.discriminator_turn(plain_network, Batch(samples(1)), Batch(samples(2)))
+    always = turn(0, 1)
+    for number in range(6):
+        lazy = turn(number, 3)
+        assert set(lazy.figures) == set(always.figures)
+        for name in game:
+            expected = 0.0 if number % 3 else 3 * always.figures[name].item()
+            assert lazy.figures[name].item() == pytest.approx(expected)
+        expected = plain.loss if number % 3 else plain.loss + 3 * (always.loss - plain.loss)
+        assert lazy.loss.item() == pytest.approx(expected.item(), rel=1e-4)
 
 
 def test_discriminator_turn_leaves_the_generator_alone():

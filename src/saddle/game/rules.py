@@ -46,6 +46,9 @@ def packed_shape(shape: tuple[int, ...], packing: int) -> tuple[int, ...]:
 class PlainRule:
     """The game of Goodfellow et al. 2014, with labels or without, with any loss on D's logits.
 
+    Penalties on D's gradient may be lazy (Karras et al. 2020, "Analyzing and improving the image quality of StyleGAN",
+    section 3.1): with ``penalty_every`` n they join every n-th of D's turns, n times as heavy.
+
     Args:
         game: loss, smoothing, penalties and packing.
         discriminator: the D that will play; what it is made of decides how it may be asked.
@@ -65,14 +68,14 @@ class PlainRule:
             )
         # One pass over real and generated samples together halves the kernels. It is the same thing only where D treats
         # each sample alone, and it wastes work where only one of the halves is penalised.
-        alone = isinstance(discriminator, Discriminator) and not any(
+        self._alone = isinstance(discriminator, Discriminator) and not any(
             isinstance(layer, _BatchNorm | MinibatchDiscrimination) for layer in discriminator.modules()
         )
-        self._one_pass = alone and (game.r1 > 0) == (game.r2 > 0)
+        self._both_penalised = (game.r1 > 0) == (game.r2 > 0)
 
-    def discriminator_turn(self, discriminator: nn.Module, real: Batch, fake: Batch) -> Turn:
-        """D judges both batches; no gradient reaches G."""
-        turn, _, _ = self._score(discriminator, real, Batch(fake.samples.detach(), fake.labels))
+    def discriminator_turn(self, discriminator: nn.Module, real: Batch, fake: Batch, number: int = 0) -> Turn:
+        """D judges both batches in its turn ``number``, counted from 0; no gradient reaches G."""
+        turn, _, _ = self._score(discriminator, real, Batch(fake.samples.detach(), fake.labels), number)
         return turn
 
     def generator_turn(self, discriminator: nn.Module, real: Batch, fake: Batch) -> Turn:
@@ -90,23 +93,25 @@ class PlainRule:
                 real_logits = judge(discriminator, real)
         return self._score_generator(fake_logits, real_logits)
 
-    def joint_turn(self, discriminator: nn.Module, real: Batch, fake: Batch) -> tuple[Turn, Turn]:
-        """D's turn and G's from one and the same judgement, dropout and all; ``fake``'s graph leads to G.
+    def joint_turn(self, discriminator: nn.Module, real: Batch, fake: Batch, number: int = 0) -> tuple[Turn, Turn]:
+        """D's turn ``number`` and G's from one and the same judgement, dropout and all; ``fake``'s graph leads to G.
 
         Each loss must be sent backward with respect to its own player's parameters only.
         """
-        turn, real_logits, fake_logits = self._score(discriminator, real, fake)
+        turn, real_logits, fake_logits = self._score(discriminator, real, fake, number)
         return turn, self._score_generator(fake_logits, real_logits.detach())
 
-    def _score(self, discriminator: nn.Module, real: Batch, fake: Batch) -> tuple[Turn, Tensor, Tensor]:
+    def _score(self, discriminator: nn.Module, real: Batch, fake: Batch, number: int) -> tuple[Turn, Tensor, Tensor]:
         """D's turn, and its logits on real and generated samples."""
         game = self._game
         real, fake = self._packed(real), self._packed(fake)
-        if game.r1:
+        penalised = number % game.penalty_every == 0
+        if game.r1 and penalised:
             real.samples.requires_grad_()
-        if game.r2:
+        if game.r2 and penalised:
             fake.samples.requires_grad_()
-        real_logits, fake_logits = self._judge_both(discriminator, real, fake)
+        one_pass = self._alone and (self._both_penalised or not penalised)
+        real_logits, fake_logits = self._judge_both(discriminator, real, fake, one_pass)
         terms = self._loss.discriminator(real_logits, fake_logits, 1 - game.label_smoothing)
         loss = game.discriminator_weight * (terms.real + terms.fake)
         figures = {
@@ -116,26 +121,38 @@ class PlainRule:
             "d_real": self._loss.verdict(real_logits.detach()).mean(),
             "d_fake": self._loss.verdict(fake_logits.detach()).mean(),
         }
-        for name, extra in self._extra_terms(discriminator, real, fake, real_logits, fake_logits).items():
-            loss = loss + extra
-            figures[name] = extra.detach()
+        if penalised:
+            extra = self._penalties(discriminator, real, fake, real_logits, fake_logits)
+        else:  # zero, so that the log's means are right
+            extra = dict.fromkeys(self._penalty_names, real_logits.new_zeros(()))
+        for name, term in (extra | self._further_terms(discriminator, real)).items():
+            loss = loss + term
+            figures[name] = term.detach()
         return Turn(loss, figures), real_logits, fake_logits
 
-    def _extra_terms(
+    @property
+    def _penalty_names(self) -> list[str]:
+        return [name for name in ("r1", "r2", "gradient_penalty") if getattr(self._game, name)]
+
+    def _penalties(
         self, discriminator: nn.Module, real: Batch, fake: Batch, real_logits: Tensor, fake_logits: Tensor
     ) -> dict[str, Tensor]:
-        """What joins D's loss, weighted, by the name it has in the log."""
+        """What keeps D's gradient in bounds, weighted, by the name it has in the log."""
         game = self._game
         terms: dict[str, Tensor] = {}
         if game.r1:
-            terms["r1"] = game.r1 * zero_centred(real_logits, real.samples)
+            terms["r1"] = zero_centred(real_logits, real.samples)
         if game.r2:
-            terms["r2"] = game.r2 * zero_centred(fake_logits, fake.samples)
+            terms["r2"] = zero_centred(fake_logits, fake.samples)
         if game.gradient_penalty:
-            terms["gradient_penalty"] = game.gradient_penalty * one_centred(
+            terms["gradient_penalty"] = one_centred(
                 lambda between: judge(discriminator, Batch(between, real.labels)), real.samples, fake.samples.detach()
             )
-        return terms
+        return {name: game.penalty_every * getattr(game, name) * term for name, term in terms.items()}
+
+    def _further_terms(self, discriminator: nn.Module, real: Batch) -> dict[str, Tensor]:
+        """What else joins D's loss, weighted, by the name it has in the log."""
+        return {}
 
     def _score_generator(self, fake_logits: Tensor, real_logits: Tensor) -> Turn:
         loss = self._loss.generator(fake_logits, real_logits)
@@ -144,8 +161,8 @@ class PlainRule:
     def _packed(self, batch: Batch) -> Batch:
         return batch._replace(samples=pack(batch.samples, self._game.packing))
 
-    def _judge_both(self, discriminator: nn.Module, real: Batch, fake: Batch) -> tuple[Tensor, Tensor]:
-        if not self._one_pass:
+    def _judge_both(self, discriminator: nn.Module, real: Batch, fake: Batch, one_pass: bool) -> tuple[Tensor, Tensor]:
+        if not one_pass:
             return judge(discriminator, real), judge(discriminator, fake)
         labels = None
         if real.labels is not None and fake.labels is not None:
@@ -167,14 +184,11 @@ class SemiSupervisedRule(PlainRule):
         if not isinstance(discriminator, Discriminator) or not discriminator.classifies:
             raise ConfigError("the semi-supervised game needs a discriminator that classifies")
 
-    def _extra_terms(
-        self, discriminator: nn.Module, real: Batch, fake: Batch, real_logits: Tensor, fake_logits: Tensor
-    ) -> dict[str, Tensor]:
+    def _further_terms(self, discriminator: nn.Module, real: Batch) -> dict[str, Tensor]:
         assert isinstance(discriminator, Discriminator)
         assert real.labelled is not None
         samples, labels = real.labelled
-        supervised = cross_entropy(discriminator.class_logits(samples), labels)
-        return super()._extra_terms(discriminator, real, fake, real_logits, fake_logits) | {"supervised": supervised}
+        return {"supervised": cross_entropy(discriminator.class_logits(samples), labels)}
 
 
 def make_rule(game: GameConfig, discriminator: nn.Module) -> PlainRule:

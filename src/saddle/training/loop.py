@@ -22,7 +22,9 @@ from saddle.training.record import Record
 from saddle.training.scoring import Scorer
 
 
-def play_round(game: GameConfig, rule: PlainRule, players: Players, batches: Sequence[Batch]) -> dict[str, Tensor]:
+def play_round(
+    game: GameConfig, rule: PlainRule, players: Players, batches: Sequence[Batch], turn: int = 0
+) -> dict[str, Tensor]:
     """One round.
 
     Args:
@@ -30,26 +32,28 @@ def play_round(game: GameConfig, rule: PlainRule, players: Players, batches: Seq
         rule: what the players are scored on.
         players: G and D, which this moves.
         batches: real samples for each of D's turns.
+        turn: the number of the first of these turns.
 
     Returns:
         The figures of D's last turn and of G's: detached scalars on the device.
     """
     generator, discriminator = players.generator, players.discriminator
     *earlier, real = batches
-    for batch in earlier:
+    for number, batch in enumerate(earlier, start=turn):
         with torch.no_grad():
             fake = players.generate(len(batch.samples))
-        discriminator.step(rule.discriminator_turn(discriminator.network, batch, fake).loss)
+        discriminator.step(rule.discriminator_turn(discriminator.network, batch, fake, number).loss)
+    last = turn + len(earlier)
 
     with torch.set_grad_enabled(game.share != "nothing"):
         fake = players.generate(len(real.samples))
     if game.share == "pass":  # one judgement scores both, and both move from where they stood
-        d_turn, g_turn = rule.joint_turn(discriminator.network, real, fake)
+        d_turn, g_turn = rule.joint_turn(discriminator.network, real, fake, last)
         generator.step(g_turn.loss, retain_graph=True)
         discriminator.step(d_turn.loss)
         return d_turn.figures | g_turn.figures
 
-    d_turn = rule.discriminator_turn(discriminator.network, real, fake)
+    d_turn = rule.discriminator_turn(discriminator.network, real, fake, last)
     if game.update == "alternating":
         discriminator.step(d_turn.loss)
 
@@ -92,7 +96,7 @@ def train(
         players.schedule(position)
         start = position
         batches = [feed.batch(start + turn * batch, batch) for turn in range(game.discriminator_steps)]
-        figures = play_round(game, rule, players, batches)
+        figures = play_round(game, rule, players, batches, start // batch)
         position = start + batch * game.discriminator_steps
         players.follow(position, position - start)
 
