@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import torch
@@ -72,6 +73,8 @@ class PlainRule:
             isinstance(layer, _BatchNorm | MinibatchDiscrimination) for layer in discriminator.modules()
         )
         self._both_penalised = (game.r1 > 0) == (game.r2 > 0)
+        weights = {"r1": game.r1, "r2": game.r2, "gradient_penalty": game.gradient_penalty}
+        self._penalty_weights = {name: game.penalty_every * weight for name, weight in weights.items() if weight}
 
     def discriminator_turn(self, discriminator: nn.Module, real: Batch, fake: Batch, number: int = 0) -> Turn:
         """D judges both batches in its turn ``number``, counted from 0; no gradient reaches G."""
@@ -124,31 +127,24 @@ class PlainRule:
         if penalised:
             extra = self._penalties(discriminator, real, fake, real_logits, fake_logits)
         else:  # zero, so that the log's means are right
-            extra = dict.fromkeys(self._penalty_names, real_logits.new_zeros(()))
+            extra = dict.fromkeys(self._penalty_weights, real_logits.new_zeros(()))
         for name, term in (extra | self._further_terms(discriminator, real)).items():
             loss = loss + term
             figures[name] = term.detach()
         return Turn(loss, figures), real_logits, fake_logits
 
-    @property
-    def _penalty_names(self) -> list[str]:
-        return [name for name in ("r1", "r2", "gradient_penalty") if getattr(self._game, name)]
-
     def _penalties(
         self, discriminator: nn.Module, real: Batch, fake: Batch, real_logits: Tensor, fake_logits: Tensor
     ) -> dict[str, Tensor]:
         """What keeps D's gradient in bounds, weighted, by the name it has in the log."""
-        game = self._game
-        terms: dict[str, Tensor] = {}
-        if game.r1:
-            terms["r1"] = zero_centred(real_logits, real.samples)
-        if game.r2:
-            terms["r2"] = zero_centred(fake_logits, fake.samples)
-        if game.gradient_penalty:
-            terms["gradient_penalty"] = one_centred(
+        penalties: dict[str, Callable[[], Tensor]] = {
+            "r1": lambda: zero_centred(real_logits, real.samples),
+            "r2": lambda: zero_centred(fake_logits, fake.samples),
+            "gradient_penalty": lambda: one_centred(
                 lambda between: judge(discriminator, Batch(between, real.labels)), real.samples, fake.samples.detach()
-            )
-        return {name: game.penalty_every * getattr(game, name) * term for name, term in terms.items()}
+            ),
+        }
+        return {name: weight * penalties[name]() for name, weight in self._penalty_weights.items()}
 
     def _further_terms(self, discriminator: nn.Module, real: Batch) -> dict[str, Tensor]:
         """What else joins D's loss, weighted, by the name it has in the log."""
