@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import re
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -165,6 +166,17 @@ def test_a_module_as_extractor(run: saddle.Run):
     network = nn.Sequential(nn.AvgPool2d(4), nn.Flatten())
     found = evaluate(run.path, metrics=["fd"], count=200, seeds=1, extractor=network)
     assert re.fullmatch(r"fd-sequential-[0-9a-f]{8}-200", found["fd"].protocol)
+
+
+def test_warnings_of_an_extractor_reach_its_owner(run: saddle.Run):
+    class Grumbling(torch.nn.Flatten):
+        def forward(self, images: torch.Tensor) -> torch.Tensor:
+            warnings.warn("old weights", UserWarning, stacklevel=1)
+            return super().forward(images)
+
+    with pytest.warns(UserWarning, match="old weights"):
+        found = evaluate(run.path, metrics=["fd"], count=200, seeds=1, extractor=Grumbling())
+    assert not any("old weights" in note for note in found.notes)
 
 
 def test_too_few_samples_are_told_with_the_rank(run: saddle.Run):

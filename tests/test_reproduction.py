@@ -116,6 +116,15 @@ def test_a_share_of_the_length_is_a_beginning_of_the_whole(tmp_path: Path):
     assert "Cut short" not in whole.page.read_text(encoding="utf-8")
 
 
+def test_a_run_that_was_stopped_early_goes_on_to_a_shorter_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    small = SMALL | {"batch_size": 100, "log": {"every": 100}}
+    reproduce("gaussian", tmp_path, seeds=1, length=0.25, settings=small)
+    run = RunFolder(tmp_path / "gaussian" / "ours" / "seed-0")
+    text = run.config.read_text(encoding="utf-8")
+    run.config.write_text(text.replace("images = 200\n", "images = 800\n"), encoding="utf-8")  # as if stopped at 200
+    assert reproduce("gaussian", tmp_path, seeds=1, length=0.5, settings=small).lines[0].runs == "1 × 0.0004 M"
+
+
 def test_epochs_are_cut_too(tmp_path: Path):
     epochs = {key: value for key, value in SMALL.items() if key != "images"} | {"epochs": 0.016, "batch_size": 200}
     assert reproduce("gaussian", tmp_path, seeds=1, length=0.5, settings=epochs).lines[0].runs == "1 × 0.0008 M"

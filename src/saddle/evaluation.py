@@ -114,6 +114,9 @@ def evaluate(
         scores=tuple(scores),
         notes=tuple(dict.fromkeys(str(one.message) for one in caught if issubclass(one.category, ScoreWarning))),
     )
+    for one in caught:
+        if not issubclass(one.category, ScoreWarning):  # somebody else's, such as a user's extractor's
+            warnings.warn_explicit(one.message, one.category, one.filename, one.lineno)
     return keep_scores(run, file.name, found) if run.exists() else found
 
 

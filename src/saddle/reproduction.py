@@ -151,7 +151,8 @@ def reproduce(
         out: folder for the runs, ``NAME/ROW/seed-N``, and the page, ``NAME.md``; ``reproductions`` if not given. Quick
             ones go into its folder ``quick``.
         seeds: runs of each row, instead of the table's; of a quick one 1.
-        length: the share of its length at which each run ends, in (0, 1]; a larger one later goes on from there.
+        length: the share of its length at which each run ends, in (0, 1]; a larger one later goes on from there. Where
+            the best generator is scored, the one at that end stays among those it is chosen from.
         quick: a smoke run, whose figures mean nothing.
         settings: on top of all others, nested, such as a shorter length.
         progress: who is told.
@@ -176,7 +177,7 @@ def reproduce(
         raise unwritable(out, error) from error
     page = out / f"{name}.md"
     options = [*(["--quick"] if quick else []), "--seeds", str(seeds)]
-    options += [*(["--length", f"{length:g}"] if length < 1 else []), *_assignments(settings)]
+    options += [*(["--length", repr(length)] if length < 1 else []), *_assignments(settings)]
     command = shlex.join(["saddle", "reproduce", name, *options])
     lines: list[Line] = []
     for number, row in enumerate(table.rows):
@@ -212,7 +213,7 @@ def _scored(row: Row, table: Table, config: Config, folder: Path, count: int, pr
     run = RunFolder(folder)
     if run.exists():
         old = load_config(run.config)
-        if (old.epochs or 0) > (config.epochs or 0) or (old.images or 0) > (config.images or 0):
+        if _is_longer(old, config) and _has_passed(run, config):
             raise ConfigError(
                 f"{folder} holds a longer run", expected=f"at most {_told_length(config)}", got=_told_length(old),
                 remedy="give another --out",
@@ -236,6 +237,16 @@ def _shortened(config: Config, share: float) -> Config:
     images, epochs = config.images, config.epochs
     length = {"images": images and max(1, round(images * share)), "epochs": epochs and epochs * share}
     return config.model_copy(update=length)
+
+
+def _is_longer(old: Config, new: Config) -> bool:
+    return (old.epochs or 0) > (new.epochs or 0) or (old.images or 0) > (new.images or 0)
+
+
+def _has_passed(run: RunFolder, config: Config) -> bool:
+    """Whether the run has gone beyond the end that ``config`` sets: it may have been stopped before."""
+    log = run.read_log()
+    return bool(log) and (log[-1]["images"] > config.images if config.images else log[-1]["epoch"] > config.epochs)
 
 
 def _told_length(config: Config) -> str:

@@ -149,7 +149,7 @@ class Generator:
             ConfigError: shapes or labels that do not fit, or a mixture for a module of the user's own, which takes
                 indices.
         """
-        self._check_inputs(latents, labels)
+        latents, labels = self._fitting(latents, labels)
         if labels is not None and labels.is_floating_point() and isinstance(self.header.network, CustomNetworkConfig):
             raise ConfigError(
                 f"{self.header.network.name} is a module of the user's own, which takes classes and no mixtures",
@@ -329,14 +329,15 @@ class Generator:
         errors = (self.decode(latents, labels) - samples).square().flatten(1).mean(1)
         return Inversion(latents.cpu(), labels, errors)
 
-    def _check_inputs(self, latents: Tensor, labels: Tensor | None) -> None:
+    def _fitting(self, latents: Tensor, labels: Tensor | None) -> tuple[Tensor, Tensor | None]:
+        """Both as the network takes them: float32, and int64 or float32."""
         size, classes = self.header.latent.size, len(self.class_names)
         if latents.ndim != 2 or latents.shape[1] != size:
             raise ConfigError("these are no latents", expected=f"shape (B, {size})", got=tuple(latents.shape))
         if labels is None:
             if classes:
                 raise ConfigError("this generator needs labels", expected=f"one of {classes} classes for each latent")
-            return
+            return latents.float(), None
         if not classes:
             raise self._takes_no_labels()
         mixture = labels.is_floating_point()
@@ -350,6 +351,7 @@ class Generator:
                 "there is no such class", expected=f"from 0 to {classes - 1}",
                 got=f"{int(labels.min())} to {int(labels.max())}",
             )  # fmt: skip
+        return latents.float(), labels.float() if mixture else labels.long()
 
     def _takes_no_labels(self) -> ConfigError:
         return ConfigError(

@@ -57,7 +57,7 @@ def test_few_samples_are_scored_with_a_warning(saddle, run: Path):
         (["--extractor", "vgg"], ["no extractor 'vgg'", "mnist-cnn-v1"]),
         (["--extractor", "mnist-cnn-v1"], ["mnist-cnn-v1 does not fit samples of shape (1, 8, 8)", "pixels"]),
         (["--weights", "nothing.pt"], ["Inception network alone", "--extractor inception-v3"]),
-        (["--data", "nowhere"], ["nowhere"]),
+        (["--data", "nowhere"], ["no data set or path called nowhere"]),
         (["--data", "points.npy"], ["points.npy"]),
         (["--device", "abacus"], ["no device 'abacus'"]),
     ],
@@ -86,7 +86,7 @@ def test_a_generator_that_makes_no_numbers(saddle, run: Path):
 
 def test_nothing_to_evaluate(saddle, tmp_path: Path):
     assert saddle("evaluate", "nowhere").code == 2
-    assert "nowhere" in saddle("evaluate", "nowhere").err
+    assert "there is no file nowhere" in saddle("evaluate", "nowhere").err
     assert {path.name for path in tmp_path.iterdir()} <= {"cache"}
 
 
@@ -112,7 +112,7 @@ def test_reproduce_prints_what_it_writes(saddle):
         (["gaussian", "--length", "2"], "at most 1"),
         (["gaussian", "--set", "seed=3"], "--seeds N"),
         (["gaussian", "--set", "bath_size=3"], "did you mean 'batch_size'"),
-        (["gaussian", "--out", "file"], "file"),
+        (["gaussian", "--out", "file"], "file cannot be written"),
     ],
 )
 def test_bad_tables_exit_2_and_run_nothing(saddle, tmp_path: Path, words: list[str], said: str):

@@ -48,6 +48,15 @@ def test_the_pickled_version_is_refused_with_the_way_out(tmp_path: Path, monkeyp
         assert caught.value.expected is not None and cifar10.ARCHIVE in str(caught.value.expected)
 
 
+def test_class_folders_beside_the_pickled_version_are_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    (tmp_path / "cifar10" / "cifar-10-batches-py").mkdir(parents=True)
+    for name in ("cat", "dog"):
+        (tmp_path / "cifar10" / "train" / name).mkdir(parents=True)
+        Image.new("RGB", (32, 32)).save(tmp_path / "cifar10" / "train" / name / "1.png")
+    monkeypatch.setenv("SADDLE_DATA", str(tmp_path))
+    assert open_data(DataConfig(source="cifar10")).class_names == ("cat", "dog")
+
+
 def check(split: str = "train", source: str = "cifar10") -> None:
     store = open_data(DataConfig(source=source, split=split))
     rows = slice(10) if split == "train" else slice(10, None)

@@ -42,7 +42,7 @@ def test_columns_by_name_and_by_number_in_the_order_asked_for(tmp_path: Path):
     assert facts["columns"] == "y"
 
 
-@pytest.mark.parametrize("text", ["[x,2]", '["x", 2]', "[ x, 2 ]"])
+@pytest.mark.parametrize("text", ["[x,2]", '["x", 2]', "[ x, 2 ]", "[x, 2,]"])
 def test_columns_are_typed_without_quotes(text: str):
     assert data_config("t.csv", parse_settings([f"data.columns={text}"])).columns == ("x", 2)
 

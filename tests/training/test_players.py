@@ -91,6 +91,14 @@ def test_d_plays_its_turns_before_g():
     assert steps == [3, 1]
 
 
+def test_lazy_penalties_come_in_every_nth_round_in_all_of_its_turns():
+    config, players = make(r1=1.0, penalty_every=3, discriminator_steps=2)
+    rule = PlainRule(config.game, players.discriminator.network)
+    batches = [Batch(torch.randn(8, 3)) for _ in range(2)]
+    logged = [play_round(config.game, rule, players, batches, number)["r1"].item() > 0 for number in range(7)]
+    assert logged == [True, False, False, True, False, False, True]
+
+
 def test_averaged_generator_follows_weights_and_statistics():
     _, players = make(half_life=64)
     live, averaged = players.generator.network, players.averaged

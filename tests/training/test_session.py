@@ -38,6 +38,7 @@ VARIANTS: dict[str, dict[str, Any]] = {
         "discriminator.network.dropout": 0.3,
     },
     "penalties, steps and packing": {"game": {"r1": 1.0, "r2": 1.0, "discriminator_steps": 2, "packing": 4}},
+    "lazy penalties": {"game": {"r1": 1.0, "penalty_every": 3, "discriminator_steps": 2}},
     "simultaneous with shared fakes": {"game": {"update": "simultaneous", "share": "samples", "label_smoothing": 0.1}},
     "sgd without averaging": {
         "generator.optimizer": {"kind": "sgd", "momentum": 0.5},
@@ -82,6 +83,12 @@ def test_ten_rounds_and_ten_more_are_twenty(tmp_path: Path, variant: str):
     grids = [path.name for _, path in whole.folder.sample_grids()]
     for name in grids:
         assert (parts.folder.samples / name).read_bytes() == (whole.folder.samples / name).read_bytes()
+
+
+def test_lazy_penalties_are_not_in_every_round(tmp_path: Path):
+    lazy = train(tmp_path / "lazy", game={"r1": 1.0, "penalty_every": 3})
+    always = train(tmp_path / "always", game={"r1": 3.0})
+    assert content(lazy) != content(always)
 
 
 def test_log_of_a_continued_run_equals_the_uninterrupted_one(tmp_path: Path):

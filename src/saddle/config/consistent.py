@@ -75,11 +75,7 @@ def contradictions(config: Config) -> Iterator[str]:
         ),
         (
             game.penalty_every > 1 and not (game.r1 or game.r2 or game.gradient_penalty),
-            f"game.penalty_every = {game.penalty_every} has no effect without game.r1, r2 or gradient_penalty",
-        ),
-        (
-            config.discriminator.weights == "spectral" and game.clip,
-            "game.clip has no effect on discriminator.weights = spectral, which scales all weights anew",
+            f"game.penalty_every = {game.penalty_every} has no effect without r1, r2 or gradient_penalty: set it to 1",
         ),
         (
             getattr(d, "label_widths", ()) and config.discriminator.condition == "projection",

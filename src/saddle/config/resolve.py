@@ -108,8 +108,9 @@ def _parse_value(text: str) -> Any:
     try:
         return tomllib.loads(f"value = {text}")["value"]
     except (tomllib.TOMLDecodeError, KeyError):
-        if text.startswith("[") and text.endswith("]"):
-            return [_parse_value(part.strip()) for part in text[1:-1].split(",")]
+        inside = text[1:-1]
+        if text[:1] + text[-1:] == "[]" and not set(inside) & set("[]{}\"'"):
+            return [_parse_value(part.strip()) for part in inside.removesuffix(",").split(",")]
         return text
 
 

@@ -266,7 +266,7 @@ class GameConfig(Section):
     r1: NonNegativeFloat = 0.0  # gamma of the zero-centred gradient penalty on real samples
     r2: NonNegativeFloat = 0.0  # the same on generated samples
     gradient_penalty: NonNegativeFloat = 0.0  # lambda of WGAN-GP's penalty, between real and generated samples
-    penalty_every: PositiveInt = 1  # the penalties join D's loss in every so many of its turns, as many times as heavy
+    penalty_every: PositiveInt = 1  # the penalties join D's loss in one of so many rounds, as many times as heavy
     clip: NonNegativeFloat = 0.0  # D's weights are held within ±this after each of its steps; 0: free
     feature_matching: Literal["none", "l1", "l2"] = "none"  # replaces G's loss by the distance of D's mean features
     historical_averaging: NonNegativeFloat = 0.0  # weight of the distance from the past's mean weights

@@ -39,7 +39,7 @@ def find_binary(path: Path) -> Path | None:
     """The binary version at ``path``: the archive itself, the archive in this folder, or the folder it unpacks to.
 
     Raises:
-        DataError: there is only the Python version, which is pickled.
+        DataError: there is nothing but the Python version, which is pickled.
     """
     if path.name == ARCHIVE and path.is_file():
         return path
@@ -47,7 +47,8 @@ def find_binary(path: Path) -> Path | None:
         return path / ARCHIVE
     folders = (path, path / "cifar-10-batches-bin")
     found = next((folder for folder in folders if (folder / FILES["train"][0]).is_file()), None)
-    if found is None and any(one.name in _PICKLED and one.exists() for one in (path, *map(path.joinpath, _PICKLED))):
+    held = list(path.iterdir()) if path.is_dir() and path.name not in _PICKLED else [path]
+    if found is None and path.exists() and held and all(one.name in _PICKLED for one in held):
         raise DataError(
             f"{path} is the Python version of CIFAR-10, which is pickled: to read it is to run its code",
             expected=f"the binary version, {ARCHIVE}",

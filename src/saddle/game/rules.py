@@ -48,7 +48,7 @@ class PlainRule:
     """The game of Goodfellow et al. 2014, with labels or without, with any loss on D's logits.
 
     Penalties on D's gradient may be lazy (Karras et al. 2020, "Analyzing and improving the image quality of StyleGAN",
-    section 3.1): with ``penalty_every`` n they join every n-th of D's turns, n times as heavy.
+    section 3.1): with ``penalty_every`` n they join D's turns in every n-th round, n times as heavy.
 
     Args:
         game: loss, smoothing, penalties and packing.
@@ -76,9 +76,9 @@ class PlainRule:
         weights = {"r1": game.r1, "r2": game.r2, "gradient_penalty": game.gradient_penalty}
         self._penalty_weights = {name: game.penalty_every * weight for name, weight in weights.items() if weight}
 
-    def discriminator_turn(self, discriminator: nn.Module, real: Batch, fake: Batch, number: int = 0) -> Turn:
-        """D judges both batches in its turn ``number``, counted from 0; no gradient reaches G."""
-        turn, _, _ = self._score(discriminator, real, Batch(fake.samples.detach(), fake.labels), number)
+    def discriminator_turn(self, discriminator: nn.Module, real: Batch, fake: Batch, round_: int = 0) -> Turn:
+        """D judges both batches in a turn of round ``round_``, counted from 0; no gradient reaches G."""
+        turn, _, _ = self._score(discriminator, real, Batch(fake.samples.detach(), fake.labels), round_)
         return turn
 
     def generator_turn(self, discriminator: nn.Module, real: Batch, fake: Batch) -> Turn:
@@ -96,19 +96,19 @@ class PlainRule:
                 real_logits = judge(discriminator, real)
         return self._score_generator(fake_logits, real_logits)
 
-    def joint_turn(self, discriminator: nn.Module, real: Batch, fake: Batch, number: int = 0) -> tuple[Turn, Turn]:
-        """D's turn ``number`` and G's from one and the same judgement, dropout and all; ``fake``'s graph leads to G.
+    def joint_turn(self, discriminator: nn.Module, real: Batch, fake: Batch, round_: int = 0) -> tuple[Turn, Turn]:
+        """D's turn and G's from one and the same judgement, dropout and all; ``fake``'s graph leads to G.
 
         Each loss must be sent backward with respect to its own player's parameters only.
         """
-        turn, real_logits, fake_logits = self._score(discriminator, real, fake, number)
+        turn, real_logits, fake_logits = self._score(discriminator, real, fake, round_)
         return turn, self._score_generator(fake_logits, real_logits.detach())
 
-    def _score(self, discriminator: nn.Module, real: Batch, fake: Batch, number: int) -> tuple[Turn, Tensor, Tensor]:
+    def _score(self, discriminator: nn.Module, real: Batch, fake: Batch, round_: int) -> tuple[Turn, Tensor, Tensor]:
         """D's turn, and its logits on real and generated samples."""
         game = self._game
         real, fake = self._packed(real), self._packed(fake)
-        penalised = number % game.penalty_every == 0
+        penalised = round_ % game.penalty_every == 0
         if game.r1 and penalised:
             real.samples.requires_grad_()
         if game.r2 and penalised:

@@ -141,7 +141,8 @@ def normalise_weights(network: nn.Module, method: str) -> None:
     for layer in layers:
         wrap(layer)
     for layer in layers[:-1] if method == "direction" else ():
-        _length(layer).requires_grad_(False)
+        if layer.bias is not None:  # the others' lengths are not set by the first batch
+            _length(layer).requires_grad_(False)
 
 
 def _length(layer: nn.Module) -> nn.Parameter:

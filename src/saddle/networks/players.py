@@ -64,18 +64,12 @@ class Discriminator(nn.Module):
 
     def class_logits(self, samples: Tensor) -> Tensor:
         """Logits (B, outputs) of the classes that it tells apart."""
-        return self._outputs(self.features(samples))
-
-    def _outputs(self, features: Tensor) -> Tensor:
-        return self.output(self.closeness(self.feature_noise(features)))
-
-    def _logits(self, features: Tensor) -> Tensor:
-        logits = self._outputs(features)
-        return logits.logsumexp(1) if self.classifies else logits.squeeze(1)
+        return self.output(self.closeness(self.feature_noise(self.features(samples))))
 
     def forward(self, samples: Tensor, labels: Tensor | None = None) -> Tensor:
-        features = self.features(samples, labels)
-        logits = self._logits(features)
+        features = self.feature_noise(self.features(samples, labels))
+        outputs = self.output(self.closeness(features))
+        logits = outputs.logsumexp(1) if self.classifies else outputs.squeeze(1)
         if self.projection is not None and labels is not None:
             # D(x, y) = v_yᵀ φ(x) + ψ(φ(x)); Miyato & Koyama 2018, eq. 3.
             logits = logits + (self.projection(labels) * features).sum(1)

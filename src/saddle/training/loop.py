@@ -23,7 +23,7 @@ from saddle.training.scoring import Scorer
 
 
 def play_round(
-    game: GameConfig, rule: PlainRule, players: Players, batches: Sequence[Batch], turn: int = 0
+    game: GameConfig, rule: PlainRule, players: Players, batches: Sequence[Batch], number: int = 0
 ) -> dict[str, Tensor]:
     """One round.
 
@@ -32,28 +32,27 @@ def play_round(
         rule: what the players are scored on.
         players: G and D, which this moves.
         batches: real samples for each of D's turns.
-        turn: the number of the first of these turns.
+        number: of the round, counted from 0.
 
     Returns:
         The figures of D's last turn and of G's: detached scalars on the device.
     """
     generator, discriminator = players.generator, players.discriminator
     *earlier, real = batches
-    for number, batch in enumerate(earlier, start=turn):
+    for batch in earlier:
         with torch.no_grad():
             fake = players.generate(len(batch.samples))
         discriminator.step(rule.discriminator_turn(discriminator.network, batch, fake, number).loss)
-    last = turn + len(earlier)
 
     with torch.set_grad_enabled(game.share != "nothing"):
         fake = players.generate(len(real.samples))
     if game.share == "pass":  # one judgement scores both, and both move from where they stood
-        d_turn, g_turn = rule.joint_turn(discriminator.network, real, fake, last)
+        d_turn, g_turn = rule.joint_turn(discriminator.network, real, fake, number)
         generator.step(g_turn.loss, retain_graph=True)
         discriminator.step(d_turn.loss)
         return d_turn.figures | g_turn.figures
 
-    d_turn = rule.discriminator_turn(discriminator.network, real, fake, last)
+    d_turn = rule.discriminator_turn(discriminator.network, real, fake, number)
     if game.update == "alternating":
         discriminator.step(d_turn.loss)
 
@@ -96,7 +95,7 @@ def train(
         players.schedule(position)
         start = position
         batches = [feed.batch(start + turn * batch, batch) for turn in range(game.discriminator_steps)]
-        figures = play_round(game, rule, players, batches, start // batch)
+        figures = play_round(game, rule, players, batches, start // (batch * game.discriminator_steps))
         position = start + batch * game.discriminator_steps
         players.follow(position, position - start)
 
