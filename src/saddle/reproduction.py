@@ -7,14 +7,14 @@ import platform
 import shlex
 import statistics
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from difflib import get_close_matches
 from importlib import resources
 from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple
 
-from pydantic import BaseModel, ConfigDict, Field, PositiveInt
+from pydantic import BaseModel, ConfigDict, Field, PositiveInt, ValidationError
 
 from saddle.api import train_config
 from saddle.config import Config, load_config, load_recipe, resolve
@@ -24,6 +24,8 @@ from saddle.files import unwritable, write_text
 from saddle.progress import Progress, Silent
 from saddle.runs import RunFolder
 from saddle.scores import Score
+
+_ROW_FILE = "row.json"
 
 
 class _Section(BaseModel):
@@ -97,12 +99,25 @@ class Line(NamedTuple):
     samples: str
 
 
+class Measured(_Section):
+    """What came of one row, kept beside its runs as ``row.json``.
+
+    Args:
+        command: that ran it, on ``machine``.
+        lines: one for each figure.
+    """
+
+    command: str
+    machine: str
+    lines: tuple[Line, ...]
+
+
 class Reproduction(NamedTuple):
     """A table as far as it has been run.
 
     Args:
         table: the original.
-        lines: in its order.
+        lines: in its order, those of earlier calls among them.
         page: where it was written as Markdown.
     """
 
@@ -138,6 +153,7 @@ def reproduce(
     name: str,
     out: Path | None = None,
     *,
+    rows: Collection[str] = (),
     seeds: int | None = None,
     length: float = 1.0,
     quick: bool = False,
@@ -150,6 +166,7 @@ def reproduce(
         name: of the table.
         out: folder for the runs, ``NAME/ROW/seed-N``, and the page, ``NAME.md``; ``reproductions`` if not given. Quick
             ones go into its folder ``quick``.
+        rows: that are run, by name, all if not given; of the others the page has what earlier calls found.
         seeds: runs of each row, instead of the table's; of a quick one 1.
         length: the share of its length at which each run ends, in (0, 1]; a larger one later goes on from there. Where
             the best generator is scored, the one at that end stays among those it is chosen from.
@@ -158,11 +175,12 @@ def reproduce(
         progress: who is told.
 
     Raises:
-        ConfigError: no such table, no seeds, no length, or a folder holds longer runs.
+        ConfigError: no such table or row, no seeds, no length, or a folder holds longer runs.
         SaddleError: see ``saddle.train`` and ``saddle.evaluate``; the same call goes on where it stopped. A run that
             diverges is counted and does not end the others.
     """
     table, progress, settings = load_table(name), progress or Silent(), settings or {}
+    chosen = _choose(table, rows)
     seeds = seeds if seeds is not None else 1 if quick else table.seeds
     if seeds < 1:
         raise ConfigError("there is nothing to run", expected="at least 1 seed", got=seeds)
@@ -176,23 +194,42 @@ def reproduce(
     except OSError as error:
         raise unwritable(out, error) from error
     page = out / f"{name}.md"
-    options = [*(["--quick"] if quick else []), "--seeds", str(seeds)]
+    options = [
+        *(["--quick"] if quick else []),
+        *(part for row in rows for part in ("--row", row)),
+        "--seeds",
+        str(seeds),
+    ]
     options += [*(["--length", repr(length)] if length < 1 else []), *_assignments(settings)]
     command = shlex.join(["saddle", "reproduce", name, *options])
-    lines: list[Line] = []
-    for number, row in enumerate(table.rows):
+    lines = _write(table, out / name, page, quick)
+    for row in chosen:
         found: list[_Scored] = []
         for seed in range(seeds):
             layers = [row.settings, table.quick.settings if quick else {}, settings, {"seed": seed}]
             config = _shortened(resolve(load_recipe(row.recipe), *layers), length)
-            folder = out / name / _folder_name(row.name) / f"seed-{seed}"
+            folder = _folder(out / name, row) / f"seed-{seed}"
             progress.say(f"{name}: {row.name}, seed {seed}")
             count = table.quick.count if quick else row.count or table.count
             found.append(_scored(row, table, config, folder, count, progress))
-        lines += _lines(row, table, found, quick=quick)
-        missing = [later.name for later in table.rows[number + 1 :]]
-        write_text(page, _markdown(table, lines, missing, command, length, quick))
+        measured = Measured(
+            command=command, machine=_machine(), lines=tuple(_lines(row, table, found, length, quick=quick))
+        )
+        write_text(_folder(out / name, row) / _ROW_FILE, measured.model_dump_json(indent=1) + "\n")
+        lines = _write(table, out / name, page, quick)
     return Reproduction(table, lines, page)
+
+
+def _choose(table: Table, names: Collection[str]) -> list[Row]:
+    known = {row.name: row for row in table.rows}
+    for name in names:
+        if name not in known:
+            near = get_close_matches(name, known, n=1, cutoff=0.3)
+            raise ConfigError(
+                f"the table has no row {name!r}", expected="one of " + "; ".join(known),
+                remedy=f"did you mean {near[0]!r}?" if near else None,
+            )  # fmt: skip
+    return [row for row in table.rows if not names or row.name in names]
 
 
 class _Scored(NamedTuple):
@@ -258,13 +295,14 @@ def _length(run: RunFolder) -> int:
     return log[-1]["images"] if log else 0
 
 
-def _lines(row: Row, table: Table, found: Sequence[_Scored], *, quick: bool) -> list[Line]:
+def _lines(row: Row, table: Table, found: Sequence[_Scored], length: float, *, quick: bool) -> list[Line]:
     good = [scored for scored in found if scored.scores]
     lengths = sorted({scored.length for scored in found})
     runs = (
         f"{len(found)} × "
         + " to ".join(f"{length / 1e6:.3g}" for length in lengths[:: max(1, len(lengths) - 1)])
         + " M"
+        + (f", {length:.3g} of the length" if length < 1 else "")
     )
     if row.generator == "best" and good:
         runs += f", best at {statistics.median(scored.images_seen for scored in good) / 1e6:.3g} M"
@@ -302,24 +340,50 @@ def _line(row: Row, name: str, scores: Sequence[Score], runs: str, *, quick: boo
     return Line(row.name, first.title, published, goal, measured, floor, runs, samples)
 
 
-def _markdown(
-    table: Table, lines: Sequence[Line], missing: Sequence[str], command: str, length: float, quick: bool
-) -> str:
+def _write(table: Table, runs: Path, page: Path, quick: bool) -> list[Line]:
+    """Write the page of all rows that there is something of; their lines."""
+    found = {row.name: measured for row in table.rows if (measured := _read(_folder(runs, row) / _ROW_FILE))}
+    lines = [line for measured in found.values() for line in measured.lines]
+    if found:
+        write_text(page, _markdown(table, found, lines, quick))
+    return lines
+
+
+def _read(path: Path) -> Measured | None:
+    if not path.is_file():
+        return None
+    try:
+        return Measured.model_validate_json(path.read_bytes())
+    except ValidationError as error:
+        raise ConfigError(
+            f"{path} cannot be read", expected="what 'saddle reproduce' wrote", remedy="delete it: the runs stay"
+        ) from error
+
+
+def _markdown(table: Table, found: Mapping[str, Measured], lines: Sequence[Line], quick: bool) -> str:
     head = ("system", "figure", "published", "goal", "measured", "floor", "runs × images seen", "samples")
     rows = [f"| {' | '.join(line)} |" for line in (head, ("---",) * len(head), *lines)]
-    machine = f"{platform.system()}, {platform.machine()}, {os.cpu_count()} cores, torch {version('torch')}"
+    missing = [row.name for row in table.rows if row.name not in found]
+    commands: dict[tuple[str, str], list[str]] = {}
+    for name, measured in found.items():
+        commands.setdefault((measured.command, measured.machine), []).append(name)
+    told = [f"- `{command}` on {machine}: {'; '.join(names)}" for (command, machine), names in commands.items()]
     parts = [
         f"## {table.title}",
         f"Source: {table.source}.",
         *(["**A smoke run: these figures mean nothing.**"] if quick else []),
         *([table.note] if table.note else []),
-        *([f"**Cut short: each run ended at {length:.3%} of its length.**"] if length < 1 else []),
-        f"`{command}` on {machine}. Measured: mean ± standard deviation over the runs' seeds. Floor: what real samples "
-        "score in the place of generated ones.",
+        "Measured: mean ± standard deviation over the runs' seeds. Floor: what real samples score in the place of "
+        "generated ones. A share of the length means that the runs were **cut short** there.",
         "\n".join(rows),
+        "\n".join(told),
         *([f"Not run yet: {'; '.join(missing)}."] if missing else []),
     ]
     return "\n\n".join(parts) + "\n"
+
+
+def _machine() -> str:
+    return f"{platform.system()}, {platform.machine()}, {os.cpu_count()} cores, torch {version('torch')}"
 
 
 def _assignments(settings: Mapping[str, Any], prefix: str = "") -> list[str]:
@@ -332,5 +396,5 @@ def _assignments(settings: Mapping[str, Any], prefix: str = "") -> list[str]:
     return found
 
 
-def _folder_name(name: str) -> str:
-    return "".join(letter if letter.isalnum() else "-" for letter in name.lower()).strip("-")
+def _folder(runs: Path, row: Row) -> Path:
+    return runs / "".join(letter if letter.isalnum() else "-" for letter in row.name.lower()).strip("-")

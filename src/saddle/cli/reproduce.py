@@ -12,6 +12,9 @@ import typer
 def reproduce(
     table: Annotated[str | None, typer.Argument(metavar="TABLE", help="Its name; without one, all are listed.")] = None,
     out: Annotated[Path | None, typer.Option(help="Folder for runs and page.  [default: reproductions]")] = None,
+    row: Annotated[
+        list[str] | None, typer.Option(metavar="NAME", help="Run this row alone; repeatable.  [default: all]")
+    ] = None,
     seeds: Annotated[int | None, typer.Option(help="Runs of each row.  [default: the table's]")] = None,
     length: Annotated[
         float, typer.Option(metavar="SHARE", help="End each run at this share of its length; more goes on from there.")
@@ -33,6 +36,9 @@ def reproduce(
             print(f"{name:<20}  {load_table(name).title}")
         return
     settings = parse_settings(set_ or [])
-    done = run(table, out, seeds=seeds, length=length, quick=quick, settings=settings, progress=for_stream(sys.stderr))
+    done = run(
+        table, out, rows=row or (), seeds=seeds, length=length, quick=quick, settings=settings,
+        progress=for_stream(sys.stderr),
+    )  # fmt: skip
     print(done.page.read_text(encoding="utf-8"), end="")
     print(f"\nwritten to {done.page}")
