@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 
+from saddle.reproduction import load_table
 from saddle.tensors import load_tensors, save_tensors
 
 SMALL = ["--threads", "1", "--set", "images=256", "--set", "batch_size=32"]
@@ -97,11 +98,13 @@ def test_reproduce_lists_its_tables(saddle):
 
 
 def test_reproduce_prints_what_it_writes(saddle):
-    done = saddle("reproduce", "gaussian", "--quick", "--out", "tables", "--set", "images=500", "--length", "0.5")
+    row = load_table("gaussian").rows[0].name
+    words = ["--quick", "--out", "tables", "--row", row, "--set", "images=500", "--length", "0.5"]
+    done = saddle("reproduce", "gaussian", *words)
     assert done.code == 0, done.err
     page = Path("tables/quick/gaussian.md").read_text(encoding="utf-8")
     assert page in done.out and "written to tables/quick/gaussian.md" in done.out
-    assert "saddle reproduce gaussian --quick --seeds 1 --length 0.5 --set images=500" in page
+    assert f"saddle reproduce gaussian --quick --row {row} --seeds 1 --length 0.5 --set images=500" in page
 
 
 @pytest.mark.parametrize(
@@ -110,6 +113,7 @@ def test_reproduce_prints_what_it_writes(saddle):
         (["pacgan2d"], "did you mean 'pacgan-2d'"),
         (["gaussian", "--seeds", "0"], "at least 1 seed"),
         (["gaussian", "--length", "2"], "at most 1"),
+        (["pacgan-2d", "--row", "ours, ring"], "did you mean 'ours, ring of 8'"),
         (["gaussian", "--set", "seed=3"], "--seeds N"),
         (["gaussian", "--set", "bath_size=3"], "did you mean 'batch_size'"),
         (["gaussian", "--out", "file"], "file cannot be written"),

@@ -17,10 +17,9 @@ def scores(samples: Tensor, reference: Tensor, k: int, rows: int | None = None) 
     return *precision_recall(samples, reference, k=k, rows=rows), *density_coverage(samples, reference, k=k, rows=rows)
 
 
-# The last is a smaller case of the check values that the authors give for 10,000 points of N(0, I₁₀₀₀).
 @pytest.mark.parametrize(
     ("m", "n", "width", "scale", "k"),
-    [(300, 200, 2, 1, 1), (300, 200, 2, 1, 5), (150, 400, 16, 0.8, 3), (1000, 1000, 1000, 1, 5)],
+    [(300, 200, 2, 1, 1), (300, 200, 2, 1, 5), (150, 400, 16, 0.8, 3)],
 )
 def test_scores_equal_those_of_the_authors_package(m: int, n: int, width: int, scale: float, k: int):
     prdc = pytest.importorskip("prdc")
@@ -28,6 +27,18 @@ def test_scores_equal_those_of_the_authors_package(m: int, n: int, width: int, s
     theirs = prdc.compute_prdc(reference.numpy(), samples.numpy(), k)
     wanted = [theirs[name] for name in ("precision", "recall", "density", "coverage")]
     assert scores(samples, reference, k) == pytest.approx(wanted, abs=1e-12)
+
+
+def test_the_authors_check_values():
+    """10,000 points of N(0, I₁₀₀₀) against as many, k = 5: .4772, .4705, 1.0555 and .9735 in one draw of theirs.
+
+    The tolerances are about twice what five draws differed by; in so many dimensions a few points are the neighbours of
+    very many others, so that density differs most.
+    """
+    precision, recall, density, coverage = scores(draw(10_000, 1_000, 0), draw(10_000, 1_000, 1), k=5)
+    assert (precision, recall) == pytest.approx((0.4772, 0.4705), abs=0.03)
+    assert density == pytest.approx(1.0555, abs=0.2)
+    assert coverage == pytest.approx(0.9735, abs=0.025)
 
 
 def test_equal_distributions_have_density_one_and_the_coverage_of_the_papers_formula():
