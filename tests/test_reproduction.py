@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -9,8 +11,10 @@ from saddle.config import Config, load_recipe, resolve
 from saddle.errors import ConfigError, Diverged, RunError
 from saddle.evaluation import evaluate
 from saddle.progress import Silent
-from saddle.reproduction import load_table, reproduce, table_names
+from saddle.published import Row, load_table, table_names
+from saddle.reproduction import reproduce
 from saddle.runs import RunFolder
+from saddle.training.loop import train
 
 ISSUED = (
     *("goodfellow2014", "mirza2014", "salimans2016-mnist", "dcgan-1nn"),
@@ -30,7 +34,7 @@ def test_every_row_is_a_recipe_with_valid_settings(name: str):
         shown = set(row.figures or table.figures)
         assert set(row.published) | set(row.goal) <= shown
         assert row.collapsed is None or row.collapsed[0] in shown
-    assert len({row.name for row in table.rows}) == len(table.rows)
+    assert len({row.folder for row in table.rows}) == len(table.rows)
 
 
 def test_the_promised_tables_are_there():
@@ -51,10 +55,11 @@ def test_a_table_is_run_written_and_not_run_twice(tmp_path: Path):
     done = reproduce("gaussian", tmp_path, seeds=2, settings=SMALL)
     first = done.lines[0]
     assert (first.system, first.figure, first.goal) == ("ours", "Kolmogorov-Smirnov", "≤ 0.01: missed")
-    assert "±" in first.measured and first.runs == "2 × 0.004 M" and first.samples == "100,000"
+    assert "±" in first.measured and first.runs == "2 × 0.004 M, 0.0002 of the length" and first.samples == "100,000"
     assert float(first.floor) < 0.005
     page = done.page.read_text(encoding="utf-8")
-    assert "saddle reproduce gaussian --seeds 2 --set images=800 --set" in page
+    assert "- `saddle reproduce gaussian --seeds 2 --length 0.0002 --set" in page
+    assert f"--set 'discriminator.network.widths=[8]' --out {tmp_path}` on Linux, cpu, " in page
     assert page.count("\n| ") == len(done.lines) + 2
     folder = RunFolder(tmp_path / "gaussian" / "ours" / "seed-1")
     assert folder.generator.is_file() and folder.evaluation.is_file()
@@ -73,15 +78,31 @@ def test_a_quick_run_says_that_it_means_nothing(tmp_path: Path, monkeypatch: pyt
 
 
 def test_a_run_that_diverges_is_counted_and_ends_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    def diverging(config: Config, **rest: object) -> object:
+    def diverging(config: Config, *rest: Any, **named: Any) -> int:
         if config.seed == 1:
             raise Diverged("losses are not finite")
-        return train_config(config, **rest)
+        return train(config, *rest, **named)
 
-    monkeypatch.setattr("saddle.reproduction.train_config", diverging)
+    easy = load_table("gaussian").model_copy(update={"rows": (Row(name="ours", recipe="gaussian", goal={"ks": 1.0}),)})
+    monkeypatch.setattr("saddle.reproduction.load_table", lambda _: easy)
+    monkeypatch.setattr("saddle.training.session.train", diverging)
     first = reproduce("gaussian", tmp_path, seeds=2, settings=SMALL).lines[0]
-    assert first.runs == "2 × 0 to 0.004 M, 1 diverged"
+    assert first.runs == "2 × 0 to 0.004 M, 0.0002 of the length, 1 diverged"
     assert "±" not in first.measured
+    assert first.goal == "≤ 1: missed"  # whatever the other run scored
+    monkeypatch.undo()
+    monkeypatch.setattr("saddle.reproduction.load_table", lambda _: easy)
+    assert "diverged" not in reproduce("gaussian", tmp_path, seeds=2, settings=SMALL).lines[0].runs
+
+
+def test_all_runs_of_a_row_may_diverge(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    def diverging(*_: object, **__: object) -> int:
+        raise Diverged("losses are not finite")
+
+    monkeypatch.setattr("saddle.training.session.train", diverging)
+    rows = ["ours, ring of 8"]
+    lines = reproduce("pacgan-2d", tmp_path, rows=rows, seeds=1, settings=SMALL).lines
+    assert {line.measured for line in lines} == {"diverged"}
 
 
 def test_the_page_is_there_after_each_row(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
@@ -105,26 +126,53 @@ def test_rows_run_by_themselves_come_together_on_the_page(tmp_path: Path):
     assert {line.system for line in grid.lines} == {"ours, grid of 25"}
     both = reproduce("pacgan-2d", tmp_path, rows=["ours, ring of 8"], seeds=2, length=0.5, settings=small)
     assert both.lines[3:] == grid.lines
-    assert [line.runs for line in both.lines[::3]] == ["2 × 0.0002 M, 0.5 of the length", "1 × 0.0004 M"]
+    shares = ["2 × 0.0002 M, 4e-05 of the length", "1 × 0.0004 M, 8e-05 of the length"]
+    assert [line.runs for line in both.lines[::3]] == shares
     page = both.page.read_text(encoding="utf-8")
-    assert "- `saddle reproduce pacgan-2d --row 'ours, grid of 25' --seeds 1 --set" in page
-    assert "- `saddle reproduce pacgan-2d --row 'ours, ring of 8' --seeds 2 --length 0.5 --set" in page
+    assert "- `saddle reproduce pacgan-2d --row 'ours, ring of 8' --seeds 2 --length 4e-05 --set" in page
+    assert "- `saddle reproduce pacgan-2d --row 'ours, grid of 25' --seeds 1 --length 8e-05 --set" in page
     assert "Not run yet: GAN, ring of 8; " in page and "Not run yet: ours" not in page
+
+
+def test_runs_of_other_lengths_stand_apart(tmp_path: Path):
+    small = SMALL | {"images": 400, "batch_size": 100}
+    reproduce("gaussian", tmp_path, seeds=3, length=0.5, settings=small)
+    lines = reproduce("gaussian", tmp_path, seeds=1, settings=small).lines
+    assert [line.runs[:12] for line in lines[::2]] == ["1 × 0.0004 M", "2 × 0.0002 M"]
+
+
+def test_an_unfinished_run_is_not_on_the_page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    def stopping(config: Config, **rest: Any) -> object:
+        train_config(config, **rest)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("saddle.reproduction.train_config", stopping)
+    with pytest.raises(KeyboardInterrupt):  # trained, and not scored
+        reproduce("pacgan-2d", tmp_path, rows=["ours, grid of 25"], seeds=1, settings=SMALL)
+    monkeypatch.undo()
+    done = reproduce("pacgan-2d", tmp_path, rows=["ours, ring of 8"], seeds=1, settings=SMALL)
+    assert {line.system for line in done.lines} == {"ours, ring of 8"}
+    assert "ours, grid of 25." in done.page.read_text(encoding="utf-8").partition("Not run yet: ")[2]
+
+
+def test_a_row_may_score_its_best_generator_and_count_collapse(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    row = Row(
+        name="best", recipe="ring8", generator="best", count=600, figures=("modes",), collapsed=("modes", 9),
+        settings=SMALL | {"evaluate": {"every": 400, "metric": "modes", "count": 300}},
+    )  # fmt: skip
+    table = load_table("pacgan-2d").model_copy(update={"rows": (row,)})
+    monkeypatch.setattr("saddle.reproduction.load_table", lambda _: table)
+    modes, collapsed = reproduce("pacgan-2d", tmp_path, seeds=1).lines
+    best = json.loads((tmp_path / "pacgan-2d" / "best" / "seed-0" / "evaluation.json").read_text(encoding="utf-8"))
+    assert set(best) == {"best.safetensors"}
+    assert modes.samples == "600" and ", best at 0.000" in modes.runs
+    assert (collapsed.figure, collapsed.measured) == ("collapsed: fewer than 9 modes", "1 of 1")
 
 
 def test_a_row_that_is_not_there(tmp_path: Path):
     with pytest.raises(ConfigError, match="did you mean 'ours, ring of 8'"):
         reproduce("pacgan-2d", tmp_path, rows=["ours, ring"])
     assert not any(tmp_path.iterdir())
-
-
-def test_a_damaged_row_file_is_refused_before_anything_is_trained(tmp_path: Path):
-    row = tmp_path / "gaussian" / "ours" / "row.json"
-    row.parent.mkdir(parents=True)
-    row.write_text("{", encoding="utf-8")
-    with pytest.raises(ConfigError, match=r"row\.json cannot be read"):
-        reproduce("gaussian", tmp_path, seeds=1, settings=SMALL)
-    assert [path.name for path in row.parent.iterdir()] == ["row.json"]
 
 
 def test_a_longer_run_is_not_taken_for_a_shorter_one(tmp_path: Path):
@@ -136,11 +184,11 @@ def test_a_longer_run_is_not_taken_for_a_shorter_one(tmp_path: Path):
 def test_a_share_of_the_length_is_a_beginning_of_the_whole(tmp_path: Path):
     small = SMALL | {"batch_size": 200}
     quarter = reproduce("gaussian", tmp_path / "both", seeds=1, length=0.25, settings=small)
-    assert quarter.lines[0].runs == "1 × 0.0002 M, 0.25 of the length"
-    assert "--seeds 1 --length 0.25 --set" in quarter.page.read_text(encoding="utf-8")
+    assert quarter.lines[0].runs == "1 × 0.0002 M, 5e-05 of the length"
+    assert "--seeds 1 --length 5e-05 --set" in quarter.page.read_text(encoding="utf-8")
     whole = reproduce("gaussian", tmp_path / "both", seeds=1, settings=small)
     assert whole.lines == reproduce("gaussian", tmp_path / "at once", seeds=1, settings=small).lines
-    assert whole.lines[0].runs == "1 × 0.0008 M"
+    assert whole.lines[0].runs == "1 × 0.0008 M, 0.0002 of the length"
 
 
 def test_a_run_that_was_stopped_early_goes_on_to_a_shorter_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):

@@ -2,88 +2,28 @@
 
 from __future__ import annotations
 
-import os
-import platform
+import json
 import shlex
 import statistics
-import tomllib
 from collections.abc import Collection, Mapping, Sequence
-from difflib import get_close_matches
-from importlib import resources
-from importlib.metadata import version
+from hashlib import sha256
 from pathlib import Path
-from typing import Annotated, Any, Literal, NamedTuple
-
-from pydantic import BaseModel, ConfigDict, Field, PositiveInt, ValidationError
+from typing import Any, NamedTuple
 
 from saddle.api import train_config
-from saddle.config import Config, load_config, load_recipe, resolve
+from saddle.config import Config, difference, load_config, load_recipe, resolve
 from saddle.errors import ConfigError, Diverged
-from saddle.evaluation import evaluate
+from saddle.evaluation import ERRORS, evaluate
 from saddle.files import unwritable, write_text
 from saddle.progress import Progress, Silent
+from saddle.published import Row, Table, choose_rows, load_table
 from saddle.runs import RunFolder
-from saddle.scores import Score
+from saddle.scores import Score, read_evaluations
 
-_ROW_FILE = "row.json"
-
-
-class _Section(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class Row(_Section):
-    """One system of a table.
-
-    Args:
-        name: as the table calls it.
-        recipe: that trains it, with ``settings`` on top.
-        generator: which of a run's generators is scored: the last one, or that with the best score in training.
-        count: samples for each evaluation, where it is not the table's.
-        figures: that are shown, where these are not the table's.
-        published: what the source reports, by figure, as it is written there.
-        goal: what is to be reached, by figure; whether from above or below, the figure knows.
-        collapsed: a figure, and the value below which a run counts as collapsed.
-    """
-
-    name: str
-    recipe: str
-    settings: dict[str, Any] = {}
-    generator: Literal["last", "best"] = "last"
-    count: PositiveInt | None = None
-    figures: tuple[str, ...] | None = None
-    published: dict[str, str] = {}
-    goal: dict[str, float] = {}
-    collapsed: tuple[str, float] | None = None
-
-
-class Quick(_Section):
-    """The smoke run: settings on top of every row's, samples, and one seed."""
-
-    settings: dict[str, Any]
-    count: PositiveInt
-
-
-class Table(_Section):
-    """A published table.
-
-    Args:
-        title, source: of the original.
-        figures: that are shown.
-        seeds: runs of each row.
-        count: samples for each evaluation, drawn with so many ``draws``.
-        note: what a reader must know, such as where the protocol differs.
-    """
-
-    title: str
-    source: str
-    figures: tuple[str, ...]
-    seeds: PositiveInt
-    count: PositiveInt
-    draws: PositiveInt = 1
-    note: str = ""
-    quick: Quick
-    rows: Annotated[tuple[Row, ...], Field(min_length=1)]
+_FOLDER = Path("reproductions")
+# What does not make other runs of them: a command line tells seeds and lengths apart from settings, and the machine
+# decides the rest.
+_NOT_SETTINGS = {"seed", "images", "epochs", "device", "threads", "conditional", "data.fingerprint"}
 
 
 class Line(NamedTuple):
@@ -99,54 +39,18 @@ class Line(NamedTuple):
     samples: str
 
 
-class Measured(_Section):
-    """What came of one row, kept beside its runs as ``row.json``.
-
-    Args:
-        command: that ran it, on ``machine``.
-        lines: one for each figure.
-    """
-
-    command: str
-    machine: str
-    lines: tuple[Line, ...]
-
-
 class Reproduction(NamedTuple):
     """A table as far as it has been run.
 
     Args:
         table: the original.
-        lines: in its order, those of earlier calls among them.
+        lines: in its order, of all finished runs in the folder, those of earlier calls among them.
         page: where it was written as Markdown.
     """
 
     table: Table
     lines: list[Line]
     page: Path
-
-
-def table_names() -> list[str]:
-    """Names of the tables that saddle can run again, sorted."""
-    folder = resources.files("saddle") / "tables"
-    return sorted(entry.name.removesuffix(".toml") for entry in folder.iterdir() if entry.name.endswith(".toml"))
-
-
-def load_table(name: str) -> Table:
-    """The table called ``name``.
-
-    Raises:
-        ConfigError: there is no such table.
-    """
-    names = table_names()
-    if name not in names:
-        near = get_close_matches(name, names, n=1)
-        raise ConfigError(
-            f"there is no table {name!r}", expected="one of " + ", ".join(names),
-            remedy=f"did you mean {near[0]!r}?" if near else None,
-        )  # fmt: skip
-    text = (resources.files("saddle") / "tables" / f"{name}.toml").read_text(encoding="utf-8")
-    return Table.model_validate(tomllib.loads(text))
 
 
 def reproduce(
@@ -166,7 +70,7 @@ def reproduce(
         name: of the table.
         out: folder for the runs, ``NAME/ROW/seed-N``, and the page, ``NAME.md``; ``reproductions`` if not given. Quick
             ones go into its folder ``quick``.
-        rows: that are run, by name, all if not given; of the others the page has what earlier calls found.
+        rows: that are run, by name, all if not given. The page has what the folder holds of the others, too.
         seeds: runs of each row, instead of the table's; of a quick one 1.
         length: the share of its length at which each run ends, in (0, 1]; a larger one later goes on from there. Where
             the best generator is scored, the one at that end stays among those it is chosen from.
@@ -180,7 +84,7 @@ def reproduce(
             diverges is counted and does not end the others.
     """
     table, progress, settings = load_table(name), progress or Silent(), settings or {}
-    chosen = _choose(table, rows)
+    chosen = choose_rows(table, rows)
     seeds = seeds if seeds is not None else 1 if quick else table.seeds
     if seeds < 1:
         raise ConfigError("there is nothing to run", expected="at least 1 seed", got=seeds)
@@ -188,86 +92,77 @@ def reproduce(
         raise ConfigError("this is no share of a run's length", expected="above 0, at most 1", got=length)
     if "seed" in settings:
         raise ConfigError("a table has its own seeds, 0 and those that follow", remedy="--seeds N says how many")
-    out = (out or Path("reproductions")) / ("quick" if quick else "")
+    place = _Place(name, table, out or _FOLDER, quick)
     try:
-        out.mkdir(parents=True, exist_ok=True)
+        place.folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise unwritable(out, error) from error
-    page = out / f"{name}.md"
-    options = [
-        *(["--quick"] if quick else []),
-        *(part for row in rows for part in ("--row", row)),
-        "--seeds",
-        str(seeds),
-    ]
-    options += [*(["--length", repr(length)] if length < 1 else []), *_assignments(settings)]
-    command = shlex.join(["saddle", "reproduce", name, *options])
-    lines = _write(table, out / name, page, quick)
+        raise unwritable(place.folder, error) from error
+    lines: list[Line] = []
     for row in chosen:
-        found: list[_Scored] = []
         for seed in range(seeds):
-            layers = [row.settings, table.quick.settings if quick else {}, settings, {"seed": seed}]
-            config = _shortened(resolve(load_recipe(row.recipe), *layers), length)
-            folder = _folder(out / name, row) / f"seed-{seed}"
             progress.say(f"{name}: {row.name}, seed {seed}")
-            count = table.quick.count if quick else row.count or table.count
-            found.append(_scored(row, table, config, folder, count, progress))
-        measured = Measured(
-            command=command, machine=_machine(), lines=tuple(_lines(row, table, found, length, quick=quick))
-        )
-        write_text(_folder(out / name, row) / _ROW_FILE, measured.model_dump_json(indent=1) + "\n")
-        lines = _write(table, out / name, page, quick)
-    return Reproduction(table, lines, page)
+            config = _shortened(resolve(load_recipe(row.recipe), *place.layers(row), settings, {"seed": seed}), length)
+            _run(row, config, place, seed, progress)
+            lines = _write(place)
+    return Reproduction(table, lines, place.page)
 
 
-def _choose(table: Table, names: Collection[str]) -> list[Row]:
-    known = {row.name: row for row in table.rows}
-    for name in names:
-        if name not in known:
-            near = get_close_matches(name, known, n=1, cutoff=0.3)
-            raise ConfigError(
-                f"the table has no row {name!r}", expected="one of " + "; ".join(known),
-                remedy=f"did you mean {near[0]!r}?" if near else None,
-            )  # fmt: skip
-    return [row for row in table.rows if not names or row.name in names]
+class _Place(NamedTuple):
+    """Where a table's runs are, and what they are."""
+
+    name: str
+    table: Table
+    out: Path
+    quick: bool
+
+    @property
+    def folder(self) -> Path:
+        return self.out / "quick" if self.quick else self.out
+
+    @property
+    def page(self) -> Path:
+        return self.folder / f"{self.name}.md"
+
+    def runs(self, row: Row) -> Path:
+        return self.folder / self.name / row.folder
+
+    def layers(self, row: Row) -> list[Mapping[str, Any]]:
+        return [row.settings, self.table.quick.settings if self.quick else {}]
+
+    def count(self, row: Row) -> int:
+        return self.table.quick.count if self.quick else row.count or self.table.count
+
+    def figures(self, row: Row) -> tuple[str, ...]:
+        return row.figures or self.table.figures
 
 
-class _Scored(NamedTuple):
-    """One run, scored.
-
-    Args:
-        scores: by figure; empty of a run that diverged.
-        images_seen: by the generator that was scored.
-        length: images seen by the run.
-    """
-
-    scores: dict[str, Score]
-    images_seen: int
-    length: int
-
-
-def _scored(row: Row, table: Table, config: Config, folder: Path, count: int, progress: Progress) -> _Scored:
-    run = RunFolder(folder)
+def _run(row: Row, config: Config, place: _Place, seed: int, progress: Progress) -> None:
+    """Train and score one run, as far as that is not done."""
+    run = RunFolder(place.runs(row) / f"seed-{seed}")
     if run.exists():
         old = load_config(run.config)
-        if _is_longer(old, config) and _has_passed(run, config):
+        if _is_longer(old, config) and _has_reached(run, config, beyond=True):
             raise ConfigError(
-                f"{folder} holds a longer run", expected=f"at most {_told_length(config)}", got=_told_length(old),
+                f"{run.path} holds a longer run", expected=f"at most {_told_length(config)}", got=_told_length(old),
                 remedy="give another --out",
             )  # fmt: skip
     try:
-        train_config(config, out=folder, progress=progress)
+        train_config(config, out=run.path, progress=progress)
     except Diverged as error:
-        progress.say(f"{folder}: {error.what}")
-        return _Scored({}, 0, _length(run))
+        progress.say(f"{run.path}: {error.what}")
+        return
     if row.generator == "best" and not run.best.is_file():
         raise ConfigError(
-            f"{folder} has no best generator", remedy="let evaluate.every be above 0, as this table has it"
+            f"{run.path} has no best generator", remedy="let evaluate.every be above 0, as this table has it"
         )
-    figures = row.figures or table.figures
-    path = run.best if row.generator == "best" else folder
-    found = evaluate(path, metrics=figures, count=count, seeds=table.draws, again=False, progress=progress)
-    return _Scored({name: found[name] for name in figures}, found.images_seen, _length(run))
+    evaluate(
+        _scored_file(run, row), metrics=place.figures(row), count=place.count(row), seeds=place.table.draws,
+        device=config.device, again=False, progress=progress,
+    )  # fmt: skip
+
+
+def _scored_file(run: RunFolder, row: Row) -> Path:
+    return run.best if row.generator == "best" else run.generator
 
 
 def _shortened(config: Config, share: float) -> Config:
@@ -280,50 +175,134 @@ def _is_longer(old: Config, new: Config) -> bool:
     return (old.epochs or 0) > (new.epochs or 0) or (old.images or 0) > (new.images or 0)
 
 
-def _has_passed(run: RunFolder, config: Config) -> bool:
-    """Whether the run has gone beyond the end that ``config`` sets: it may have been stopped before."""
+def _has_reached(run: RunFolder, config: Config, *, beyond: bool = False) -> bool:
+    """Whether the run has come to the end that ``config`` sets, or gone ``beyond``: it may have been stopped before."""
     log = run.read_log()
-    return bool(log) and (log[-1]["images"] > config.images if config.images else log[-1]["epoch"] > config.epochs)
+    if not log:
+        return False
+    at, end = (log[-1]["images"], config.images) if config.images else (log[-1]["epoch"], config.epochs or 0)
+    return at > end if beyond else at >= end - 1e-4  # the log rounds epochs to four digits
 
 
 def _told_length(config: Config) -> str:
     return f"{config.images:,} images" if config.images else f"{config.epochs:g} epochs"
 
 
-def _length(run: RunFolder) -> int:
+class _Finished(NamedTuple):
+    """A run that came to its end.
+
+    Args:
+        seed: of it.
+        scores: by figure; empty of a run that diverged.
+        images_seen: by the generator that was scored.
+        length: images seen by the run.
+        share: of the row's length.
+        options: of the command that makes it, apart from the row and the seed.
+        machine: that made it.
+    """
+
+    seed: int
+    scores: dict[str, Score]
+    images_seen: int
+    length: int
+    share: float
+    options: tuple[str, ...]
+    machine: str
+
+
+def _finished(place: _Place, row: Row) -> list[list[_Finished]]:
+    """The finished runs of a row, those with equal lengths and settings together, the longest first."""
+    whole = resolve(load_recipe(row.recipe), *place.layers(row))
+    groups: dict[tuple[str, ...], list[_Finished]] = {}
+    for folder in sorted(place.runs(row).glob("seed-*"), key=lambda path: int(path.name.removeprefix("seed-"))):
+        if (found := _read(RunFolder(folder), row, whole, place)) is not None:
+            groups.setdefault(found.options, []).append(found)
+    return sorted(groups.values(), key=lambda group: -group[0].share)
+
+
+def _read(run: RunFolder, row: Row, whole: Config, place: _Place) -> _Finished | None:
+    """What came of a run, or None while it is unfinished or not scored by this table's protocol."""
+    if not run.exists() or not run.environment.is_file():
+        return None
+    config = load_config(run.config)
+    share, options = _options(whole, config)
+    machine = _machine(json.loads(run.environment.read_text(encoding="utf-8")))
     log = run.read_log()
-    return log[-1]["images"] if log else 0
+    length = log[-1]["images"] if log else 0
+    if run.diverged.is_file():
+        return _Finished(config.seed, {}, 0, length, share, options, machine)
+    file = _scored_file(run, row)
+    kept = read_evaluations(run).get(file.name)
+    if kept is None or not _has_reached(run, config) or sha256(file.read_bytes()).hexdigest() != kept.generator:
+        return None
+    scores = {
+        score.metric: score
+        for score in kept.scores
+        if score.metric == ERRORS.name or (score.count, score.seeds) == (place.count(row), place.table.draws)
+    }
+    if not set(place.figures(row)) <= set(scores):
+        return None
+    return _Finished(config.seed, scores, kept.images_seen, length, share, options, machine)
 
 
-def _lines(row: Row, table: Table, found: Sequence[_Scored], length: float, *, quick: bool) -> list[Line]:
-    good = [scored for scored in found if scored.scores]
-    lengths = sorted({scored.length for scored in found})
-    runs = (
-        f"{len(found)} × "
-        + " to ".join(f"{length / 1e6:.3g}" for length in lengths[:: max(1, len(lengths) - 1)])
-        + " M"
-        + (f", {length:.3g} of the length" if length < 1 else "")
-    )
-    if row.generator == "best" and good:
-        runs += f", best at {statistics.median(scored.images_seen for scored in good) / 1e6:.3g} M"
-    if len(good) < len(found):
-        runs += f", {len(found) - len(good)} diverged"
-    lines = [
-        _line(row, name, [scored.scores[name] for scored in good], runs, quick=quick)
-        for name in row.figures or table.figures
-    ]
-    if row.collapsed is not None:
-        figure, limit = row.collapsed
-        number = len(found) - len(good) + sum(scored.scores[figure].value < limit for scored in good)
-        lines.append(
-            Line(
-                row.name, f"collapsed: fewer than {limit:g} {figure}", "", "", f"{number} of {len(found)}", "", runs, ""
-            )
-        )
+def _options(whole: Config, config: Config) -> tuple[float, tuple[str, ...]]:
+    """The share of the row's length, and the options that make such a run of it."""
+    settings = [f"{key}={_toml(new)}" for key, _, new in difference(whole, config) if key not in _NOT_SETTINGS]
+    ends = (whole.images, config.images) if whole.images and config.images else (whole.epochs, config.epochs)
+    share = 1.0
+    if ends[0] and ends[1]:
+        share = ends[1] / ends[0]
+    else:  # told in the other unit
+        settings.append(f"images={config.images}" if config.images else f"epochs={config.epochs}")
+    length = ["--length", f"{share:.6g}"] if share < 1 else []
+    settings += [f"images={config.images}" if config.images else f"epochs={config.epochs}"] if share > 1 else []
+    return share, (*length, *(part for setting in settings for part in ("--set", setting)))
+
+
+def _toml(value: object) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def _machine(environment: Mapping[str, Any]) -> str:
+    parts = environment["processor"], f"{environment['cores']} cores", f"torch {environment['torch']}"
+    return ", ".join((environment["platform"].partition("-")[0], environment["device"], *parts))
+
+
+def _write(place: _Place) -> list[Line]:
+    """Write the page of all finished runs; its lines."""
+    found = {row.name: _finished(place, row) for row in place.table.rows}
+    lines = [line for row in place.table.rows for group in found[row.name] for line in _lines(row, place, group)]
+    write_text(place.page, _markdown(place, found, lines))
     return lines
 
 
-def _line(row: Row, name: str, scores: Sequence[Score], runs: str, *, quick: bool) -> Line:
+def _lines(row: Row, place: _Place, group: Sequence[_Finished]) -> list[Line]:
+    good = [run for run in group if run.scores]
+    lengths = sorted({run.length for run in group})
+    runs = (
+        f"{len(group)} × "
+        + " to ".join(f"{length / 1e6:.3g}" for length in lengths[:: max(1, len(lengths) - 1)])
+        + " M"
+        + (f", {group[0].share:.3g} of the length" if group[0].share < 1 else "")
+    )
+    if row.generator == "best" and good:
+        runs += f", best at {statistics.median(run.images_seen for run in good) / 1e6:.3g} M"
+    diverged = len(group) - len(good)
+    if diverged:
+        runs += f", {diverged} diverged"
+    lines = [
+        _line(row, name, [run.scores[name] for run in good], runs, diverged=diverged, quick=place.quick)
+        for name in place.figures(row)
+    ]
+    if row.collapsed is not None:
+        figure, limit = row.collapsed
+        number = diverged + sum(run.scores[figure].value < limit for run in good)
+        told = f"collapsed: fewer than {limit:g} {figure}"
+        lines.append(Line(row.name, told, "", "", f"{number} of {len(group)}", "", runs, ""))
+    return lines
+
+
+def _line(row: Row, name: str, scores: Sequence[Score], runs: str, *, diverged: int, quick: bool) -> Line:
     published = row.published.get(name, "")
     if not scores:
         return Line(row.name, name, published, "", "diverged", "", runs, "")
@@ -333,68 +312,46 @@ def _line(row: Row, name: str, scores: Sequence[Score], runs: str, *, quick: boo
     goal = ""
     if name in row.goal and not quick:
         aim = row.goal[name]
-        reached = mean >= aim if first.better == "higher" else mean <= aim
+        reached = not diverged and (mean >= aim if first.better == "higher" else mean <= aim)
         goal = f"{'≥' if first.better == 'higher' else '≤'} {aim:g}: {'reached' if reached else 'missed'}"
     floor = "" if first.floor is None else f"{first.floor:.4g}"
     samples = f"{first.count:,}" + (f" × {first.seeds}" if first.seeds > 1 else "")
     return Line(row.name, first.title, published, goal, measured, floor, runs, samples)
 
 
-def _write(table: Table, runs: Path, page: Path, quick: bool) -> list[Line]:
-    """Write the page of all rows that there is something of; their lines."""
-    found = {row.name: measured for row in table.rows if (measured := _read(_folder(runs, row) / _ROW_FILE))}
-    lines = [line for measured in found.values() for line in measured.lines]
-    if found:
-        write_text(page, _markdown(table, found, lines, quick))
-    return lines
-
-
-def _read(path: Path) -> Measured | None:
-    if not path.is_file():
-        return None
-    try:
-        return Measured.model_validate_json(path.read_bytes())
-    except ValidationError as error:
-        raise ConfigError(
-            f"{path} cannot be read", expected="what 'saddle reproduce' wrote", remedy="delete it: the runs stay"
-        ) from error
-
-
-def _markdown(table: Table, found: Mapping[str, Measured], lines: Sequence[Line], quick: bool) -> str:
+def _markdown(place: _Place, found: Mapping[str, list[list[_Finished]]], lines: Sequence[Line]) -> str:
+    table = place.table
     head = ("system", "figure", "published", "goal", "measured", "floor", "runs × images seen", "samples")
     rows = [f"| {' | '.join(line)} |" for line in (head, ("---",) * len(head), *lines)]
-    missing = [row.name for row in table.rows if row.name not in found]
-    commands: dict[tuple[str, str], list[str]] = {}
-    for name, measured in found.items():
-        commands.setdefault((measured.command, measured.machine), []).append(name)
-    told = [f"- `{command}` on {machine}: {'; '.join(names)}" for (command, machine), names in commands.items()]
+    missing = [name for name, groups in found.items() if not groups]
     parts = [
         f"## {table.title}",
         f"Source: {table.source}.",
-        *(["**A smoke run: these figures mean nothing.**"] if quick else []),
+        *(["**A smoke run: these figures mean nothing.**"] if place.quick else []),
         *([table.note] if table.note else []),
         "Measured: mean ± standard deviation over the runs' seeds. Floor: what real samples score in the place of "
         "generated ones. A share of the length means that the runs were **cut short** there.",
         "\n".join(rows),
-        "\n".join(told),
+        "\n".join(_commands(place, found)),
         *([f"Not run yet: {'; '.join(missing)}."] if missing else []),
     ]
     return "\n\n".join(parts) + "\n"
 
 
-def _machine() -> str:
-    return f"{platform.system()}, {platform.machine()}, {os.cpu_count()} cores, torch {version('torch')}"
-
-
-def _assignments(settings: Mapping[str, Any], prefix: str = "") -> list[str]:
-    found: list[str] = []
-    for key, value in settings.items():
-        if isinstance(value, Mapping):
-            found += _assignments(value, f"{prefix}{key}.")
-        else:
-            found += ["--set", f"{prefix}{key}={value}"]
-    return found
-
-
-def _folder(runs: Path, row: Row) -> Path:
-    return runs / "".join(letter if letter.isalnum() else "-" for letter in row.name.lower()).strip("-")
+def _commands(place: _Place, found: Mapping[str, list[list[_Finished]]]) -> list[str]:
+    """The commands that make the runs of the page, rows with equal options in one."""
+    same: dict[tuple[tuple[str, ...], str], list[str]] = {}
+    for name, groups in found.items():
+        for group in groups:
+            options = ("--seeds", str(max(run.seed for run in group) + 1), *group[0].options)
+            machine = "; ".join(dict.fromkeys(run.machine for run in group))
+            same.setdefault((options, machine), []).append(name)
+    told: list[str] = []
+    for (options, machine), names in same.items():
+        chosen = [] if len(names) == len(found) else [part for name in names for part in ("--row", name)]
+        out = [] if place.out == _FOLDER else ["--out", str(place.out)]
+        quick = ["--quick"] if place.quick else []
+        told.append(
+            f"- `{shlex.join(['saddle', 'reproduce', place.name, *quick, *chosen, *options, *out])}` on {machine}"
+        )
+    return told

@@ -46,6 +46,11 @@ class RunFolder:
         return self.path / "evaluation.json"
 
     @property
+    def diverged(self) -> Path:
+        """Why the run stopped, if it diverged and was not trained on since."""
+        return self.path / "diverged.txt"
+
+    @property
     def samples(self) -> Path:
         return self.path / "samples"
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from saddle.reproduction import load_table
+from saddle.published import load_table
 from saddle.tensors import load_tensors, save_tensors
 
 SMALL = ["--threads", "1", "--set", "images=256", "--set", "batch_size=32"]
@@ -104,7 +104,7 @@ def test_reproduce_prints_what_it_writes(saddle):
     assert done.code == 0, done.err
     page = Path("tables/quick/gaussian.md").read_text(encoding="utf-8")
     assert page in done.out and "written to tables/quick/gaussian.md" in done.out
-    assert f"saddle reproduce gaussian --quick --row {row} --seeds 1 --length 0.5 --set images=500" in page
+    assert "saddle reproduce gaussian --quick --seeds 1 --length 0.125 --out tables" in page
 
 
 @pytest.mark.parametrize(

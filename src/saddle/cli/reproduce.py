@@ -28,7 +28,7 @@ def reproduce(
     """Run a published table again; the same command goes on where it stopped."""
     from saddle.config import parse_settings
     from saddle.progress import for_stream
-    from saddle.reproduction import load_table, table_names
+    from saddle.published import load_table, table_names
     from saddle.reproduction import reproduce as run
 
     if table is None:

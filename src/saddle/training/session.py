@@ -124,8 +124,11 @@ def run_session(config: Config, store: Store, run: RunFolder, networks: Networks
             )
             if position < total:
                 checkpoints.save(position)
+            run.diverged.unlink(missing_ok=True)
         except Diverged as error:
-            raise _with_last_good(error, run) from None
+            told = _with_last_good(error, run)
+            write_text(run.diverged, f"{told.what}\n")
+            raise told from None
         finally:
             record.close()
         if position < total and stop.signal is not None:
