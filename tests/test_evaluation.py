@@ -156,6 +156,47 @@ def test_a_small_held_out_part_gives_what_it_can(tmp_path: Path):
         evaluate(run.path, metrics=["copies"])
 
 
+def test_labels_that_only_the_training_images_have(tmp_path: Path):
+    digits = np.random.default_rng(0).integers(0, 256, (240, 8, 8), dtype=np.uint8)
+    for number, pixels in enumerate(digits):
+        place = tmp_path / "own" / (f"train/{number % 10}" if number < 200 else "test")
+        place.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(pixels).save(place / f"{number}.png")
+    run = train(tmp_path / "run", "cgan", **{"data.source": str(tmp_path / "own")})
+    found = evaluate(run.path, metrics=["agreement", "fd"], count=40, seeds=1, extractor="digits-cnn-v1")
+    assert found["agreement"].floor is None and 0 <= found["agreement"].value <= 1
+    assert found["fd"].floor is not None
+
+
+def test_copies_are_looked_for_among_the_first_two_thousand(run: saddle.Run):
+    some, many = (evaluate(run.path, metrics=["copies"], count=count, seeds=1)["copies"] for count in (300, 2500))
+    assert (some.count, some.protocol) == (300, "copies-pixels-300")
+    assert (many.count, many.protocol) == (2000, "copies-pixels-2k")
+    assert some.floor_of == "148 held-out samples"
+
+
+def test_what_cannot_be_taken_of_few_samples_is_left_out_unless_asked_for(run: saddle.Run):
+    found = evaluate(run.path, count=9, seeds=2)
+    assert {"fd", "precision"} <= {score.metric for score in found.scores}
+    assert "is" not in {score.metric for score in found.scores}
+    assert any(note.startswith("without is: there are too few") for note in found.notes)
+
+
+def test_a_run_on_data_in_memory_is_scored_with_these(tmp_path: Path):
+    points = torch.randn(500, 2, generator=torch.Generator().manual_seed(0))
+    generator, discriminator = nn.Linear(100, 2), nn.Sequential(nn.Linear(2, 1), nn.Flatten(0))
+    settings = {"images": 64, "threads": 1}
+    run = saddle.train(
+        "mlp-tanh", data=points, generator=generator, discriminator=discriminator, out=tmp_path / "run",
+        settings=settings, progress=Silent(),
+    )  # fmt: skip
+    found = saddle.evaluate(run, data=points, metrics=["sw"], count=100, seeds=1)
+    assert found["sw"].value > 0
+    with pytest.raises(saddle.DataError) as error:
+        saddle.evaluate(run, metrics=["sw"], count=100)
+    assert "given in memory" in str(error.value.remedy)
+
+
 def test_the_floor_is_only_divided_by_where_counts_are_equal(run: saddle.Run):
     fewer, equal = (evaluate(run.path, metrics=["fd"], count=count, seeds=1)["fd"] for count in (300, 297))
     assert fewer.times_floor is None
@@ -214,6 +255,14 @@ def test_a_damaged_evaluation_file(tmp_path: Path):
         write_text(folder.evaluation, text)
         with pytest.raises(MetricError, match="is damaged"):
             read_evaluations(folder)
+
+
+def test_a_damaged_evaluation_file_is_found_before_the_work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    run = train(tmp_path / "run")
+    write_text(run.folder.evaluation, "{")
+    monkeypatch.setattr("saddle.evaluation.Judge.prepare", lambda _: pytest.fail("work was done"))
+    with pytest.raises(MetricError, match="is damaged"):
+        evaluate(run, metrics=["fd"], count=200)
 
 
 def test_samples_that_are_not_finite(tmp_path: Path):

@@ -35,7 +35,7 @@ class Run:
 
     def __init__(self, path: str | Path, *, network: nn.Module | None = None) -> None:
         self.folder = RunFolder(Path(path))
-        self._network = network
+        self.network = network
 
     @property
     def path(self) -> Path:
@@ -49,7 +49,7 @@ class Run:
     @property
     def generator(self) -> Generator:
         """The averaged generator as last saved."""
-        return load(self.path, network=self._network)
+        return load(self.path, network=self.network)
 
     def sample(
         self, count: int, *, seed: int = 0, label: Label | Sequence[Label] | None = None, truncation: float = 1.0
@@ -59,7 +59,7 @@ class Run:
 
     def report(self) -> Path:
         """Write ``report.html`` with all pictures inside and return its path."""
-        return report(self.path, network=self._network)
+        return report(self.path, network=self.network)
 
     def __repr__(self) -> str:
         return f"Run({str(self.path)!r})"

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from hashlib import sha256
 from pathlib import Path
+from typing import Protocol
 
 import torch
 from torch import Tensor, nn
@@ -35,15 +36,26 @@ _COUNT_ON_THE_LINE = 100_000
 _FIRST_SEED = 1  # the grids of a run are drawn from stream 0
 
 
+class Trained(Protocol):
+    """A run folder, with the network of its generator if that is the user's own module; see ``saddle.Run``."""
+
+    @property
+    def path(self) -> Path: ...
+
+    @property
+    def network(self) -> nn.Module | None: ...
+
+
 def evaluate(
-    path: str | Path,
+    run: str | Path | Trained,
     *,
     metrics: Sequence[str] | None = None,
     count: int | None = None,
     seeds: int = 3,
     extractor: str | nn.Module | None = None,
     weights: str | Path | None = None,
-    data: str | None = None,
+    data: object = None,
+    labels: Tensor | Sequence[int] | None = None,
     network: nn.Module | None = None,
     device: str = "cpu",
     again: bool = True,
@@ -52,14 +64,16 @@ def evaluate(
     """Score the generator in a run folder or a generator file; of a run, the scores are kept in ``evaluation.json``.
 
     Args:
-        path: a run folder, or a generator file; outside a run folder it needs ``data``.
+        run: what ``saddle.train`` returned, a run folder, or a generator file; outside a run folder it needs ``data``.
         metrics: figures by name; all that fit if not given.
         count: samples for each seed; 10,000 if not given, 100,000 of points on the line.
         seeds: how many sampling seeds, 1 and those that follow.
         extractor: a name, or a module, images (B, C, H, W) in [0, 1] → features (B, n); by default the one that was
             trained on the data, else pixels.
         weights: file of the Inception network.
-        data: other data to hold the samples against.
+        data: other data to hold the samples against, as ``saddle.train`` takes them; of a run that was trained on data
+            in memory, the same again.
+        labels: class indices for data given as a tensor or array.
         network: for a generator that is the user's own module, one built as for training.
         again: whether to score anew what was scored before, by the same protocol and with the same seeds.
 
@@ -70,7 +84,11 @@ def evaluate(
         MetricError: an unknown metric, an extractor that does not fit, samples that are not finite.
         SaddleError: the generator or its data cannot be loaded.
     """
-    path, progress = Path(path), progress or Silent()
+    if isinstance(run, str | Path):
+        path = Path(run)
+    else:
+        path, network = run.path, network or run.network
+    progress = progress or Silent()
     if seeds < 1 or (count is not None and count < 2):
         raise ConfigError(
             "there is nothing to score", expected="at least 1 seed and 2 samples", got=f"{seeds} and {count}"
@@ -78,7 +96,7 @@ def evaluate(
     file = _generator_file(path)
     digest = sha256(file.read_bytes()).hexdigest() if file.is_file() else ""  # before: a run may be training on
     generator = load(path, device=device, network=network)
-    config, store = data_of(path, generator, data, progress=progress)
+    config, store = data_of(path, generator, data, labels, progress=progress)
     if generator.class_names and generator.class_names != store.class_names:
         raise MetricError(
             f"{store.name} does not have the classes of this generator", expected=", ".join(generator.class_names[:10]),
@@ -94,9 +112,10 @@ def evaluate(
     sampled = None if metrics is None else [name for name in metrics if name != ERRORS.name]
     measures = [] if metrics and not sampled else choose(sampled, judge, by_class=bool(generator.class_names))
     count = count or (_COUNT_ON_THE_LINE if store.shape == (1,) else COUNT)
-    run = RunFolder(file.parent)
-    kept = read_evaluations(run).get(file.name) if run.exists() and not again else None
-    known = {score.key: score for score in kept.scores} if kept is not None and kept.generator == digest else {}
+    folder = RunFolder(file.parent)
+    kept = read_evaluations(folder).get(file.name) if folder.exists() else None  # a damaged file shows before the work
+    fresh = again or kept is None or kept.generator != digest
+    known = {} if fresh or kept is None else {score.key: score for score in kept.scores}
     earlier = [_known(measure, known, judge, count, seeds) for measure in measures]
     missing = [measure for measure, there in zip(measures, earlier, strict=True) if not there]
     with warnings.catch_warnings(record=True) as caught:
@@ -104,7 +123,7 @@ def evaluate(
         scores = [score for there in earlier for score in there]
         if missing:
             judge.prepare()
-            scores += _score(generator, judge, missing, count, seeds, progress)
+            scores += _score(generator, judge, missing, count, seeds, progress, named=metrics is not None)
     named = metrics is not None and ERRORS.name in metrics
     if (metrics is None or named) and (errors := _classifier_errors(file, judge, named=named)) is not None:
         scores.append(errors)
@@ -117,7 +136,7 @@ def evaluate(
     for one in caught:
         if not issubclass(one.category, ScoreWarning):  # somebody else's, such as a user's extractor's
             warnings.warn_explicit(one.message, one.category, one.filename, one.lineno)
-    return keep_scores(run, file.name, found) if run.exists() else found
+    return keep_scores(folder, file.name, found) if folder.exists() else found
 
 
 def _known(
@@ -126,7 +145,8 @@ def _known(
     """The scores of all figures of a measure, if they were taken before; else none."""
     protocol, data = _protocol(measure, judge, count), _told(judge)
     found = [known.get((name, protocol, data)) for name in measure.names]
-    same = [score for score in found if score is not None and (score.count, score.seeds) == (count, seeds)]
+    wanted = measure.count(count), seeds
+    same = [score for score in found if score is not None and (score.count, score.seeds) == wanted]
     return same if len(same) == len(found) else []
 
 
@@ -167,17 +187,32 @@ class _Taken:
 
 
 def _score(
-    generator: Generator, judge: Judge, measures: Sequence[Measure], count: int, seeds: int, progress: Progress
+    generator: Generator,
+    judge: Judge,
+    measures: Sequence[Measure],
+    count: int,
+    seeds: int,
+    progress: Progress,
+    *,
+    named: bool,
 ) -> list[Score]:
+    """The scores; a measure that cannot be taken of so few samples is left out, unless it was asked for by name."""
     taken = [_Taken(measure) for measure in measures]
     progress.start("scoring", seeds * len(measures), "measures")
     for seed in range(_FIRST_SEED, _FIRST_SEED + seeds):
         labels = judge.asked(count, seed) if generator.class_names else None
         samples = judge.look(_draw(generator, count, seed, labels), labels)
         check_samples(samples)
-        for one in taken:
+        for one in list(taken):
             began = time.monotonic()
-            one.values.append(one.measure.compute(samples, judge))
+            try:
+                one.values.append(one.measure.compute(samples, judge))
+            except MetricError as error:
+                if named:
+                    raise
+                told = f"without {', '.join(one.measure.names)}: {error.what}"
+                warnings.warn(told, ScoreWarning, stacklevel=2)
+                taken.remove(one)
             one.seconds += time.monotonic() - began
             progress.advance(1)
     progress.finish()
@@ -204,7 +239,7 @@ def _summed_up(taken: _Taken, judge: Judge, count: int) -> list[Score]:
             spread=statistics.stdev(single) if len(single) > 1 else None,
             floor=None if real is None else float(real[place]),
             floor_of=None if floor is None or real is None else f"{len(floor[0]):,} {floor[1]}",
-            count=count,
+            count=measure.count(count),
             seeds=len(single),
             protocol=_protocol(measure, judge, count),
             data=_told(judge),
@@ -215,7 +250,7 @@ def _summed_up(taken: _Taken, judge: Judge, count: int) -> list[Score]:
 
 
 def _protocol(measure: Measure, judge: Judge, count: int) -> str:
-    return measure.protocol.format(extractor=judge.extractor.name, count=_short(count))
+    return measure.protocol.format(extractor=judge.extractor.name, count=_short(measure.count(count)))
 
 
 def _told(judge: Judge) -> str:

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from saddle.config import load_config
 from saddle.config.schema import DataConfig
-from saddle.data import Store, open_data
+from saddle.data import Store, from_object, open_data
 from saddle.data.decoding import read_image
 from saddle.data.splits import open_held_out
 from saddle.errors import ConfigError, DataError
@@ -113,14 +113,19 @@ def held_out_distance(held_out: Store, values: NDArray[Any]) -> float:
 
 
 def data_of(
-    path: Path, generator: Generator, source: str | None = None, *, progress: Progress | None = None
+    path: Path,
+    generator: Generator,
+    source: object = None,
+    labels: Any = None,
+    *,
+    progress: Progress | None = None,
 ) -> tuple[DataConfig, Store]:
     """The data that a generator learned from, and the config that opened them.
 
     Args:
         path: a run folder, or a generator file in one; any other file needs ``source``.
         generator: of that path; other data are brought to its shape.
-        source: other data: a name or a path, as for ``saddle train --data``.
+        source: other data: a name, a path, or the data themselves, with their ``labels``, as for ``saddle.train``.
 
     Raises:
         ConfigError: it is not known which data are meant.
@@ -128,15 +133,26 @@ def data_of(
     """
     run = RunFolder(path if path.is_dir() else path.parent)
     if source is not None:
-        config = DataConfig(source=source)
+        named = str(source) if isinstance(source, str | Path) else type(source).__name__
+        config = DataConfig(source=named)
         if generator.header.kind == "images":
             channels, height, width = generator.shape
-            config = DataConfig.model_validate({"source": source, "size": (height, width), "channels": channels})
+            config = DataConfig.model_validate({"source": named, "size": (height, width), "channels": channels})
     elif run.exists():
         config = load_config(run.config).data
     else:
         raise ConfigError("a generator file does not hold the path of its data", remedy="give them with --data")
-    store = open_data(config, progress=progress)
+    if source is not None and not isinstance(source, str | Path):
+        store = from_object(source, labels, config=config)
+    else:
+        try:
+            store = open_data(config, progress=progress)
+        except DataError as error:
+            if source is not None:
+                raise
+            told = "if they were given in memory, give them again: saddle.evaluate(run, data=...)"
+            remedy = f"{error.remedy}; {told}" if error.remedy else told
+            raise DataError(error.what, expected=error.expected, got=error.got, remedy=remedy) from None
     if store.shape != generator.shape:
         raise DataError(
             f"{store.name} does not fit this generator", expected=f"samples of shape {generator.shape}", got=store.shape

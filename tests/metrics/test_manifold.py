@@ -66,6 +66,13 @@ def test_lost_variety_costs_recall_and_noise_costs_precision():
     assert density_coverage(noisy, reference).density < 0.3
 
 
+@pytest.mark.parametrize("offset", [2020, 1e5])
+def test_scores_do_not_depend_on_where_zero_is(offset: float):
+    scale = torch.tensor([3.0, 1.0], dtype=torch.float64)
+    samples, reference = scale * draw(2000, 2, 9), scale * draw(2000, 2, 10, scale=0.9)
+    assert scores(samples + offset, reference + offset, k=3) == pytest.approx(scores(samples, reference, k=3), abs=1e-3)
+
+
 def test_scores_know_neither_order_nor_pieces():
     samples, reference = draw(40, 4, 7), draw(60, 4, 8)
     found = scores(samples, reference, 4)

@@ -113,6 +113,11 @@ def test_where_only_the_best_generator_was_scored_it_stands_for_the_run(make, tm
         run = make.start(path)
         make.evaluation(run, make.score("fd", 0.1), name=run.best.name)
     assert values(paths) == ("0.1 ± 0.01", "0.1 ± 0.01")
+    best = RunFolder(paths[1]).best
+    best.write_bytes(b"better still")
+    notes = compare(paths).notes
+    assert [note.partition(":")[0] for note in notes if "its best generator" in note] == ["a", "b"]
+    assert [note.partition(":")[0] for note in notes if "earlier state" in note] == ["b"]
 
 
 def test_stale_scores_and_warnings_are_noted_with_the_run(make, tmp_path: Path) -> None:

@@ -45,6 +45,18 @@ def test_scores_are_written_and_the_best_generator_is_kept(tmp_path: Path):
     assert score.value == pytest.approx(best["fd"], rel=0.3)
 
 
+def test_too_few_samples_are_told_once_before_the_training(tmp_path: Path):
+    said: list[str] = []
+
+    class Listener(Silent):
+        def say(self, text: str) -> None:
+            said.append(text)
+
+    settings = TINY | {"evaluate": {"every": 128, "count": 40}}  # the extractor has 48 features
+    saddle.train("digits", out=tmp_path / "run", device="cpu", settings=settings, progress=Listener())
+    assert sum("covariance is singular" in text for text in said) == 1
+
+
 def test_a_metric_of_which_more_is_better(tmp_path: Path):
     run = train(tmp_path / "run", evaluate={"every": 128, "count": 100, "metric": "recall"})
     entries = run.read_scores()

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from saddle.errors import MetricError
 from saddle.metrics.inputs import check_pair, check_points, rows_at_once
-from saddle.metrics.nearest import squared_distances
+from saddle.metrics.nearest import middle, squared_distances
 
 
 class Split(NamedTuple):
@@ -127,7 +127,7 @@ def mixture_modes(points: Tensor, centres: Tensor, sigma: float) -> MixtureModes
     check_pair(points, centres, ("samples", "centres"), fewest=1)
     nearest, good = [], []
     for piece in points.split(rows_at_once(points.shape[1])):
-        squares, mode = squared_distances(piece, centres).min(1)
+        squares, mode = squared_distances(piece, centres, middle(centres)).min(1)
         nearest.append(mode)
         good.append(squares.sqrt() < 3 * sigma)
     mode, fine = torch.cat(nearest), torch.cat(good)

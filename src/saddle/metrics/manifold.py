@@ -12,10 +12,10 @@ import torch
 from torch import Tensor
 
 from saddle.metrics.inputs import check_pair, rows_at_once
-from saddle.metrics.nearest import for_pairs, nearest
+from saddle.metrics.nearest import for_pairs, middle, nearest
 
-# Of squared distances, relative to the points' squared norms: well above the rounding of double precision.
-_ROUNDING = 1e-10
+# Of squared distances, relative to the squared distances from the middle: well above the rounding of double precision.
+_ROUNDING = 1e-12
 
 
 class PrecisionRecall(NamedTuple):
@@ -86,6 +86,7 @@ def _balls(points: Tensor, k: int, rows: int | None, *, closed: bool) -> Tensor:
     Copies of real images lie exactly on surfaces. There rounding must not decide, so the surface has a thickness.
     """
     squares = nearest(points, points, k, itself=True, rows=rows).distances[:, -1].square()
-    norms = torch.cat([piece.double().square().sum(1) for piece in points.split(rows_at_once(points.shape[1]))])
+    centre, pieces = middle(points), points.split(rows_at_once(points.shape[1]))
+    norms = torch.cat([(piece.cpu().double() - centre).square().sum(1) for piece in pieces])
     thickness = _ROUNDING * (norms + squares)
     return squares + thickness if closed else squares - thickness

@@ -65,6 +65,8 @@ class Measure:
         compute: samples held against real data → one value a figure.
         real: what stands for perfect samples when the floor is measured.
         held_out: whether it compares with held-out samples, and so must not choose among generators.
+        most: samples that it looks at, however many there are; None: all.
+        labelled: whether real samples need labels to stand for perfect ones.
     """
 
     figures: tuple[Figure, ...]
@@ -73,6 +75,12 @@ class Measure:
     compute: Callable[[Looked, Judge], Values]
     real: Literal["held out", "half held out", "training"] = "held out"
     held_out: bool = False
+    most: int | None = None
+    labelled: bool = False
+
+    def count(self, count: int) -> int:
+        """How many of ``count`` samples it looks at."""
+        return count if self.most is None else min(count, self.most)
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -256,15 +264,15 @@ MEASURES = (
     ),
     Measure(
         (Figure("agreement", "higher", "share with the class asked for"),),
-        "agreement-{extractor}-{count}", _conditional, _agreement,
+        "agreement-{extractor}-{count}", _conditional, _agreement, labelled=True,
     ),
     Measure(
         (Figure("1nn", "lower", "1-nearest-neighbour error, %"),), "1nn-pixels-{count}", _with_test_labels,
         _neighbour_error, real="training", held_out=True,
     ),
     Measure(
-        (Figure("copies", "lower", "share of copies"),), "copies-pixels-2k", _held_out_images, _copies,
-        real="half held out", held_out=True,
+        (Figure("copies", "lower", "share of copies"),), "copies-pixels-{count}", _held_out_images, _copies,
+        real="half held out", held_out=True, most=_COPIES,
     ),
     Measure(
         (Figure("parzen", "higher", "Parzen log-likelihood, nats"), Figure("parzen_error", None, "its standard error")),
@@ -320,7 +328,7 @@ def choose(names: Sequence[str] | None, judge: Judge, *, by_class: bool) -> list
 
 
 def floor_samples(measure: Measure, judge: Judge, count: int) -> tuple[Looked, str] | None:
-    """Real samples in the place of generated ones, at most ``count``, and what they are; None if there are none.
+    """Real samples in the place of generated ones, at most ``count``, and what they are; None if there are none fit.
 
     True draws where the data are drawn; else held-out samples, or training samples where the measure itself uses the
     held-out ones.
@@ -329,8 +337,12 @@ def floor_samples(measure: Measure, judge: Judge, count: int) -> tuple[Looked, s
         return drawn, "true draws"
     if measure.real == "training":
         return judge.train.some(count), "training samples"
-    if judge.held_out is None:
+    if judge.held_out is None or judge.held_out_store is None:
         return None
+    same_classes = judge.held_out.labels is not None and judge.held_out_store.class_names == judge.store.class_names
+    if measure.labelled and not same_classes:
+        return None
+    count = measure.count(count)
     real = judge.half_held_out(1) if measure.real == "half held out" else judge.held_out
     return real.some(count), "held-out samples"
 

@@ -24,12 +24,23 @@ class Neighbours(NamedTuple):
     indices: Tensor
 
 
-def squared_distances(queries: Tensor, points: Tensor) -> Tensor:
-    """‖a - b‖² of all pairs in double precision, (B, N): one matrix product, whose rounding is harmless there.
+def middle(points: Tensor) -> Tensor:
+    """Where distances between points like these are best computed from, (d,): the mean of the first of them.
+
+    Rounding grows with the squared distance from there: of years in a table, seen from zero, nothing would be left.
+    Bytes stay as they are, since their distances are exact.
+    """
+    if points.dtype == torch.uint8:
+        return torch.zeros(points.shape[1], dtype=torch.float64)
+    return points[: rows_at_once(points.shape[1])].cpu().double().mean(0)
+
+
+def squared_distances(queries: Tensor, points: Tensor, centre: Tensor) -> Tensor:
+    """‖a - b‖² of all pairs in double precision, (B, N): one matrix product, harmless near ``centre``; see ``middle``.
 
     On the CPU, as all that metrics compute: not every accelerator has double precision.
     """
-    a, b = queries.cpu().double(), points.cpu().double()
+    a, b = queries.cpu().double() - centre, points.cpu().double() - centre
     return torch.addmm(b.square().sum(1), a, b.T, alpha=-2).add_(a.square().sum(1, keepdim=True)).clamp_(min=0)
 
 
@@ -52,11 +63,12 @@ def nearest(
     if not 1 <= count <= len(points) - itself:
         raise MetricError("there are not so many neighbours", expected=f"1 to {len(points) - itself:,}", got=count)
     rows = rows or rows_at_once(points.shape[1])
+    centre = middle(points)
     found: list[Neighbours] = []
     for i, some in zip(range(0, len(queries), rows), queries.split(rows), strict=True):
         best = Neighbours(torch.empty(len(some), 0, dtype=torch.float64), torch.empty(len(some), 0, dtype=torch.long))
         for j, piece in zip(range(0, len(points), rows), points.split(rows), strict=True):
-            squares = squared_distances(some, piece)
+            squares = squared_distances(some, piece, centre)
             if itself and i == j:
                 squares.fill_diagonal_(torch.inf)
             near, where = squares.topk(min(count, len(piece)), largest=False)
@@ -70,10 +82,10 @@ def nearest(
 
 def for_pairs(a: Tensor, b: Tensor, visit: Callable[[slice, slice, Tensor], None], *, rows: int | None = None) -> None:
     """Call ``visit(rows of a, rows of b, their squared distances)`` for pieces that cover all pairs."""
-    rows = rows or rows_at_once(b.shape[1])
+    rows, centre = rows or rows_at_once(b.shape[1]), middle(b)
     for i, left in zip(range(0, len(a), rows), a.split(rows), strict=True):
         for j, right in zip(range(0, len(b), rows), b.split(rows), strict=True):
-            visit(slice(i, i + len(left)), slice(j, j + len(right)), squared_distances(left, right))
+            visit(slice(i, i + len(left)), slice(j, j + len(right)), squared_distances(left, right, centre))
 
 
 def neighbour_error(

@@ -28,7 +28,12 @@ _CURVES = (
 
 @dataclass(frozen=True)
 class Entrant:
-    """A run and what was read from its folder: scores of the last generator, or of the best if only that was scored."""
+    """A run and what was read from its folder.
+
+    Args:
+        scores: taken during training.
+        evaluation: of ``scored``: the last generator, or the best one if only that was scored.
+    """
 
     name: str
     folder: RunFolder
@@ -36,6 +41,7 @@ class Entrant:
     log: Log
     scores: Log
     evaluation: Evaluation | None
+    scored: Path
 
 
 @dataclass(frozen=True)
@@ -129,8 +135,10 @@ def _names(places: Sequence[Path]) -> list[str]:
 
 def _read(name: str, folder: RunFolder) -> Entrant:
     scored = read_evaluations(folder)
-    evaluation = scored.get(folder.generator.name) or scored.get(folder.best.name)
-    return Entrant(name, folder, load_config(folder.config), folder.read_log(), folder.read_scores(), evaluation)
+    only_best = folder.generator.name not in scored and folder.best.name in scored
+    file = folder.best if only_best else folder.generator
+    config, log = load_config(folder.config), folder.read_log()
+    return Entrant(name, folder, config, log, folder.read_scores(), scored.get(file.name), file)
 
 
 def _settings(runs: Sequence[Entrant]) -> list[tuple[str, ...]]:
@@ -189,7 +197,10 @@ def _notes(runs: Sequence[Entrant]) -> list[str]:
     for run in runs:
         if run.evaluation is None:
             continue
-        if is_stale(run.folder, run.folder.generator.name, run.evaluation):
+        if run.scored == run.folder.best:
+            seen = f"{run.evaluation.images_seen:,}"
+            notes.append(f"{run.name}: these are the scores of its best generator, after {seen} images")
+        if is_stale(run.folder, run.scored.name, run.evaluation):
             notes.append(f"{run.name}: these scores belong to an earlier state of the generator; evaluate it again")
         notes += [f"{run.name}: {note}" for note in run.evaluation.notes]
     return notes

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Mapping
 from typing import Any
 
@@ -14,7 +15,7 @@ from saddle.config.schema import Config
 from saddle.data.feed import Scaling, to_pixels
 from saddle.data.splits import open_held_out, open_validation
 from saddle.data.store import Store
-from saddle.errors import ConfigError, MetricError
+from saddle.errors import ConfigError, MetricError, ScoreWarning
 from saddle.game.latents import numbered
 from saddle.metrics.extractors import find_extractor
 from saddle.metrics.judge import Judge
@@ -83,10 +84,14 @@ class Scorer:
         self._latent = config.latent
         self._judge.prepare()
         try:  # whatever may be wrong shows now, and not after an interval of training
-            if (real := floor_samples(self._measure, self._judge, self._settings.count)) is not None:
-                self._measure.compute(real[0], self._judge)
+            with warnings.catch_warnings(record=True) as caught:
+                warnings.simplefilter("always", ScoreWarning)
+                if (real := floor_samples(self._measure, self._judge, self._settings.count)) is not None:
+                    self._measure.compute(real[0], self._judge)
         except MetricError as error:
             raise _unfit(error) from None
+        for told in dict.fromkeys(str(one.message) for one in caught if issubclass(one.category, ScoreWarning)):
+            progress.say(told)
 
     def is_best(self, images_seen: int) -> bool:
         """Score the generator now and write that down; whether it is the best so far. False where nothing is scored.
@@ -98,7 +103,9 @@ class Scorer:
         if self._judge is None:
             return False
         samples = self._judge.look(self._samples(images_seen), self._labels)
-        values = self._measure.compute(samples, self._judge)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ScoreWarning)  # said before the training
+            values = self._measure.compute(samples, self._judge)
         value = float(values[self._figure])
         better = math.isfinite(value) and (self._best is None or self._sign * value > self._sign * self._best)
         if better:
