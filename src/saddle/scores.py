@@ -74,7 +74,7 @@ class Evaluation(BaseModel):
     Args:
         generator: SHA-256 of the file.
         images_seen: by then.
-        scores: in the order of ``saddle.metrics.measures.MEASURES``.
+        scores: of one or more protocols.
         notes: warnings, such as too few samples.
     """
 

@@ -4,6 +4,7 @@ import hashlib
 import sys
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
+from urllib.error import URLError
 
 import numpy as np
 import pytest
@@ -12,7 +13,7 @@ from torch import nn
 
 from saddle.config.schema import DataConfig
 from saddle.data import Store, from_object, open_data
-from saddle.errors import CheckpointError, MetricError
+from saddle.errors import MetricError
 from saddle.metrics import extractors
 from saddle.metrics.extractors import SHIPPED, Shipped, class_numbers, find_extractor
 from saddle.metrics.inception import Inception
@@ -41,11 +42,10 @@ def test_shipped_weights_are_small_and_their_hash_is_checked(name: str, tmp_path
 
 
 def test_a_file_of_another_kind_is_no_extractor(tmp_path: Path):
-    save_tensors(tmp_path / "g.safetensors", {"a": torch.zeros(1)}, {"format": "saddle-generator-1"})
+    path = tmp_path / "g.safetensors"
+    save_tensors(path, {"a": torch.zeros(1)}, {"format": "saddle-generator-1"})
     with pytest.raises(MetricError, match="no extractor"):
-        Shipped(tmp_path / "g.safetensors", None)
-    with pytest.raises(CheckpointError):
-        Shipped(tmp_path / "none.safetensors", None)
+        Shipped(path, hashlib.sha256(path.read_bytes()).hexdigest())
 
 
 @pytest.mark.parametrize(("name", "least"), [("digits-cnn-v1", 0.97), ("mnist-cnn-v1", 0.994)])
@@ -66,6 +66,12 @@ def test_the_default_is_what_was_trained_on_the_data(tmp_path: Path):
     assert find_extractor(None, open_data(DataConfig(source="digits", size=12))).name == "pixels"
     assert find_extractor(None, of(np.zeros((5, 1, 8, 8), np.uint8))).name == "pixels"
     assert find_extractor(None, of(np.zeros((5, 2), np.float32))).name == "points"
+
+
+@pytest.mark.usefixtures("real_data")
+@pytest.mark.parametrize("name", ["mnist", "stacked-mnist"])
+def test_the_default_for_mnist_and_for_three_of_its_digits_as_one_image(name: str):
+    assert find_extractor(None, open_data(DataConfig(source=name))).name == "mnist-cnn-v1"
 
 
 def test_extractors_that_do_not_fit():
@@ -106,6 +112,9 @@ def test_a_module_of_ones_own():
     assert extractor.fingerprint != find_extractor(Means(2), store).fingerprint
     with pytest.raises(MetricError, match="gives no features"):
         find_extractor(nn.Identity(), store)
+    dropped = nn.Sequential(Means(), nn.Dropout())
+    assert find_extractor(dropped, store)(torch.from_numpy(store.values)).features.min() > 0.1
+    assert dropped.training  # as it was
     with pytest.raises(MetricError, match="does not fit"):
         find_extractor(nn.Sequential(nn.Flatten(), nn.Linear(5, 2)), store)
 
@@ -139,8 +148,7 @@ class StandIn(nn.Module):
         super().__init__()
         assert features_list == ["2048", "logits_unbiased"]
         self.fc = nn.Linear(3, 8)
-        if feature_extractor_weights_path is None:
-            raise OSError("no network")
+        assert feature_extractor_weights_path is not None
         self.load_state_dict(torch.load(feature_extractor_weights_path, weights_only=True))
 
     def forward(self, images: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
@@ -173,7 +181,12 @@ def test_inception_weights_are_read_after_their_hash_is_checked(library: Path):
         find_extractor("inception-v3", of(np.zeros((5, 3, 8, 8), np.uint8)), weights=library)
 
 
-def test_inception_without_weights_or_library(library: Path, monkeypatch: pytest.MonkeyPatch):
+@pytest.mark.parametrize("error", [URLError("no network"), RuntimeError("invalid hash value")])
+def test_inception_without_weights_or_library(library: Path, monkeypatch: pytest.MonkeyPatch, error: Exception):
+    def download(*_: object, **__: object) -> None:
+        raise error
+
+    monkeypatch.setattr(torch.hub, "download_url_to_file", download)
     with pytest.raises(MetricError, match="--weights FILE"):
         Inception()
     monkeypatch.setitem(sys.modules, "torch_fidelity.feature_extractor_inceptionv3", None)

@@ -89,22 +89,21 @@ def cloud(count: int, width: int, seed: int) -> Tensor:
     return torch.randn(count, width, generator=chance, dtype=torch.float64)
 
 
-@pytest.mark.parametrize(("m", "n", "order"), [(80, 80, 1), (80, 50, 1), (80, 80, 2), (80, 80, 3)])
-def test_sliced_distance_equals_that_of_another_library_along_the_same_directions(m: int, n: int, order: int):
+@pytest.mark.parametrize(("m", "n"), [(80, 80), (80, 50)])
+def test_sliced_distance_equals_that_of_another_library_along_the_same_directions(m: int, n: int):
     ot = pytest.importorskip("ot")
     a, b = cloud(m, 4, 0) * 1.5 + 0.2, cloud(n, 4, 1)
     directions = torch.randn(4, 30, generator=torch.Generator().manual_seed(5), dtype=torch.float64)
     directions /= directions.norm(dim=0)
-    theirs = ot.sliced_wasserstein_distance(a.numpy(), b.numpy(), p=order, projections=directions.numpy())
-    assert sliced_wasserstein(a, b, projections=30, seed=5, order=order) == pytest.approx(theirs, rel=1e-10)
+    theirs = ot.sliced_wasserstein_distance(a.numpy(), b.numpy(), p=1, projections=directions.numpy())
+    assert sliced_wasserstein(a, b, projections=30, seed=5) == pytest.approx(theirs, rel=1e-10)
 
 
 def test_sliced_distance_of_a_shift_is_what_directions_see_of_it():
-    """On the plane the mean of |cos| is 2 / π, and of cos² one half."""
+    """On the plane the mean of |cos| is 2 / π."""
     a = cloud(30, 2, 2)
     b = a + torch.tensor([3.0, 4.0])
     assert sliced_wasserstein(a, b) == pytest.approx(5 * 2 / math.pi, rel=0.04)
-    assert sliced_wasserstein(a, b, order=2) == pytest.approx(5 * math.sqrt(0.5), rel=0.04)
 
 
 def test_sliced_distance_on_a_line_is_the_distance_there():
@@ -120,8 +119,3 @@ def test_sliced_distance_is_repeatable_symmetric_and_does_not_know_order():
     assert sliced_wasserstein(b, a, projections=20, seed=1) == pytest.approx(found, rel=1e-12)
     assert sliced_wasserstein(a.flip(0), b.roll(7, 0), projections=20, seed=1) == pytest.approx(found, rel=1e-12)
     assert sliced_wasserstein(a, a.flip(0), projections=20) == pytest.approx(0, abs=1e-12)
-
-
-def test_a_higher_order_needs_equally_many_points():
-    with pytest.raises(MetricError, match=r"equally many points\n  expected: 30\n  got: 40"):
-        sliced_wasserstein(cloud(40, 2, 0), cloud(30, 2, 1), order=2)

@@ -86,14 +86,14 @@ class Shipped:
 
     Args:
         path: of its weights.
-        digest: SHA-256 that the file must have; None for a file of the user's own.
+        digest: SHA-256 that the file must have.
     """
 
     batch = 500
 
-    def __init__(self, path: Path, digest: str | None) -> None:
+    def __init__(self, path: Path, digest: str) -> None:
         self.fingerprint = hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else ""
-        if digest is not None and self.fingerprint != digest:
+        if self.fingerprint != digest:
             raise MetricError(
                 f"{path} is not the extractor it should be", expected=f"SHA-256 {digest}",
                 got=self.fingerprint or "no file", remedy="install saddle anew",
@@ -129,14 +129,16 @@ class Module:
     """A user's own network as an extractor; its name holds a digest of its parts and weights.
 
     Args:
-        network: images (B, C, H, W) in [0, 1], or points (B, d) → features (B, n).
+        network: images (B, C, H, W) in [0, 1], or points (B, d) → features (B, n); it is put into evaluation mode while
+            it looks.
     """
 
     batch = 500
     class_names = ()
 
     def __init__(self, network: nn.Module) -> None:
-        self._network = network.eval()
+        self._network = network
+        self._device = next((tensor.device for tensor in network.state_dict().values()), torch.device("cpu"))
         digest = hashlib.sha256(repr(network).encode())
         for key, tensor in network.state_dict().items():
             digest.update(key.encode())
@@ -151,8 +153,13 @@ class Module:
             raise MetricError(f"the extractor {self.name} does not fit samples of shape {shape}", got=error) from None
 
     def __call__(self, values: Tensor) -> Seen:
-        with torch.inference_mode():
-            features = self._network(numbers(values))
+        training = self._network.training
+        self._network.eval()
+        try:
+            with torch.inference_mode():
+                features = self._network(numbers(values).to(self._device))
+        finally:
+            self._network.train(training)
         if not isinstance(features, Tensor) or features.ndim != 2 or len(features) != len(values):
             found = tuple(features.shape) if isinstance(features, Tensor) else type(features).__name__
             raise MetricError(f"the extractor {self.name} gives no features", expected=f"({len(values)}, n)", got=found)
