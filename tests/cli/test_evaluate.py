@@ -110,6 +110,7 @@ def test_reproduce_prints_what_it_writes(saddle):
 @pytest.mark.parametrize(
     ("words", "said"),
     [
+        (["--quick"], "no table is named"),
         (["pacgan2d"], "did you mean 'pacgan-2d'"),
         (["gaussian", "--seeds", "0"], "at least 1 seed"),
         (["gaussian", "--length", "2"], "at most 1"),

@@ -23,7 +23,7 @@ COMMANDS = {
     "classify": ["RUN", "--data", "--out", "--set", "--device"],
     "evaluate": ["RUN", "--metric", "--count", "--seeds", "--extractor", "--weights", "--data", "--device"],
     "compare": ["RUN", "--out"],
-    "reproduce": ["TABLE", "--out", "--seeds", "--length", "--quick", "--set"],
+    "reproduce": ["TABLE", "--out", "--row", "--seeds", "--length", "--quick", "--set"],
     "report": ["RUN"],
     "data inspect": ["PATH", "--out", "--set"],
 }

@@ -27,11 +27,14 @@ def reproduce(
 ) -> None:
     """Run a published table again; the same command goes on where it stopped."""
     from saddle.config import parse_settings
+    from saddle.errors import ConfigError
     from saddle.progress import for_stream
     from saddle.published import load_table, table_names
     from saddle.reproduction import reproduce as run
 
     if table is None:
+        if row or seeds or quick or set_ or out or length != 1:
+            raise ConfigError("no table is named", expected="one of " + ", ".join(table_names()))
         for name in table_names():
             print(f"{name:<20}  {load_table(name).title}")
         return

@@ -196,6 +196,7 @@ def _notes(runs: Sequence[Entrant]) -> list[str]:
     notes: list[str] = []
     for run in runs:
         if run.evaluation is None:
+            notes.append(f"{run.name}: not scored yet; saddle evaluate {run.folder.path} does it")
             continue
         if run.scored == run.folder.best:
             seen = f"{run.evaluation.images_seen:,}"
