@@ -214,7 +214,9 @@ def _finished(place: _Place, row: Row) -> list[list[_Finished]]:
     """The finished runs of a row, those with equal lengths and settings together, the longest first."""
     whole = resolve(load_recipe(row.recipe), *place.layers(row))
     groups: dict[tuple[str, ...], list[_Finished]] = {}
-    for folder in sorted(place.runs(row).glob("seed-*"), key=lambda path: int(path.name.removeprefix("seed-"))):
+    numbers = [path.name.removeprefix("seed-") for path in place.runs(row).glob("seed-*")]
+    for number in sorted(int(text) for text in numbers if text.isdecimal()):
+        folder = place.runs(row) / f"seed-{number}"
         if (found := _read(RunFolder(folder), row, whole, place)) is not None:
             groups.setdefault(found.options, []).append(found)
     return sorted(groups.values(), key=lambda group: -group[0].share)
