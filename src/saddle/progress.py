@@ -82,7 +82,8 @@ class Lines:
         rate = (self._done - self._first) / max(self._told - self._began, 1e-9)
         line = f"{self._what}  {self._done:,}"
         if self._total is not None:
-            left = (self._total - self._done) / rate if rate > 0 else 0.0
+            # The last batch may go beyond the end.
+            left = max(0, self._total - self._done) / rate if rate > 0 else 0.0
             line += f" of {self._total:,} {self._unit}  {rate:,.0f}/s  {_duration(left)} left"
         else:
             line += f" {self._unit}  {rate:,.0f}/s"
