@@ -4,6 +4,7 @@ import json
 import re
 import warnings
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -180,17 +181,26 @@ def test_what_cannot_be_taken_of_few_samples_is_left_out_unless_asked_for(run: s
     assert {"fd", "precision"} <= {score.metric for score in found.scores}
     assert "is" not in {score.metric for score in found.scores}
     assert any(note.startswith("without is: there are too few") for note in found.notes)
+    evaluate(run.path, metrics=["is"], count=300, seeds=1)
+    assert not any("without" in note for note in read_evaluations(run.folder)["generator.safetensors"].notes)
+
+
+@pytest.mark.parametrize(("wrong", "said"), [({"labels": [0, 1]}, "labels go with data"), ({}, "this is no run")])
+def test_what_is_no_run_and_labels_of_nothing(run: saddle.Run, wrong: dict[str, Any], said: str):
+    with pytest.raises(ConfigError, match=said):
+        evaluate(run if wrong else run.generator, **wrong)  # pyright: ignore[reportArgumentType]
 
 
 def test_a_run_on_data_in_memory_is_scored_with_these(tmp_path: Path):
     points = torch.randn(500, 2, generator=torch.Generator().manual_seed(0))
     generator, discriminator = nn.Linear(100, 2), nn.Sequential(nn.Linear(2, 1), nn.Flatten(0))
-    settings = {"images": 64, "threads": 1}
+    settings = {"images": 64, "threads": 1, "data.first": 400}
     run = saddle.train(
         "mlp-tanh", data=points, generator=generator, discriminator=discriminator, out=tmp_path / "run",
         settings=settings, progress=Silent(),
     )  # fmt: skip
     found = saddle.evaluate(run, data=points, metrics=["sw"], count=100, seeds=1)
+    assert found["sw"].data.startswith("the Tensor given") and "(400)" in found["sw"].data  # as in training
     assert found["sw"].value > 0
     with pytest.raises(saddle.DataError) as error:
         saddle.evaluate(run, metrics=["sw"], count=100)

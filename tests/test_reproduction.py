@@ -1,13 +1,15 @@
 from __future__ import annotations
 
 import json
+import re
+import shlex
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from saddle.api import train_config
-from saddle.config import Config, load_recipe, resolve
+from saddle.config import Config, load_recipe, parse_settings, resolve
 from saddle.errors import ConfigError, Diverged, RunError
 from saddle.evaluation import evaluate
 from saddle.progress import Silent
@@ -54,8 +56,13 @@ class Listener(Silent):
 def test_a_table_is_run_written_and_not_run_twice(tmp_path: Path):
     done = reproduce("gaussian", tmp_path, seeds=2, settings=SMALL)
     first = done.lines[0]
-    assert (first.system, first.figure, first.goal) == ("ours", "Kolmogorov-Smirnov", "≤ 0.01: missed")
-    assert "±" in first.measured and first.runs == "2 × 0.004 M, 0.0002 of the length" and first.samples == "100,000"
+    assert (first.system, first.figure) == ("ours", "Kolmogorov-Smirnov")
+    assert first.goal == ""  # it is for the row's own settings
+    assert (
+        "±" in first.measured
+        and first.runs == "2 × 0.004 M, 0.0002 of the length, other settings"
+        and first.samples == "100,000"
+    )
     assert float(first.floor) < 0.005
     page = done.page.read_text(encoding="utf-8")
     assert "- `saddle reproduce gaussian --seeds 2 --length 0.0002 --set" in page
@@ -83,16 +90,19 @@ def test_a_run_that_diverges_is_counted_and_ends_nothing(tmp_path: Path, monkeyp
             raise Diverged("losses are not finite")
         return train(config, *rest, **named)
 
-    easy = load_table("gaussian").model_copy(update={"rows": (Row(name="ours", recipe="gaussian", goal={"ks": 1.0}),)})
+    row = Row(name="ours", recipe="gaussian", settings=SMALL, goal={"ks": 1.0, "w1": 1e-9})
+    easy = load_table("gaussian").model_copy(update={"rows": (row,)})
     monkeypatch.setattr("saddle.reproduction.load_table", lambda _: easy)
     monkeypatch.setattr("saddle.training.session.train", diverging)
-    first = reproduce("gaussian", tmp_path, seeds=2, settings=SMALL).lines[0]
-    assert first.runs == "2 × 0 to 0.004 M, 0.0002 of the length, 1 diverged"
+    first = reproduce("gaussian", tmp_path, seeds=2).lines[0]
+    assert first.runs == "2 × 0 to 0.004 M, 1 diverged"
     assert "±" not in first.measured
     assert first.goal == "≤ 1: missed"  # whatever the other run scored
     monkeypatch.undo()
     monkeypatch.setattr("saddle.reproduction.load_table", lambda _: easy)
-    assert "diverged" not in reproduce("gaussian", tmp_path, seeds=2, settings=SMALL).lines[0].runs
+    ks, w1 = reproduce("gaussian", tmp_path, seeds=2).lines
+    assert (ks.runs, ks.goal, w1.goal) == ("2 × 0.004 M", "≤ 1: reached", "≤ 1e-09: missed")
+    assert not (tmp_path / "gaussian" / "ours" / "seed-1" / "diverged.txt").exists()
 
 
 def test_all_runs_of_a_row_may_diverge(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
@@ -127,7 +137,7 @@ def test_rows_run_by_themselves_come_together_on_the_page(tmp_path: Path):
     both = reproduce("pacgan-2d", tmp_path, rows=["ours, ring of 8"], seeds=2, length=0.5, settings=small)
     assert both.lines[3:] == grid.lines
     shares = ["2 × 0.0002 M, 4e-05 of the length", "1 × 0.0004 M, 8e-05 of the length"]
-    assert [line.runs for line in both.lines[::3]] == shares
+    assert [line.runs for line in both.lines[::3]] == [f"{share}, other settings" for share in shares]
     page = both.page.read_text(encoding="utf-8")
     assert "- `saddle reproduce pacgan-2d --row 'ours, ring of 8' --seeds 2 --length 4e-05 --set" in page
     assert "- `saddle reproduce pacgan-2d --row 'ours, grid of 25' --seeds 1 --length 8e-05 --set" in page
@@ -139,6 +149,43 @@ def test_runs_of_other_lengths_stand_apart(tmp_path: Path):
     reproduce("gaussian", tmp_path, seeds=3, length=0.5, settings=small)
     lines = reproduce("gaussian", tmp_path, seeds=1, settings=small).lines
     assert [line.runs[:12] for line in lines[::2]] == ["1 × 0.0004 M", "2 × 0.0002 M"]
+    page = (tmp_path / "gaussian.md").read_text(encoding="utf-8")
+    assert "; of these seed 1, 2\n" in page
+
+
+def test_the_commands_of_the_page_make_the_same_runs(tmp_path: Path):
+    settings = {"images": 1_000, "batch_size": 100, "generator": {"network": {"widths": [8], "norm": "none"}}}
+    page = reproduce("gaussian", tmp_path, seeds=1, length=1 / 3, settings=settings).page
+    (command,) = re.findall(r"^- `(saddle reproduce .*)` on ", page.read_text(encoding="utf-8"), re.MULTILINE)
+    words = shlex.split(command)
+    given = [words[place + 1] for place, word in enumerate(words) if word == "--set"]
+    length = float(words[words.index("--length") + 1])
+    again = Listener()
+    reproduce("gaussian", tmp_path, seeds=1, length=length, settings=parse_settings(given), progress=again)
+    assert again.started == []  # nothing is left to do
+
+
+def test_scores_by_other_data_are_not_taken_for_the_tables(tmp_path: Path):
+    settings = SMALL | {"images": 400}
+    first = reproduce("pacgan-2d", tmp_path, rows=["ours, ring of 8"], seeds=1, settings=settings).lines
+    run = tmp_path / "pacgan-2d" / "ours--ring-of-8" / "seed-0"
+    evaluate(run, metrics=["modes"], count=2500, seeds=1, data="grid(25)")
+    lines = reproduce("pacgan-2d", tmp_path, rows=["ours, grid of 25"], seeds=1, settings=settings).lines
+    assert lines[:3] == first
+
+
+def test_a_setting_that_does_not_fit_the_last_row_shows_before_the_first_is_trained(tmp_path: Path):
+    with pytest.raises(ConfigError):
+        reproduce("tutorials", tmp_path, seeds=1, settings={"generator": {"network": {"widths": [8]}}})
+    assert not any(tmp_path.iterdir())
+
+
+def test_a_damaged_run_does_not_cost_the_page(tmp_path: Path):
+    small = SMALL | {"images": 400}
+    reproduce("pacgan-2d", tmp_path, rows=["ours, ring of 8"], seeds=1, settings=small)
+    (tmp_path / "pacgan-2d" / "ours--ring-of-8" / "seed-0" / "environment.json").write_text("{", encoding="utf-8")
+    lines = reproduce("pacgan-2d", tmp_path, rows=["ours, grid of 25"], seeds=1, settings=small).lines
+    assert {line.system for line in lines} == {"ours, grid of 25"}
 
 
 def test_an_unfinished_run_is_not_on_the_page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
@@ -167,6 +214,9 @@ def test_a_row_may_score_its_best_generator_and_count_collapse(tmp_path: Path, m
     assert set(best) == {"best.safetensors"}
     assert modes.samples == "600" and ", best at 0.000" in modes.runs
     assert (collapsed.figure, collapsed.measured) == ("collapsed: fewer than 9 modes", "1 of 1")
+    lenient = table.model_copy(update={"rows": (row.model_copy(update={"collapsed": ("modes", 0)}),)})
+    monkeypatch.setattr("saddle.reproduction.load_table", lambda _: lenient)
+    assert reproduce("pacgan-2d", tmp_path, seeds=1).lines[1].measured == "0 of 1"
 
 
 def test_a_row_that_is_not_there(tmp_path: Path):
@@ -184,11 +234,11 @@ def test_a_longer_run_is_not_taken_for_a_shorter_one(tmp_path: Path):
 def test_a_share_of_the_length_is_a_beginning_of_the_whole(tmp_path: Path):
     small = SMALL | {"batch_size": 200}
     quarter = reproduce("gaussian", tmp_path / "both", seeds=1, length=0.25, settings=small)
-    assert quarter.lines[0].runs == "1 × 0.0002 M, 5e-05 of the length"
+    assert quarter.lines[0].runs == "1 × 0.0002 M, 5e-05 of the length, other settings"
     assert "--seeds 1 --length 5e-05 --set" in quarter.page.read_text(encoding="utf-8")
     whole = reproduce("gaussian", tmp_path / "both", seeds=1, settings=small)
     assert whole.lines == reproduce("gaussian", tmp_path / "at once", seeds=1, settings=small).lines
-    assert whole.lines[0].runs == "1 × 0.0008 M, 0.0002 of the length"
+    assert whole.lines[0].runs == "1 × 0.0008 M, 0.0002 of the length, other settings"
 
 
 def test_a_run_that_was_stopped_early_goes_on_to_a_shorter_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):

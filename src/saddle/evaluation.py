@@ -86,8 +86,12 @@ def evaluate(
     """
     if isinstance(run, str | Path):
         path = Path(run)
-    else:
+    elif hasattr(run, "path") and hasattr(run, "network"):
         path, network = run.path, network or run.network
+    else:
+        raise ConfigError(
+            "this is no run", expected="a Run, or the path of a run folder or generator file", got=type(run)
+        )
     progress = progress or Silent()
     if seeds < 1 or (count is not None and count < 2):
         raise ConfigError(

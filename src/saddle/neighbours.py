@@ -132,7 +132,13 @@ def data_of(
         DataError: they cannot be opened, or have another shape.
     """
     run = RunFolder(path if path.is_dir() else path.parent)
-    if source is not None:
+    in_memory = source is not None and not isinstance(source, str | Path)
+    if labels is not None and not in_memory:
+        raise ConfigError("labels go with data given as a tensor or array", got=f"data {source!r}")
+    if in_memory and run.exists():  # the same size, share and fit as in training
+        config = load_config(run.config).data
+        config = config.model_copy(update={"source": type(source).__name__, "fingerprint": None})
+    elif source is not None:
         named = str(source) if isinstance(source, str | Path) else type(source).__name__
         config = DataConfig(source=named)
         if generator.header.kind == "images":
@@ -142,7 +148,7 @@ def data_of(
         config = load_config(run.config).data
     else:
         raise ConfigError("a generator file does not hold the path of its data", remedy="give them with --data")
-    if source is not None and not isinstance(source, str | Path):
+    if in_memory:
         store = from_object(source, labels, config=config)
     else:
         try:
@@ -150,7 +156,7 @@ def data_of(
         except DataError as error:
             if source is not None:
                 raise
-            told = "if they were given in memory, give them again: saddle.evaluate(run, data=...)"
+            told = "data that were given in memory are given again: in Python, saddle.evaluate(run, data=...)"
             remedy = f"{error.remedy}; {told}" if error.remedy else told
             raise DataError(error.what, expected=error.expected, got=error.got, remedy=remedy) from None
     if store.shape != generator.shape:

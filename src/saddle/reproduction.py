@@ -12,9 +12,10 @@ from typing import Any, NamedTuple
 
 from saddle.api import train_config
 from saddle.config import Config, difference, load_config, load_recipe, resolve
-from saddle.errors import ConfigError, Diverged
+from saddle.errors import ConfigError, Diverged, SaddleError
 from saddle.evaluation import ERRORS, evaluate
 from saddle.files import unwritable, write_text
+from saddle.metrics.extractors import SHIPPED
 from saddle.progress import Progress, Silent
 from saddle.published import Row, Table, choose_rows, load_table
 from saddle.runs import RunFolder
@@ -93,6 +94,14 @@ def reproduce(
     if "seed" in settings:
         raise ConfigError("a table has its own seeds, 0 and those that follow", remedy="--seeds N says how many")
     place = _Place(name, table, out or _FOLDER, quick)
+    # All of them first: a setting that does not fit the last row must not show after hours.
+    configs = {
+        (row.name, seed): _shortened(
+            resolve(load_recipe(row.recipe), *place.layers(row), settings, {"seed": seed}), length
+        )
+        for row in chosen
+        for seed in range(seeds)
+    }
     try:
         place.folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -101,8 +110,7 @@ def reproduce(
     for row in chosen:
         for seed in range(seeds):
             progress.say(f"{name}: {row.name}, seed {seed}")
-            config = _shortened(resolve(load_recipe(row.recipe), *place.layers(row), settings, {"seed": seed}), length)
-            _run(row, config, place, seed, progress)
+            _run(row, configs[row.name, seed], place, seed, progress)
             lines = _write(place)
     return Reproduction(table, lines, place.page)
 
@@ -217,7 +225,11 @@ def _finished(place: _Place, row: Row) -> list[list[_Finished]]:
     numbers = [path.name.removeprefix("seed-") for path in place.runs(row).glob("seed-*")]
     for number in sorted(int(text) for text in numbers if text.isdecimal()):
         folder = place.runs(row) / f"seed-{number}"
-        if (found := _read(RunFolder(folder), row, whole, place)) is not None:
+        try:
+            found = _read(RunFolder(folder), row, whole, place)
+        except (SaddleError, OSError, ValueError, KeyError):  # damaged: no reason to lose the other rows
+            continue
+        if found is not None:
             groups.setdefault(found.options, []).append(found)
     return sorted(groups.values(), key=lambda group: -group[0].share)
 
@@ -237,26 +249,33 @@ def _read(run: RunFolder, row: Row, whole: Config, place: _Place) -> _Finished |
     kept = read_evaluations(run).get(file.name)
     if kept is None or not _has_reached(run, config) or sha256(file.read_bytes()).hexdigest() != kept.generator:
         return None
-    scores = {
-        score.metric: score
-        for score in kept.scores
-        if score.metric == ERRORS.name or (score.count, score.seeds) == (place.count(row), place.table.draws)
-    }
+    scores: dict[str, Score] = {}
+    for name in place.figures(row):
+        fits = [score for score in kept.scores if score.metric == name and _is_of(score, config, row, place)]
+        if fits:  # a user may have scored it by another extractor, too
+            scores[name] = max(fits, key=lambda score: any(shipped in score.protocol for shipped in SHIPPED))
     if not set(place.figures(row)) <= set(scores):
         return None
     return _Finished(config.seed, scores, kept.images_seen, length, share, options, machine)
 
 
+def _is_of(score: Score, config: Config, row: Row, place: _Place) -> bool:
+    """Whether a score is of this table's protocol, held against the run's own data."""
+    taken = score.metric == ERRORS.name or (score.count, score.seeds) == (place.count(row), place.table.draws)
+    return taken and (config.data.fingerprint or "")[:8] in score.data
+
+
 def _options(whole: Config, config: Config) -> tuple[float, tuple[str, ...]]:
     """The share of the row's length, and the options that make such a run of it."""
-    settings = [f"{key}={_toml(new)}" for key, _, new in difference(whole, config) if key not in _NOT_SETTINGS]
+    changes = [(key, new) for key, _, new in difference(whole, config) if key not in _NOT_SETTINGS and new is not None]
+    settings = [f"{key}={_toml(new)}" for key, new in changes]
     ends = (whole.images, config.images) if whole.images and config.images else (whole.epochs, config.epochs)
     share = 1.0
     if ends[0] and ends[1]:
         share = ends[1] / ends[0]
     else:  # told in the other unit
         settings.append(f"images={config.images}" if config.images else f"epochs={config.epochs}")
-    length = ["--length", f"{share:.6g}"] if share < 1 else []
+    length = ["--length", repr(share)] if share < 1 else []
     settings += [f"images={config.images}" if config.images else f"epochs={config.epochs}"] if share > 1 else []
     return share, (*length, *(part for setting in settings for part in ("--set", setting)))
 
@@ -287,13 +306,23 @@ def _lines(row: Row, place: _Place, group: Sequence[_Finished]) -> list[Line]:
         + " M"
         + (f", {group[0].share:.3g} of the length" if group[0].share < 1 else "")
     )
+    changed = "--set" in group[0].options
+    if changed:
+        runs += ", other settings"
     if row.generator == "best" and good:
         runs += f", best at {statistics.median(run.images_seen for run in good) / 1e6:.3g} M"
     diverged = len(group) - len(good)
     if diverged:
         runs += f", {diverged} diverged"
     lines = [
-        _line(row, name, [run.scores[name] for run in good], runs, diverged=diverged, quick=place.quick)
+        _line(
+            row,
+            name,
+            [run.scores[name] for run in good],
+            runs,
+            diverged=diverged,
+            judged=not place.quick and not changed,
+        )
         for name in place.figures(row)
     ]
     if row.collapsed is not None:
@@ -304,7 +333,7 @@ def _lines(row: Row, place: _Place, group: Sequence[_Finished]) -> list[Line]:
     return lines
 
 
-def _line(row: Row, name: str, scores: Sequence[Score], runs: str, *, diverged: int, quick: bool) -> Line:
+def _line(row: Row, name: str, scores: Sequence[Score], runs: str, *, diverged: int, judged: bool) -> Line:
     published = row.published.get(name, "")
     if not scores:
         return Line(row.name, name, published, "", "diverged", "", runs, "")
@@ -312,7 +341,7 @@ def _line(row: Row, name: str, scores: Sequence[Score], runs: str, *, diverged: 
     mean = statistics.fmean(values)
     measured = f"{mean:.4g}" + (f" ± {statistics.stdev(values):.2g}" if len(values) > 1 else "")
     goal = ""
-    if name in row.goal and not quick:
+    if name in row.goal and judged:
         aim = row.goal[name]
         reached = not diverged and (mean >= aim if first.better == "higher" else mean <= aim)
         goal = f"{'≥' if first.better == 'higher' else '≤'} {aim:g}: {'reached' if reached else 'missed'}"
@@ -342,18 +371,18 @@ def _markdown(place: _Place, found: Mapping[str, list[list[_Finished]]], lines: 
 
 def _commands(place: _Place, found: Mapping[str, list[list[_Finished]]]) -> list[str]:
     """The commands that make the runs of the page, rows with equal options in one."""
-    same: dict[tuple[tuple[str, ...], str], list[str]] = {}
+    same: dict[tuple[tuple[str, ...], str, tuple[int, ...]], list[str]] = {}
     for name, groups in found.items():
         for group in groups:
             options = ("--seeds", str(max(run.seed for run in group) + 1), *group[0].options)
             machine = "; ".join(dict.fromkeys(run.machine for run in group))
-            same.setdefault((options, machine), []).append(name)
+            same.setdefault((options, machine, tuple(run.seed for run in group)), []).append(name)
     told: list[str] = []
-    for (options, machine), names in same.items():
+    for (options, machine, seeds), names in same.items():
         chosen = [] if len(names) == len(found) else [part for name in names for part in ("--row", name)]
         out = [] if place.out == _FOLDER else ["--out", str(place.out)]
         quick = ["--quick"] if place.quick else []
-        told.append(
-            f"- `{shlex.join(['saddle', 'reproduce', place.name, *quick, *chosen, *options, *out])}` on {machine}"
-        )
+        command = shlex.join(["saddle", "reproduce", place.name, *quick, *chosen, *options, *out])
+        some = "" if seeds == tuple(range(len(seeds))) else f"; of these seed {', '.join(map(str, seeds))}"
+        told.append(f"- `{command}` on {machine}{some}")
     return told

@@ -101,6 +101,7 @@ def run_session(config: Config, store: Store, run: RunFolder, networks: Networks
         checkpoints = Checkpoints(run, config.checkpoint.keep, team, record, scorer, scaling, *headers)
         position = checkpoints.restore(progress.say)
         if position >= total:
+            run.diverged.unlink(missing_ok=True)
             return False
         if run.config.read_text(encoding="utf-8") != to_toml(config):
             write_text(run.config, to_toml(config))  # a new length or interval
