@@ -270,14 +270,11 @@ def _options(whole: Config, config: Config) -> tuple[float, tuple[str, ...]]:
     changes = [(key, new) for key, _, new in difference(whole, config) if key not in _NOT_SETTINGS and new is not None]
     settings = [f"{key}={_toml(new)}" for key, new in changes]
     ends = (whole.images, config.images) if whole.images and config.images else (whole.epochs, config.epochs)
-    share = 1.0
-    if ends[0] and ends[1]:
-        share = ends[1] / ends[0]
-    else:  # told in the other unit
+    share = ends[1] / ends[0] if ends[0] and ends[1] else None  # none: told in the other unit
+    length = ["--length", repr(share)] if share is not None and share < 1 else []
+    if share is None or share > 1:
         settings.append(f"images={config.images}" if config.images else f"epochs={config.epochs}")
-    length = ["--length", repr(share)] if share < 1 else []
-    settings += [f"images={config.images}" if config.images else f"epochs={config.epochs}"] if share > 1 else []
-    return share, (*length, *(part for setting in settings for part in ("--set", setting)))
+    return share or 1.0, (*length, *(part for setting in settings for part in ("--set", setting)))
 
 
 def _toml(value: object) -> str:
@@ -314,15 +311,9 @@ def _lines(row: Row, place: _Place, group: Sequence[_Finished]) -> list[Line]:
     diverged = len(group) - len(good)
     if diverged:
         runs += f", {diverged} diverged"
+    judged = not place.quick and not changed
     lines = [
-        _line(
-            row,
-            name,
-            [run.scores[name] for run in good],
-            runs,
-            diverged=diverged,
-            judged=not place.quick and not changed,
-        )
+        _line(row, name, [run.scores[name] for run in good], runs, diverged=diverged, judged=judged)
         for name in place.figures(row)
     ]
     if row.collapsed is not None:

@@ -115,10 +115,9 @@ def keep_scores(run: RunFolder, name: str, found: Evaluation) -> Evaluation:
     if earlier is not None and earlier.generator == found.generator:
         new = {score.key for score in found.scores}
         old = tuple(score for score in earlier.scores if score.key not in new)
-        stale = [
-            note for note in earlier.notes if note.startswith("without ")
-        ]  # that evaluation's, not the generator's
-        notes = tuple(dict.fromkeys((*(note for note in earlier.notes if note not in stale), *found.notes)))
+        # What an earlier evaluation had to leave out says nothing about this one.
+        lasting = [note for note in earlier.notes if not note.startswith("without ")]
+        notes = tuple(dict.fromkeys((*lasting, *found.notes)))
         kept[name] = found.model_copy(update={"scores": (*old, *found.scores), "notes": notes})
     else:
         kept[name] = found
