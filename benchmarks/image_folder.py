@@ -22,9 +22,9 @@ from typing import TypeVar
 import numpy as np
 from PIL import Image
 
+from saddle.base.progress import Lines
 from saddle.config.schema import DataConfig
 from saddle.data import Store, open_data
-from saddle.progress import Lines
 
 T = TypeVar("T")
 

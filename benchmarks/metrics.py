@@ -22,11 +22,11 @@ from pathlib import Path
 import torch
 
 import saddle
-from saddle.evaluation import evaluate
+from saddle.base.progress import Silent
 from saddle.metrics.frechet import Moments, frechet_distance
 from saddle.metrics.kernel import kernel_distance
 from saddle.metrics.manifold import density_coverage, precision_recall
-from saddle.progress import Silent
+from saddle.scoring.evaluate import evaluate
 
 
 def main() -> None:

@@ -25,7 +25,7 @@ def measure(threads: int, rounds: int) -> None:
     from saddle.config import load_recipe, resolve
     from saddle.config.schema import DataConfig
     from saddle.data import from_object
-    from saddle.data.feed import Scaling
+    from saddle.data.scaling import Scaling
     from saddle.game.rules import make_rule
     from saddle.training.assemble import Networks, make_feed, make_players
     from saddle.training.engine import flush_denormals

@@ -83,7 +83,7 @@ def saddle_lap(images: int, profiler: Any = None) -> dict[str, Any]:
     import torch
 
     import saddle
-    from saddle.progress import Silent
+    from saddle.base.progress import Silent
 
     class Stopwatch(Silent):
         seconds = 0.0

@@ -9,9 +9,9 @@ import pytest
 import torch
 
 import saddle
+from saddle.base.progress import Silent
 from saddle.config import load_recipe, recipe_names, resolve
 from saddle.data.sources import NAMES
-from saddle.progress import Silent
 
 
 def images(size: int) -> dict[str, Any]:

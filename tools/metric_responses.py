@@ -21,9 +21,9 @@ from torch import Tensor
 from saddle.config.schema import DataConfig
 from saddle.data import open_data
 from saddle.data.splits import open_held_out, open_validation
-from saddle.metrics.extractors import find_extractor
-from saddle.metrics.judge import Judge
-from saddle.metrics.measures import Measure, choose
+from saddle.features.extractors import find_extractor
+from saddle.scoring.measures import Measure, choose
+from saddle.scoring.sides import Judge
 from saddle.show.figure import DISCRIMINATOR, add_axes, new_figure, to_picture
 
 _NOT_DRAWN = ("kd_error", "parzen_error", "parzen_validation")

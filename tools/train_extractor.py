@@ -19,11 +19,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import affine_grid, cross_entropy, grid_sample
 
+from saddle.base.tensors import save_tensors
 from saddle.config.schema import DataConfig
 from saddle.data import open_data
 from saddle.data.store import Store
-from saddle.metrics.classifier import SmallClassifier
-from saddle.tensors import save_tensors
+from saddle.features.small_cnn import SmallClassifier
 
 
 @dataclass(frozen=True)

@@ -25,9 +25,9 @@ if TYPE_CHECKING:
         RunError,
         SaddleError,
     )
-    from saddle.evaluation import evaluate
-    from saddle.sampling import Generator, load
-    from saddle.scores import Evaluation
+    from saddle.runs.scores import Evaluation
+    from saddle.scoring.evaluate import evaluate
+    from saddle.trained.generator import Generator, load
 
 __version__ = "0.1.0"
 __all__ = [
@@ -55,10 +55,10 @@ _HOMES = {
     "Run": "api",
     "report": "api",
     "train": "api",
-    "Evaluation": "scores",
-    "evaluate": "evaluation",
-    "Generator": "sampling",
-    "load": "sampling",
+    "Evaluation": "runs.scores",
+    "evaluate": "scoring.evaluate",
+    "Generator": "trained.generator",
+    "load": "trained.generator",
 }
 
 

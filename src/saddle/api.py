@@ -10,17 +10,17 @@ from typing import Any
 import numpy as np
 from torch import Tensor, nn
 
+from saddle.base.progress import Progress, for_stream
 from saddle.config import Config, load_recipe, resolve
 from saddle.config.resolve import merge_settings, nest
 from saddle.config.schema import DataConfig
 from saddle.data import Store, from_object, open_data
-from saddle.data.feed import to_pixels
+from saddle.data.scaling import to_pixels
 from saddle.errors import ConfigError, RunError
-from saddle.progress import Progress, for_stream
-from saddle.runs import RunFolder
-from saddle.sampling import Generator, Label, load
+from saddle.pages.report import write_report
+from saddle.runs.folder import RunFolder
 from saddle.show.grid import save_picture, tile
-from saddle.show.report import write_report
+from saddle.trained.generator import Generator, Label, load
 from saddle.training.assemble import Networks
 from saddle.training.session import run_session
 

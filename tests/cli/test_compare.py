@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from saddle.config import Config, to_toml
-from saddle.runs import RunFolder
-from saddle.scores import Evaluation, Score, keep_scores
+from saddle.runs.folder import RunFolder
+from saddle.runs.scores import Evaluation, Score, keep_scores
 
 
 def start(path: Path, value: float, *, r1: float = 0.0, notes: tuple[str, ...] = ()) -> None:

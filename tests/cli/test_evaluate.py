@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 import torch
 
-from saddle.published import load_table
-from saddle.tensors import load_tensors, save_tensors
+from saddle.base.tensors import load_tensors, save_tensors
+from saddle.reproduction.tables import load_table
 
 SMALL = ["--threads", "1", "--set", "images=256", "--set", "batch_size=32"]
 SMALL += ["--set", "generator.network.widths=[8]", "--set", "discriminator.network.widths=[8]"]

@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from saddle.config.schema import Config, DiscriminatorConfig, GameConfig, GeneratorConfig, SGDConfig
-from saddle.data.feed import Batch
+from saddle.game.batch import Batch
 from saddle.game.rules import make_rule
 from saddle.training.loop import play_round
 from saddle.training.players import Players

@@ -5,11 +5,11 @@ import torch
 from torch import nn
 
 from saddle.config.schema import DiscriminatorConfig, GameConfig, LatentConfig, MLPConfig
-from saddle.data.feed import Batch
 from saddle.errors import ConfigError
+from saddle.game.batch import Batch
 from saddle.game.latents import BLOCK, numbered
 from saddle.game.rules import PlainRule, Turn, pack, packed_shape
-from saddle.networks import build_discriminator
+from saddle.networks.families import build_discriminator
 
 
 def make(norm: str = "none", **game: object) -> tuple[PlainRule, nn.Module]:

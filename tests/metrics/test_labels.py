@@ -8,8 +8,8 @@ import torch
 from scipy.stats import entropy
 from torch import Tensor
 
-from saddle.data.distributions import Mixture
-from saddle.data.points import grid, ring
+from saddle.data.named.distributions import Mixture
+from saddle.data.named.points import grid, ring
 from saddle.errors import MetricError
 from saddle.metrics.labels import (
     MixtureModes,

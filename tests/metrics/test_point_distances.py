@@ -8,8 +8,8 @@ import torch
 from scipy import stats
 from torch import Tensor
 
-from saddle.data.distributions import Univariate
-from saddle.data.points import gaussian, mixture, uniform
+from saddle.data.named.distributions import Univariate
+from saddle.data.named.points import gaussian, mixture, uniform
 from saddle.errors import MetricError
 from saddle.metrics.points import kolmogorov_smirnov, sliced_wasserstein, wasserstein
 

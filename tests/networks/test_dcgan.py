@@ -9,8 +9,8 @@ import torch
 from saddle.config import load_recipe, resolve
 from saddle.config.schema import DiscriminatorConfig, GeneratorConfig, LatentConfig
 from saddle.errors import ConfigError
-from saddle.networks import build_discriminator, build_generator
 from saddle.networks.dcgan import grids
+from saddle.networks.families import build_discriminator, build_generator
 from saddle.networks.virtual import REFERENCE, ReferencedGenerator, VirtualBatchNorm
 
 LATENT = LatentConfig(size=5)

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from saddle.config.schema import DiscriminatorConfig, GeneratorConfig, GeneratorMLPConfig, LatentConfig, MLPConfig
-from saddle.networks import build_discriminator, build_generator
+from saddle.networks.families import build_discriminator, build_generator
 from saddle.networks.layers import Maxout, MinibatchDiscrimination
 
 LATENT = LatentConfig(size=5)

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from saddle.errors import DataError
+from saddle.runs.log import series
 from saddle.show.figure import LINES
-from saddle.show.log import series
 from saddle.show.plots import loss_plot, output_plot, overlay_plot, score_plot, smooth
 from saddle.show.points import picture_points
 

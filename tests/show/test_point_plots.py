@@ -12,7 +12,7 @@ from PIL import Image
 
 from saddle.config.schema import DataConfig
 from saddle.data import from_object, open_data
-from saddle.data.points import parse
+from saddle.data.named.points import parse
 from saddle.show.plots import error_plot, moment_plot, output_plot
 from saddle.show.points import picture_points
 from saddle.show.preview import draw_preview

@@ -11,9 +11,9 @@ from PIL import Image
 from typer.testing import CliRunner
 
 import saddle
+from saddle.base.progress import Silent
 from saddle.cli import app
 from saddle.errors import ConfigError
-from saddle.progress import Silent
 
 SMALL: dict[str, Any] = {
     "images": 8,

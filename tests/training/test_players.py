@@ -4,9 +4,9 @@ import pytest
 import torch
 
 from saddle.config.schema import AverageConfig, Config, GameConfig, GeneratorConfig, GeneratorMLPConfig
-from saddle.data.feed import Batch
+from saddle.game.batch import Batch
 from saddle.game.rules import PlainRule
-from saddle.networks import build_discriminator, build_generator
+from saddle.networks.families import build_discriminator, build_generator
 from saddle.training.loop import crosses, play_round
 from saddle.training.players import Players, averaging_weight
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import saddle
-from saddle.progress import Silent
+from saddle.base.progress import Silent
 
 SETTINGS: dict[str, Any] = {
     "images": 320,

@@ -11,11 +11,11 @@ import torch
 from torch import nn
 
 import saddle
+from saddle.base.machine import find_device
+from saddle.base.progress import Silent
 from saddle.config import Config
 from saddle.data.store import make_store
 from saddle.errors import DeviceError, Diverged
-from saddle.machine import find_device
-from saddle.progress import Silent
 from saddle.show.preview import spread
 from saddle.training.health import check_samples
 from saddle.training.record import _fixed

@@ -6,12 +6,12 @@ from pathlib import Path
 import pytest
 
 import saddle
+from saddle.base.progress import Silent
+from saddle.base.tensors import load_tensors
 from saddle.errors import ConfigError
-from saddle.evaluation import evaluate
-from saddle.progress import Silent
-from saddle.runs import RunFolder
-from saddle.show.report import write_report
-from saddle.tensors import load_tensors
+from saddle.pages.report import write_report
+from saddle.runs.folder import RunFolder
+from saddle.scoring.evaluate import evaluate
 
 TINY = {
     "images": 640,

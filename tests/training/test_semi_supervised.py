@@ -9,16 +9,16 @@ import torch
 
 import saddle
 from saddle import cli
-from saddle.classification import load_classifier
+from saddle.base.progress import Silent
 from saddle.config import Config
 from saddle.config.schema import DataConfig, DiscriminatorConfig, GameConfig, MLPConfig
 from saddle.data import from_object, open_data
-from saddle.data.feed import Batch
 from saddle.errors import CheckpointError, ConfigError, DataError
+from saddle.game.batch import Batch
 from saddle.game.rules import SemiSupervisedRule
-from saddle.networks import build_discriminator
+from saddle.networks.families import build_discriminator
 from saddle.networks.layers import initialise_from_data
-from saddle.progress import Silent
+from saddle.trained.classifier import load_classifier
 from saddle.training.assemble import choose_labelled
 
 SETTINGS: dict[str, Any] = {

@@ -13,10 +13,10 @@ import torch
 from torch import nn
 
 import saddle
+from saddle.base.progress import Silent
 from saddle.config import load_config
 from saddle.data import Store
 from saddle.errors import CheckpointError, ConfigError, DeviceError, Diverged, Interrupted, RunError
-from saddle.progress import Silent
 
 SETTINGS: dict[str, Any] = {
     "images": 320,
@@ -166,10 +166,10 @@ def test_a_damaged_newest_checkpoint_costs_one_interval(tmp_path: Path, damage: 
 
 
 def test_a_full_disk_leaves_what_was_saved(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    import saddle.tensors
+    import saddle.base.tensors
 
     whole = train(tmp_path / "whole")
-    real = saddle.tensors.save
+    real = saddle.base.tensors.save
     saves = 0
 
     def full(*args: Any) -> bytes:
@@ -179,10 +179,10 @@ def test_a_full_disk_leaves_what_was_saved(tmp_path: Path, monkeypatch: pytest.M
             raise OSError(28, "No space left on device")
         return real(*args)
 
-    monkeypatch.setattr(saddle.tensors, "save", full)
+    monkeypatch.setattr(saddle.base.tensors, "save", full)
     with pytest.raises(CheckpointError, match="No space left"):
         train(tmp_path / "run")
-    monkeypatch.setattr(saddle.tensors, "save", real)
+    monkeypatch.setattr(saddle.base.tensors, "save", real)
     folder = saddle.Run(tmp_path / "run").folder
     assert [images for images, _ in folder.all_checkpoints()] == [96]
     assert not list(folder.checkpoints.glob(".*"))
@@ -412,7 +412,7 @@ def test_a_file_that_cannot_be_opened_now_is_not_taken_for_damaged(tmp_path: Pat
     def refuse(*_: Any, **__: Any) -> None:
         raise OSError(24, "Too many open files")
 
-    monkeypatch.setattr("saddle.tensors.safe_open", refuse)
+    monkeypatch.setattr("saddle.base.tensors.safe_open", refuse)
     with pytest.raises(CheckpointError, match="Too many open files"):
         train(tmp_path / "run")
     assert len(run.folder.all_checkpoints()) == 2
@@ -452,7 +452,7 @@ def test_an_own_generator_gets_the_range_of_its_recipe(tmp_path: Path):
 def test_averages_begin_as_the_initialised_players(tiny_images: Store):
     from saddle.config import Config
     from saddle.config.schema import AverageConfig, GeneratorConfig, GeneratorMLPConfig
-    from saddle.data.feed import Scaling
+    from saddle.data.scaling import Scaling
     from saddle.training.assemble import Networks, make_players
 
     network = GeneratorMLPConfig(widths=(8,), output="sigmoid", output_bias="marginals")

@@ -25,9 +25,9 @@ def arithmetic(
     device: DeviceOption = "auto",
 ) -> None:
     """Add and subtract latents."""
-    from saddle.explore import save_arithmetic
-    from saddle.sampling import load
-    from saddle.walks import parse_terms
+    from saddle.trained.explore import save_arithmetic
+    from saddle.trained.generator import load
+    from saddle.trained.walks import parse_terms
 
     summed = parse_terms(" ".join(terms))
     save_arithmetic(load(run, device=device), out, summed, label=label)

@@ -23,11 +23,11 @@ def classify(
     device: DeviceOption = "auto",
 ) -> None:
     """Classify data with the discriminator that a semi-supervised run trained."""
-    from saddle.classification import class_counts, data_for, errors, load_classifier, write_predictions
+    from saddle.base.progress import for_stream
     from saddle.config import parse_settings
     from saddle.config.resolve import data_config
     from saddle.data import open_data
-    from saddle.progress import for_stream
+    from saddle.trained.classifier import class_counts, data_for, errors, load_classifier, write_predictions
 
     classifier = load_classifier(run, device=device)
     config = data_for(classifier, data_config(data, parse_settings(set_ or [])))

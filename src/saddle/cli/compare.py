@@ -16,8 +16,8 @@ def compare(
     out: Annotated[Path, typer.Option(help="The page.")] = Path("compare.html"),
 ) -> None:
     """Hold runs against each other: settings that differ, figures, scores; curves and samples in an HTML page."""
-    from saddle.show.comparison import compare as read
-    from saddle.show.comparison import write_comparison
+    from saddle.pages.comparison import compare as read
+    from saddle.pages.comparison import write_comparison
 
     found = read(runs)
     write_comparison(found, out)

@@ -25,10 +25,10 @@ def inspect(
     ] = None,
 ) -> None:
     """Say what was found, what is skipped and why, and draw a preview with labels."""
+    from saddle.base.progress import for_stream
     from saddle.config import parse_settings
     from saddle.config.resolve import data_config
     from saddle.data.inspect import inspect_data
-    from saddle.progress import for_stream
     from saddle.show.grid import save_picture
     from saddle.show.preview import draw_preview
 

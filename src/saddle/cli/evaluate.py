@@ -27,9 +27,9 @@ def evaluate(
     device: DeviceOption = "auto",
 ) -> None:
     """Score a generator: value, spread, and what real samples score (the floor)."""
-    from saddle.evaluation import evaluate as score
-    from saddle.progress import for_stream
-    from saddle.scores import table
+    from saddle.base.progress import for_stream
+    from saddle.runs.scores import table
+    from saddle.scoring.evaluate import evaluate as score
 
     found = score(
         run, metrics=metric, count=count, seeds=seeds, extractor=extractor, weights=weights, data=data, device=device,

@@ -29,9 +29,9 @@ def interpolate(
     device: DeviceOption = "auto",
 ) -> None:
     """Go from one latent to another, or from one class to another."""
-    from saddle.explore import save_interpolation
-    from saddle.sampling import load
-    from saddle.walks import parse_place
+    from saddle.trained.explore import save_interpolation
+    from saddle.trained.generator import load
+    from saddle.trained.walks import parse_place
 
     last = to or (None if to_label else "2")
     save_interpolation(

@@ -24,10 +24,10 @@ def invert(
     device: DeviceOption = "auto",
 ) -> None:
     """Find the latents of given images, as near as the generator can come."""
-    from saddle.explore import save_inversion
-    from saddle.neighbours import read_images
-    from saddle.progress import for_stream
-    from saddle.sampling import load
+    from saddle.base.progress import for_stream
+    from saddle.trained.explore import save_inversion
+    from saddle.trained.generator import load
+    from saddle.trained.nearest import read_images
 
     generator = load(run, device=device)
     images = read_images(image, run, generator, progress=for_stream(sys.stderr))

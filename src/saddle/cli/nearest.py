@@ -22,9 +22,9 @@ def nearest(
     device: DeviceOption = "auto",
 ) -> None:
     """Look for the training samples nearest to generated ones: are these copies?"""
-    from saddle.explore import save_neighbours
-    from saddle.neighbours import compare
-    from saddle.progress import for_stream
+    from saddle.base.progress import for_stream
+    from saddle.trained.explore import save_neighbours
+    from saddle.trained.nearest import compare
 
     progress = for_stream(sys.stderr)
     found = compare(

@@ -26,11 +26,11 @@ def reproduce(
     ] = None,
 ) -> None:
     """Run a published table again; the same command goes on where it stopped."""
+    from saddle.base.progress import for_stream
     from saddle.config import parse_settings
     from saddle.errors import ConfigError
-    from saddle.progress import for_stream
-    from saddle.published import load_table, table_names
-    from saddle.reproduction import reproduce as run
+    from saddle.reproduction.run import reproduce as run
+    from saddle.reproduction.tables import load_table, table_names
 
     if table is None:
         if row or seeds or quick or set_ or out or length != 1:

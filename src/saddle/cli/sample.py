@@ -25,8 +25,8 @@ def sample(
 ) -> None:
     """Draw samples from a trained generator. A .png of several classes has a row for each and a column for each z."""
     from saddle.errors import ConfigError
-    from saddle.export import save_samples
-    from saddle.sampling import load
+    from saddle.trained.export import save_samples
+    from saddle.trained.generator import load
 
     if label is not None and labels is not None:
         raise ConfigError("--label and --labels exclude each other", remedy="give one of them")

@@ -23,9 +23,9 @@ def walk(
     device: DeviceOption = "auto",
 ) -> None:
     """Walk through latent space in a loop."""
-    from saddle.explore import save_walk
-    from saddle.sampling import load
-    from saddle.walks import parse_places
+    from saddle.trained.explore import save_walk
+    from saddle.trained.generator import load
+    from saddle.trained.walks import parse_places
 
     places = parse_places(seeds)
     frames = save_walk(load(run, device=device), out, places, steps, side=grid, space=space, label=label)

@@ -45,7 +45,7 @@ class Recipe:
 
 def recipe_names() -> list[str]:
     """Names of the recipes that come with saddle, sorted."""
-    folder = resources.files("saddle") / "recipes"
+    folder = resources.files("saddle.config") / "recipes"
     return sorted(entry.name.removesuffix(".toml") for entry in folder.iterdir() if entry.name.endswith(".toml"))
 
 
@@ -65,7 +65,7 @@ def load_recipe(name: str) -> Recipe:
             expected="one of " + ", ".join(names) + ", or the path of a .toml file",
             remedy=f"did you mean {nearest[0]!r}?" if nearest else "`saddle recipes` lists them",
         )
-    text = (resources.files("saddle") / "recipes" / f"{name}.toml").read_text(encoding="utf-8")
+    text = (resources.files("saddle.config") / "recipes" / f"{name}.toml").read_text(encoding="utf-8")
     return _read_recipe(name, tomllib.loads(text))
 
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from saddle.base.progress import Progress
 from saddle.data.inspect import Inspection, inspect_data
 from saddle.data.objects import from_object
 from saddle.data.sources import NAMES, open_data
 from saddle.data.store import Skipped, Store
-from saddle.progress import Progress
 
 __all__ = ["NAMES", "Inspection", "Progress", "Skipped", "Store", "from_object", "inspect_data", "open_data"]

@@ -9,10 +9,10 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from saddle.base.files import atomic_path
+from saddle.base.progress import Progress
 from saddle.data.cache import unusable_cache
 from saddle.errors import DataError, SaddleError
-from saddle.files import atomic_path
-from saddle.progress import Progress
 
 TIMEOUT = 30.0  # seconds without a byte from a mirror
 

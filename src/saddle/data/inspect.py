@@ -6,10 +6,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from saddle.base.progress import Progress
 from saddle.config.schema import DataConfig
 from saddle.data.sources import open_data
 from saddle.data.store import Skipped, Store
-from saddle.progress import Progress
 
 
 @dataclass(frozen=True)

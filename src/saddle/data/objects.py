@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from saddle.config.schema import DataConfig
-from saddle.data.arrays import from_array
-from saddle.data.pixels import is_grey, render, standard, wanted_size
+from saddle.data.formats.arrays import from_array
+from saddle.data.formats.pixels import is_grey, render, standard, wanted_size
 from saddle.data.sources import check_fingerprint, take_first
 from saddle.data.store import Store
 from saddle.errors import DataError
@@ -21,9 +21,9 @@ def from_object(data: Any, labels: Any = None, *, config: DataConfig) -> Store:
     """A store of data in memory.
 
     Args:
-        data: a tensor or array of images or points, shaped as ``saddle.data.arrays`` says; or a map-style dataset
-            whose items are x or (x, label), x a Pillow image, a tensor or an array. Its ``classes``, if any, name the
-            classes.
+        data: a tensor or array of images or points, shaped as ``saddle.data.formats.arrays`` says; or a map-style
+            dataset whose items are x or (x, label), x a Pillow image, a tensor or an array. Its ``classes``, if any,
+            name the classes.
         labels: (N,) integers or strings as a tensor, array or sequence; None: the dataset's own, or none.
         config: size, fit, channels and fingerprint apply.
 

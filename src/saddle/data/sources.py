@@ -6,18 +6,18 @@ import difflib
 import zipfile
 from pathlib import Path
 
+from saddle.base.progress import Progress, Silent
 from saddle.config.schema import DataConfig
-from saddle.data import cifar10, stacked
-from saddle.data.arrays import ARRAY_SUFFIXES, open_array_file
-from saddle.data.columns import TABLE_SUFFIXES, open_table
-from saddle.data.digits import open_digits
-from saddle.data.idx import holds_idx, open_idx
-from saddle.data.images import open_image_folder, open_images
-from saddle.data.mnist import SOURCES, class_names_for, open_named
-from saddle.data.points import is_points, open_points, signatures
+from saddle.data.formats.arrays import ARRAY_SUFFIXES, open_array_file
+from saddle.data.formats.columns import TABLE_SUFFIXES, open_table
+from saddle.data.formats.idx import holds_idx, open_idx
+from saddle.data.formats.images import open_image_folder, open_images
+from saddle.data.named import cifar10, stacked
+from saddle.data.named.digits import open_digits
+from saddle.data.named.mnist import SOURCES, class_names_for, open_named
+from saddle.data.named.points import is_points, open_points, signatures
 from saddle.data.store import Store
 from saddle.errors import DataError
-from saddle.progress import Progress, Silent
 
 NAMES = ("digits", *SOURCES, stacked.NAME, cifar10.NAME)
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+from saddle.base.progress import Progress, Silent
 from saddle.config.schema import DataConfig
 from saddle.data.sources import open_data
 from saddle.data.store import Store
 from saddle.errors import DataError, NoSuchSplit
-from saddle.progress import Progress, Silent
 
 
 def open_held_out(config: DataConfig, store: Store, *, progress: Progress | None = None) -> Store | None:

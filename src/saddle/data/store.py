@@ -10,7 +10,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from saddle.data.distributions import Distribution
+from saddle.data.named.distributions import Distribution
 
 Values = NDArray[np.uint8] | NDArray[np.float32]
 

@@ -1,1 +1,1 @@
-"""The game: losses, penalties, and the rules of what D and G are scored on."""
+"""The game: batches, losses, penalties, and what G and D are scored on."""

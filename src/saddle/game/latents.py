@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from saddle.chance import stream
+from saddle.base.chance import stream
 from saddle.config.schema import LatentConfig
 
 # Latents for pictures and samples are drawn in blocks, each from its own stream: sample 5,000 is the same whether one

@@ -11,12 +11,12 @@ from torch.nn.functional import cross_entropy
 from torch.nn.modules.batchnorm import _BatchNorm  # pyright: ignore[reportPrivateUsage]
 
 from saddle.config.schema import GameConfig
-from saddle.data.feed import Batch
 from saddle.errors import ConfigError
+from saddle.game.batch import Batch
 from saddle.game.losses import LOSSES
 from saddle.game.penalties import one_centred, zero_centred
 from saddle.networks.layers import MinibatchDiscrimination
-from saddle.networks.players import Discriminator
+from saddle.networks.sides import Discriminator
 
 
 class Turn(NamedTuple):

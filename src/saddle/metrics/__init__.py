@@ -1,1 +1,1 @@
-"""Metrics: pure functions on features or points, the extractors that see the features, and named protocols."""
+"""Metrics: pure functions of features or points."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from saddle.data.distributions import Univariate
+from saddle.data.named.distributions import Univariate
 from saddle.errors import MetricError
 from saddle.metrics.inputs import check_pair, check_points
 

@@ -1,1 +1,1 @@
-"""Pictures: grids, animations, plots and the report. They are drawn from arrays, log entries and files; no torch."""
+"""Pictures: grids, plots, animations. Arrays in, pictures out."""

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from saddle.base.files import atomic_path
 from saddle.errors import ConfigError, DataError
-from saddle.files import atomic_path
 
 _SUFFIXES = (".webp", ".gif", ".png", ".mp4")
 

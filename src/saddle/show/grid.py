@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
+from saddle.base.files import atomic_path
 from saddle.errors import ConfigError, DataError
-from saddle.files import atomic_path
 
 _READABLE = 48  # pixels: smaller images are enlarged to at least this
 _LABEL_SIZE = 12

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from saddle.runs.log import Log, Series, best_entry, figure_names, series
 from saddle.show.figure import (
     DISCRIMINATOR,
     DISCRIMINATOR_GENERATED,
@@ -22,7 +23,6 @@ from saddle.show.figure import (
     new_figure,
     to_picture,
 )
-from saddle.show.log import Log, Series, best_entry, figure_names, series
 
 _FAR = 20  # times the least value
 

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from saddle.data.distributions import Univariate
+from saddle.data.named.distributions import Univariate
 from saddle.errors import DataError
 from saddle.show.figure import GENERATED, GREY, REAL, add_axes, add_legend, new_figure, to_picture
 

@@ -1,1 +1,1 @@
-"""Training: the loop, the players, how a round is executed, checkpoints, the record, health."""
+"""Training: the loop, what it moves, how a round is executed, checkpoints, the record, health."""

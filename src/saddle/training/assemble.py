@@ -9,17 +9,18 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from saddle.chance import stream
+from saddle.base.chance import stream
 from saddle.config import Config
 from saddle.config.schema import CustomNetworkConfig
-from saddle.data.feed import Feed, Scaling
+from saddle.data.scaling import Scaling
 from saddle.data.store import Store
 from saddle.errors import ConfigError
+from saddle.game.feed import Feed
 from saddle.game.rules import judge, make_rule, pack, packed_shape
-from saddle.networks import build_discriminator, build_generator
+from saddle.networks.families import build_discriminator, build_generator
 from saddle.networks.layers import initialise_from_data
 from saddle.networks.mlp import MLPGenerator
-from saddle.networks.players import Discriminator
+from saddle.networks.sides import Discriminator
 from saddle.training.engine import choose_threads
 from saddle.training.loop import play_round, seed_everything
 from saddle.training.players import Players

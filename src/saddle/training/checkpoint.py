@@ -6,17 +6,17 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from saddle.classifier_file import ClassifierHeader
-from saddle.data.feed import Scaling
+from saddle.base.tensors import load_tensors, save_tensors
+from saddle.data.scaling import Scaling
 from saddle.errors import CheckpointError, DamagedFile
-from saddle.generator_file import GeneratorHeader
-from saddle.network_file import save_network
-from saddle.runs import RunFolder
-from saddle.tensors import load_tensors, save_tensors
+from saddle.runs.folder import RunFolder
+from saddle.trained.classifier_file import ClassifierHeader
+from saddle.trained.files import save_network
+from saddle.trained.generator_file import GeneratorHeader
 from saddle.training.health import check_weights
 from saddle.training.players import Players
 from saddle.training.record import Record
-from saddle.training.scoring import Scorer
+from saddle.training.scorer import Scorer
 
 _FORMAT = "saddle-checkpoint-2"
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import torch
 
-from saddle.machine import usable_cores
+from saddle.base.machine import usable_cores
 
 # Rounds played with each thread count: the first warm up, the fastest of the others counts.
 _WARM_UP, _COUNTED = 2, 5

@@ -11,15 +11,16 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor
 
-from saddle.chance import stream
+from saddle.base.chance import stream
 from saddle.config.schema import Config, GameConfig
-from saddle.data.feed import Batch, Feed
+from saddle.game.batch import Batch
+from saddle.game.feed import Feed
 from saddle.game.rules import PlainRule
 from saddle.training.checkpoint import Checkpoints
 from saddle.training.health import check_figures
 from saddle.training.players import Players
 from saddle.training.record import Record
-from saddle.training.scoring import Scorer
+from saddle.training.scorer import Scorer
 
 
 def play_round(

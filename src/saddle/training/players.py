@@ -8,11 +8,11 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor, nn
 
+from saddle.config.schedules import scheduled
 from saddle.config.schema import AverageConfig, Config, OptimizerConfig, SGDConfig
-from saddle.data.feed import Batch
 from saddle.errors import CheckpointError
+from saddle.game.batch import Batch
 from saddle.game.latents import draw
-from saddle.training.schedules import scheduled
 
 
 class Player:

@@ -11,14 +11,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from saddle.base.progress import Progress
 from saddle.config.schema import Config
-from saddle.data.feed import Scaling, to_pixels
+from saddle.data.scaling import Scaling, to_pixels
 from saddle.data.store import Store
 from saddle.errors import ConfigError
 from saddle.game.latents import numbered
-from saddle.networks.players import generate
-from saddle.progress import Progress
-from saddle.runs import RunFolder
+from saddle.networks.sides import generate
+from saddle.runs.folder import RunFolder
 from saddle.show.grid import save_picture, tile
 from saddle.show.points import picture_points
 from saddle.show.preview import spread

@@ -20,26 +20,26 @@ from typing import IO, Any
 
 import torch
 
-from saddle.classifier_file import ClassifierHeader
+from saddle.base.files import write_text
+from saddle.base.machine import find_device
+from saddle.base.progress import Progress
 from saddle.config import Config, difference, load_config, to_toml
-from saddle.data.feed import Scaling
+from saddle.data.scaling import Scaling
 from saddle.data.store import Store
 from saddle.errors import ConfigError, Diverged, Interrupted, RunError
-from saddle.files import write_text
 from saddle.game.rules import make_rule
-from saddle.generator_file import GeneratorHeader
-from saddle.machine import find_device
-from saddle.progress import Progress
-from saddle.runs import RunFolder
+from saddle.runs.folder import RunFolder
 from saddle.show.grid import save_picture
 from saddle.show.preview import draw_preview
+from saddle.trained.classifier_file import ClassifierHeader
+from saddle.trained.generator_file import GeneratorHeader
 from saddle.training.assemble import Networks, make_feed, make_players, probe_threads
 from saddle.training.checkpoint import Checkpoints
 from saddle.training.engine import flush_denormals
 from saddle.training.loop import train
 from saddle.training.players import Players
 from saddle.training.record import Record, check_tensorboard
-from saddle.training.scoring import Scorer
+from saddle.training.scorer import Scorer
 
 # What may change when a run goes on: its length and its intervals. Everything else decides the result.
 _MAY_CHANGE = {

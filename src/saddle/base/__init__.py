@@ -1,0 +1,1 @@
+"""What every room stands on: files, tensors in files, progress, random streams, devices."""

@@ -1,0 +1,212 @@
+"""Arrays: ``.npy`` and ``.npz`` files, and what Python users hold in memory.
+
+Images are uint8 or floats in [0, 1], as (N, H, W), (N, C, H, W) or (N, H, W, C) with C of 1, 3 or 4; where both could
+be meant, channels come first. Points are numbers as (N,) or (N, d).
+"""
+
+from __future__ import annotations
+
+import zipfile
+import zlib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from saddle.config.schema import DataConfig
+from saddle.data.formats.pixels import MODE_OF_CHANNELS, conform
+from saddle.data.store import Store, make_store
+from saddle.errors import DataError, NoSuchSplit
+
+ARRAY_SUFFIXES = (".npy", ".npz")
+VALUE_KEYS = ("images", "points", "x", "data")
+PIECE = 2**22  # values looked at together
+
+
+def open_array_file(path: Path, config: DataConfig) -> Store:
+    """The array in an ``.npy`` file (memory-mapped where it can be used as it is) or an ``.npz`` with labels.
+
+    An ``.npz`` holds the values as ``images``, ``points``, ``x`` or ``data``, or as its only array; perhaps ``labels``.
+
+    Raises:
+        DataError: a broken file, Python objects inside, or values that are neither images nor points.
+    """
+    if config.split == "test":
+        raise NoSuchSplit(f"{path} has no test split", remedy="use data.split = train, or a file of its own")
+    try:
+        if path.suffix.lower() == ".npy":
+            arrays = {"data": np.lib.format.open_memmap(path, mode="r")}
+        else:
+            with path.open("rb") as file:
+                loaded = np.load(file, allow_pickle=False)
+                arrays = {"data": loaded} if isinstance(loaded, np.ndarray) else dict(loaded)
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+        pickled = "Python objects" in str(error) or "allow_pickle" in str(error)
+        raise DataError(
+            f"{path} holds Python objects" if pickled else f"{path} is no readable array file",
+            expected="an array of numbers, as numpy.save and numpy.savez write it",
+            got=None if pickled else error,
+            remedy="convert the values to one array of numbers, and save that" if pickled else "write the file anew",
+        ) from error
+    labels = arrays.pop("labels", None)
+    keys = [key for key in VALUE_KEYS if key in arrays] or list(arrays)
+    if len(keys) != 1:
+        raise DataError(
+            f"{path} does not say which array holds the data",
+            expected=f"exactly one of {', '.join(VALUE_KEYS)}",
+            got=", ".join(keys) or "no array",
+        )
+    return from_array(path.name, arrays[keys[0]], labels, config)
+
+
+def from_array(
+    name: str,
+    array: NDArray[Any],
+    labels: NDArray[Any] | None,
+    config: DataConfig,
+    class_names: tuple[str, ...] | None = None,
+) -> Store:
+    """A store of an array of images or points.
+
+    Args:
+        name: what it is called in messages.
+        array: images or points, see the module.
+        labels: (N,) integers or strings, or None. Classes are the distinct values, sorted.
+        config: size, fit and channels apply to images, columns to points.
+        class_names: names of the classes 0, 1, ... when integer ``labels`` count through them.
+
+    Raises:
+        DataError: unusable shapes, types or values, or labels that do not match.
+    """
+    if array.size == 0:
+        raise DataError(f"{name} holds no data", got=f"shape {array.shape}")
+    if array.dtype.kind not in "biuf":
+        raise DataError(f"{name} holds no numbers", expected="numbers", got=f"dtype {array.dtype}")
+    if array.ndim == 0:
+        raise DataError(f"{name} holds one number", expected="an array of samples")
+    if config.columns is not None:
+        array = _choose_columns(name, array, config.columns)
+    if array.dtype.kind == "f":
+        _check_finite(name, array)
+    if any(stride < 0 for stride in array.strides):
+        array = np.ascontiguousarray(array)  # torch knows no negative strides
+    values = _points(name, array, config) if array.ndim <= 2 else conform(_images(name, array), config)
+    indices, names = _classes(name, labels, len(values), class_names)
+    return make_store(name, values, indices, names)
+
+
+def _choose_columns(name: str, array: NDArray[Any], columns: Sequence[int | str]) -> NDArray[Any]:
+    if array.ndim != 2:
+        raise DataError(
+            f"{name} has no columns",
+            expected="points (N, d)",
+            got=f"shape {array.shape}",
+            remedy="leave data.columns out",
+        )
+    numbers: list[int] = []
+    for column in columns:
+        if isinstance(column, str) or column >= array.shape[1]:
+            raise DataError(f"{name} has no column {column!r}", expected=f"numbers from 0 to {array.shape[1] - 1}")
+        numbers.append(column)
+    return array[:, numbers]
+
+
+def _points(name: str, array: NDArray[Any], config: DataConfig) -> NDArray[np.float32]:
+    if config.size is not None or config.channels is not None:
+        raise DataError(
+            f"{name} holds points, which have no size or channels",
+            got=f"data.size = {config.size}, data.channels = {config.channels}",
+            remedy="leave both out",
+        )
+    points = array.reshape(len(array), -1)
+    with np.errstate(over="ignore"):
+        values = np.ascontiguousarray(points, dtype=np.float32) if points.dtype != np.float32 else points
+    if array.dtype.kind == "f" and array.dtype.itemsize > 4:
+        _check_finite(f"{name}, as float32,", values)
+    return values
+
+
+def _images(name: str, array: NDArray[Any]) -> NDArray[np.uint8]:
+    if array.ndim == 3:
+        array = array[:, None]
+    elif array.ndim == 4 and array.shape[1] in MODE_OF_CHANNELS:
+        pass
+    elif array.ndim == 4 and array.shape[3] in MODE_OF_CHANNELS:
+        array = array.transpose(0, 3, 1, 2)
+    else:
+        raise DataError(
+            f"{name} has a shape that is neither of images nor of points",
+            expected="(N, H, W), (N, C, H, W) or (N, H, W, C) with C of 1, 3 or 4; or (N,) or (N, d)",
+            got=array.shape,
+        )
+    if array.dtype == np.uint8:
+        return array
+    if array.dtype.kind != "f":
+        raise DataError(
+            f"{name} holds images of another type",
+            expected="uint8, or floats in [0, 1]",
+            got=f"dtype {array.dtype}",
+            remedy='convert them, with array.astype("uint8") if they lie in 0 to 255',
+        )
+    low, high = array.min(), array.max()
+    if low < 0 or high > 1:
+        raise DataError(
+            f"{name} holds float images outside [0, 1]",
+            expected="floats in [0, 1], or uint8",
+            got=f"values from {low:g} to {high:g}",
+            remedy="scale them; (x + 1) / 2 brings [-1, 1] to [0, 1]",
+        )
+    result = np.empty(array.shape, np.uint8)
+    rows = max(1, PIECE // array[0].size)
+    for start in range(0, len(array), rows):
+        np.rint(array[start : start + rows] * 255, out=result[start : start + rows], casting="unsafe")
+    return result
+
+
+def _check_finite(name: str, array: NDArray[Any]) -> None:
+    # In pieces, so that a memory-mapped array is not copied whole.
+    count, first = 0, ()
+    rows = max(1, PIECE // array[:1].size)
+    for start in range(0, len(array), rows):
+        bad = np.argwhere(~np.isfinite(array[start : start + rows]))
+        if len(bad) and not count:
+            first = (start + int(bad[0][0]), *map(int, bad[0][1:]))
+        count += len(bad)
+    if count:
+        raise DataError(
+            f"{name} holds values that are not finite",
+            expected="finite numbers",
+            got=f"{count:,} NaN or infinite, the first at index {list(first)}",
+            remedy="remove or replace them",
+        )
+
+
+def _classes(
+    name: str, labels: NDArray[Any] | None, count: int, class_names: tuple[str, ...] | None
+) -> tuple[NDArray[np.int64] | None, tuple[str, ...]]:
+    if labels is None:
+        return None, ()
+    if labels.shape != (count,):
+        raise DataError(
+            f"the labels of {name} do not match",
+            expected=f"shape ({count},), one label a sample",
+            got=f"shape {labels.shape}",
+        )
+    if labels.dtype.kind not in "biuU" or (labels.dtype.kind == "i" and labels.min() < 0):
+        raise DataError(
+            f"the labels of {name} cannot be used",
+            expected="integers from 0 up, or strings",
+            got=f"integers from {labels.min()}" if labels.dtype.kind == "i" else f"dtype {labels.dtype}",
+        )
+    if class_names is not None and labels.dtype.kind in "biu":
+        if labels.max() >= len(class_names):
+            raise DataError(
+                f"the labels of {name} do not match its class names",
+                expected=f"labels from 0 to {len(class_names) - 1}",
+                got=f"label {labels.max()}",
+            )
+        return labels.astype(np.int64), class_names
+    present, indices = np.unique(labels, return_inverse=True)
+    return indices.astype(np.int64), tuple(str(value) for value in present)

@@ -1,0 +1,269 @@
+"""Decoding image files into the rows of a memory-mapped file, in this process or in several."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import io
+import json
+import os
+import queue
+import subprocess
+import sys
+import warnings
+import zipfile
+from collections.abc import Generator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, UnidentifiedImageError
+
+from saddle.base.machine import usable_cores
+from saddle.data.formats.pixels import ORIENTATION, SIDEWAYS, Fit, Size, is_grey, render, standard
+from saddle.errors import DataError
+
+# Named, because Pillow also has formats that start other programs (EPS) or are containers.
+FORMATS = (
+    *("PNG", "JPEG", "WEBP", "GIF", "BMP", "DIB", "TIFF", "PPM", "TGA", "JPEG2000", "ICO", "AVIF", "QOI", "MPO"),
+)
+LARGEST_FILE = 2**28  # bytes; a larger one is no image but a mistake or an attack
+IN_PROCESS = 500  # fewer files than this are decoded before other processes have started
+CHUNK = 128  # files a job
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a decoder needs to know. ``shape`` is (N, C, H, W) of the raw uint8 file ``values``."""
+
+    root: str
+    values: str
+    shape: tuple[int, int, int, int]
+    fit: Fit
+    resize: bool  # otherwise an image of another size is reported and not written
+
+
+@dataclass(frozen=True)
+class Decoded:
+    """What was in one file: its mode and size before any change, and whether it is grey."""
+
+    mode: str
+    width: int
+    height: int
+    grey: bool
+
+
+Outcome = Decoded | str  # or the reason why the file could not be read
+
+
+class Reader:
+    """Reads files below a folder or in a zip into memory; nothing is extracted to disk."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+        self._archive = zipfile.ZipFile(root) if root.is_file() else None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._archive:
+            self._archive.close()
+
+    def read(self, name: str) -> bytes:
+        """The content of one file.
+
+        Raises:
+            ValueError: it is too large.
+            Exception: what the file system or zipfile say.
+        """
+        if self._archive:
+            _refuse_large(self._archive.getinfo(name).file_size)
+            return self._archive.read(name)
+        with open(f"{self._root}/{name}", "rb") as file:  # noqa: PTH123  Path costs a tenth of the decoding
+            _refuse_large(os.fstat(file.fileno()).st_size)
+            return file.read()
+
+
+def _refuse_large(size: int) -> None:
+    if size > LARGEST_FILE:
+        raise ValueError(f"{size:,} bytes, more than {LARGEST_FILE:,}")
+
+
+@functools.cache
+def _formats() -> tuple[str, ...]:
+    Image.init()
+    return tuple(name for name in FORMATS if name in Image.OPEN)  # older Pillows know fewer
+
+
+def decode(content: bytes, size: Size | None) -> tuple[Image.Image, Decoded]:
+    """A ``standard`` image, perhaps already reduced towards ``size``, and what it was.
+
+    Raises:
+        Exception: whatever Pillow raises on a broken file.
+    """
+    image = Image.open(io.BytesIO(content), formats=_formats())
+    mode = image.mode
+    width, height = image.size
+    if image.format in ("JPEG", "MPO"):
+        sideways = image.getexif().get(ORIENTATION, 1) in SIDEWAYS
+        if size is not None:
+            # The JPEG decoder can halve for free; twice the wanted size leaves the resize its antialiasing.
+            image.draft(None, (2 * size[0], 2 * size[1]) if sideways else (2 * size[1], 2 * size[0]))
+        image.load()
+        if sideways:
+            width, height = height, width
+        upright = standard(image)
+    else:
+        image.load()
+        upright = standard(image)
+        width, height = upright.size
+    return upright, Decoded(mode, width, height, is_grey(upright))
+
+
+def decode_rows(
+    plan: Plan, values: NDArray[np.uint8], reader: Reader, start: int, names: Sequence[str]
+) -> list[Outcome]:
+    """Decode ``names`` into ``values[start:]``; one outcome a name."""
+    _, channels, height, width = plan.shape
+    outcomes: list[Outcome] = []
+    values = np.asarray(values)  # each access of a memmap makes a memmap, which takes time
+    with warnings.catch_warnings():
+        # Pillow warns of odd metadata; only an image too large to be honest matters here.
+        warnings.simplefilter("ignore")
+        warnings.simplefilter("error", Image.DecompressionBombWarning)
+        for row, name in enumerate(names, start):
+            try:
+                image, found = decode(reader.read(name), (height, width) if plan.resize else None)
+                if plan.resize or (found.height, found.width) == (height, width):
+                    values[row] = render(image, (height, width), channels, plan.fit)
+                outcomes.append(found)
+            except Exception as error:  # noqa: BLE001  broken files raise nearly everything
+                outcomes.append(reason_of(error))
+    return outcomes
+
+
+def reason_of(error: Exception) -> str:
+    """Why a file could not be read, without memory addresses, so that it is the same each time."""
+    if isinstance(error, UnidentifiedImageError):
+        return "no image of a known format"
+    if isinstance(error, (Image.DecompressionBombError, Image.DecompressionBombWarning)):
+        return f"more than {Image.MAX_IMAGE_PIXELS:,} pixels"
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror
+    return str(error) or type(error).__name__
+
+
+def first_readable(root: Path, names: Sequence[str]) -> Decoded | None:
+    """What the first readable file holds, or None when there is none."""
+    with Reader(root) as reader, warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        warnings.simplefilter("error", Image.DecompressionBombWarning)
+        for name in names:
+            try:
+                return decode(reader.read(name), None)[1]
+            except Exception:  # noqa: BLE001  see decode_rows
+                continue
+    return None
+
+
+def read_image(path: Path, shape: tuple[int, int, int]) -> NDArray[np.uint8]:
+    """One image file as uint8 (C, H, W) of the given shape; what another aspect ratio leaves over is cut.
+
+    Raises:
+        DataError: it cannot be read.
+    """
+    values = np.empty((1, *shape), np.uint8)
+    plan = Plan(str(path.parent), "", values.shape, "crop", resize=True)
+    with Reader(path.parent) as reader:
+        (outcome,) = decode_rows(plan, values, reader, 0, [path.name])
+    if isinstance(outcome, str):
+        raise DataError(f"{path} cannot be read as an image", got=outcome)
+    return values[0]
+
+
+def decode_all(plan: Plan, names: Sequence[str]) -> Generator[list[Outcome], None, None]:
+    """Decode all files; outcomes in the order of ``names``, a chunk at a time. Closing the iterator stops the work."""
+    starts = range(0, len(names), CHUNK)
+    chunks = [(start, names[start : start + CHUNK]) for start in starts]
+    if len(names) < IN_PROCESS:
+        values = np.memmap(plan.values, np.uint8, "r+", shape=plan.shape)
+        with Reader(Path(plan.root)) as reader:
+            for start, part in chunks:
+                yield decode_rows(plan, values, reader, start, part)
+        return
+    workers = [_Worker(plan) for _ in range(min(usable_cores(), len(chunks)))]
+    idle: queue.SimpleQueue[_Worker] = queue.SimpleQueue()
+    for worker in workers:
+        idle.put(worker)
+
+    def ask(chunk: tuple[int, Sequence[str]]) -> list[Outcome]:
+        worker = idle.get()
+        try:
+            return worker.ask(*chunk)
+        finally:
+            idle.put(worker)
+
+    executor = ThreadPoolExecutor(len(workers))
+    try:
+        yield from executor.map(ask, chunks)
+    finally:
+        executor.shutdown(wait=False, cancel_futures=True)
+        for worker in workers:
+            worker.stop()
+        executor.shutdown()
+
+
+class _Worker:
+    """One process that runs ``saddle.data.formats.worker``: a job and its answer are each one line of JSON.
+
+    A plain process rather than multiprocessing: the user's ``__main__`` is not imported again, nothing is pickled.
+    """
+
+    def __init__(self, plan: Plan) -> None:
+        package_root = str(Path(__file__).parents[3])
+        paths = [package_root, *filter(None, [os.environ.get("PYTHONPATH")])]
+        self._process = subprocess.Popen(
+            [
+                sys.executable,
+                "-P",
+                "-m",
+                "saddle.data.formats.worker",
+            ],  # -P: no module is taken from the current folder
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            env={**os.environ, "PYTHONPATH": os.pathsep.join(paths)},
+        )
+        self._send(asdict(plan))
+
+    def ask(self, start: int, names: Sequence[str]) -> list[Outcome]:
+        assert self._process.stdout is not None
+        self._send([start, list(names)])
+        line = self._process.stdout.readline()
+        if not line:
+            raise DataError(
+                "a process that decodes images ended",
+                got=f"exit status {self._process.wait()}, among the files from {names[0]} to {names[-1]}",
+                remedy="see whether memory ran out, or take those files out",
+            )
+        return [Decoded(**answer) if isinstance(answer, dict) else answer for answer in json.loads(line)]
+
+    def stop(self) -> None:
+        self._process.kill()
+        self._process.wait()
+        for pipe in (self._process.stdin, self._process.stdout):
+            assert pipe is not None
+            with contextlib.suppress(OSError):  # a job that was not sent whole
+                pipe.close()
+
+    def _send(self, message: Any) -> None:
+        assert self._process.stdin is not None
+        with contextlib.suppress(OSError):  # the process has ended: the missing answer tells
+            self._process.stdin.write(json.dumps(message).encode() + b"\n")
+            self._process.stdin.flush()

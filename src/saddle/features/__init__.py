@@ -1,0 +1,1 @@
+"""Feature extractors: what metrics compare samples by."""

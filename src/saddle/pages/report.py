@@ -1,0 +1,177 @@
+"""The report: one HTML file that shows all of a run and needs no other file."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from html import escape
+from pathlib import Path
+from typing import Any, TypeVar
+
+from PIL import Image
+
+from saddle.base.files import write_text
+from saddle.config import Config, difference, load_config
+from saddle.data.named.points import is_points, parse
+from saddle.pages.html import figure, page, paragraph, section, table
+from saddle.runs.folder import RunFolder
+from saddle.runs.log import Log, best_entry, last_figures, series
+from saddle.runs.scores import Evaluation, is_stale, read_evaluations
+from saddle.runs.scores import table as score_rows
+from saddle.show.animation import save_animation
+from saddle.show.plots import error_plot, loss_plot, moment_plot, output_plot, score_plot
+
+_MOMENTS = 6  # sample pictures shown side by side
+_FRAMES = 60  # of the animation, at most
+_JUDGEMENTS = ("non_saturating", "saturating", "least_squares")  # losses whose D ends at 1 for real, 0 for generated
+_REST = 8  # times that the last frame is repeated before the animation starts again
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A picture for the report; the caption must also serve those who cannot see it."""
+
+    caption: str
+    picture: Image.Image
+
+
+def write_report(run: RunFolder) -> Path:
+    """Write ``run.report`` and, where there are at least two sample pictures, ``run.animation``.
+
+    What the run has not produced yet is left out or said to be missing.
+
+    Args:
+        run: a folder that holds at least a config.
+
+    Returns:
+        The path of the report.
+
+    Raises:
+        ConfigError: the run's config is missing or unreadable.
+        MetricError: its evaluation is damaged.
+        SaddleError: a file cannot be written; the earlier report then stays.
+    """
+    config, log, environment = load_config(run.config), run.read_log(), _read_environment(run)
+    command = environment.pop("command", None)
+    lead = paragraph(f"Recipe {config.recipe}") + _facts(config, log, environment)
+    sections = [
+        section("Samples", _samples(run)),
+        section("Training", _training(config, log)),
+        _scores(run, config),
+        _picture("Real data", run.data_preview, f"Samples of {config.data.source}."),
+        _picture("Interpolation", run.interpolation, "From one latent to another in equal steps."),
+        section("Settings", _settings(run, config)),
+        section("Environment", table(environment.items()) if environment else paragraph("Not recorded.")),
+        section("Use", _commands(run, command)),
+    ]
+    write_text(run.report, page(run.path.resolve().name, lead, sections))
+    return run.report
+
+
+def _read_environment(run: RunFolder) -> dict[str, Any]:
+    return json.loads(run.environment.read_text(encoding="utf-8")) if run.environment.is_file() else {}
+
+
+def _facts(config: Config, log: Log, environment: Mapping[str, Any]) -> str:
+    last: Mapping[str, Any] = log[-1] if log else {}
+    facts = {
+        "images seen": f"{last.get('images', 0):,}" + (f" of {config.images:,}" if config.images else ""),
+        "epochs": f"{last.get('epoch', 0):,.4g}" + (f" of {config.epochs:,g}" if config.epochs else ""),
+        **last_figures(log),
+        "device": environment.get("device", "–"),
+    }
+    items = (f"<div><dt>{escape(name)}</dt><dd>{escape(str(value))}</dd></div>" for name, value in facts.items())
+    return f"<dl>{''.join(items)}</dl>"
+
+
+def _samples(run: RunFolder) -> str:
+    grids = run.sample_grids()
+    if not grids:
+        return paragraph("No samples yet.")
+    images, latest = grids[-1]
+    html = figure(latest, f"Generated after {images:,} images, from latents fixed for the whole run.")
+    if len(grids) == 1:
+        return html
+    frames = [_read_picture(path) for _, path in _evenly(grids, _FRAMES)]
+    save_animation([*frames, *[frames[-1]] * _REST], run.animation)
+    film = figure(run.animation, f"The same latents from {grids[0][0]:,} to {images:,} images.")
+    # It folds away, for those whom moving pictures disturb.
+    html = f'<div class="pair">{html}<details open><summary>Animation</summary>{film}</details></div>'
+    moments = [figure(path, f"{images:,} images") for images, path in _evenly(grids, _MOMENTS)]
+    return f'{html}<h3>Over time</h3><div class="moments">{"".join(moments)}</div>'
+
+
+def _training(config: Config, log: Log) -> str:
+    curves: list[Figure] = []
+    if log:
+        curves.append(Figure("The losses of the discriminator and the generator.", loss_plot(log)))
+        judgement = config.game.loss in _JUDGEMENTS
+        text = " At the dashed line it cannot tell real from generated." if judgement else ""
+        curves.append(Figure(f"The mean output of D.{text}", output_plot(log, judgement=judgement)))
+        if config.game.loss != "relativistic" and len(series(log, "loss_real")[0]):  # there D has one error, on pairs
+            curves.append(Figure("The errors of D on real and on generated samples, and of G.", error_plot(log)))
+        if len(series(log, "sample_mean")[0]):
+            truth = parse(config.data.source).coordinate if is_points(config.data.source) else None
+            known = (None, None) if truth is None else (truth.mean, truth.std)
+            text = "" if truth is None else "; dashed, the true ones"
+            caption = f"Mean and standard deviation of values generated from the fixed latents{text}."
+            curves.append(Figure(caption, moment_plot(log, *known)))
+    figures = "".join(figure(each.picture, each.caption) for each in curves)
+    return ("" if log else paragraph("Nothing logged yet.")) + f'<div class="pair">{figures}</div>'
+
+
+def _scores(run: RunFolder, config: Config) -> str:
+    scores, metric, html = run.read_scores(), config.evaluate.metric, ""
+    if len(series(scores, metric)[0]):
+        best = best_entry(scores, metric)
+        dot = "" if best is None else f" The dot: the best by {metric}, after {best['images']:,} images."
+        caption = f"Scores during training, of {config.evaluate.count:,} samples each.{dot}"
+        html = f'<div class="pair">{figure(score_plot(scores, metric), caption)}</div>'
+    for name, found in read_evaluations(run).items():
+        html += _evaluation(name, found, stale=is_stale(run, name, found))
+    return section("Scores", html) if html else ""
+
+
+def _evaluation(name: str, found: Evaluation, *, stale: bool) -> str:
+    head, *rows = score_rows(found)
+    told = [[score.full_title, *others] for score, (_, *others) in zip(found.scores, rows, strict=True)]
+    notes = [f"These scores belong to an earlier state of {name}; evaluate it again."] if stale else []
+    caption = f"{name} after {found.images_seen:,} images"
+    return table(told, head, caption=caption) + "".join(paragraph(note) for note in (*notes, *found.notes))
+
+
+def _evenly(items: Sequence[T], count: int) -> list[T]:
+    """At most ``count`` (two or more) items, evenly spaced, the first and the last among them."""
+    if len(items) <= count:
+        return list(items)
+    return [items[round(i * (len(items) - 1) / (count - 1))] for i in range(count)]
+
+
+def _picture(title: str, path: Path, caption: str) -> str:
+    return section(title, figure(path, caption)) if path.is_file() else ""
+
+
+def _settings(run: RunFolder, config: Config) -> str:
+    # The recipe's name and the length have no defaults.
+    rows = difference(Config(recipe=config.recipe, epochs=config.epochs, images=config.images), config)
+    html = table(rows, ("setting", "default", "this run")) if rows else paragraph("All as by default.")
+    text = escape(run.config.read_text(encoding="utf-8"))
+    return f"{html}<details><summary>All settings</summary><pre>{text}</pre></details>"
+
+
+def _commands(run: RunFolder, command: str | None) -> str:
+    folder = shlex.quote(str(run.path))
+    html = paragraph("To go on after a stop, start the run once more with the same command.")
+    if command:
+        html += f"<pre>{escape(command)}</pre>"
+    sample = escape(f"saddle sample {folder} --count 64 --seed 1 --out samples.png")
+    return f"{html}<p>To draw samples:</p><pre>{sample}</pre>"
+
+
+def _read_picture(path: Path) -> Image.Image:
+    with Image.open(path) as picture:
+        return picture.copy()

@@ -1,0 +1,1 @@
+"""Published tables as data, and how they are run again."""

@@ -1,0 +1,222 @@
+"""The run folder: the only place that knows its file names."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from saddle.base.files import unwritable, write_text
+from saddle.errors import RunError
+
+_NOT_FINITE = ("nan", "inf", "-inf")
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """Paths inside one run folder, and its log.
+
+    Args:
+        path: the folder; it need not exist yet.
+    """
+
+    path: Path
+
+    @property
+    def config(self) -> Path:
+        return self.path / "config.toml"
+
+    @property
+    def environment(self) -> Path:
+        return self.path / "environment.json"
+
+    @property
+    def log(self) -> Path:
+        return self.path / "log.jsonl"
+
+    @property
+    def scores(self) -> Path:
+        return self.path / "scores.jsonl"
+
+    @property
+    def evaluation(self) -> Path:
+        return self.path / "evaluation.json"
+
+    @property
+    def diverged(self) -> Path:
+        """Why the run stopped, if it diverged and was not trained on since."""
+        return self.path / "diverged.txt"
+
+    @property
+    def samples(self) -> Path:
+        return self.path / "samples"
+
+    @property
+    def checkpoints(self) -> Path:
+        return self.path / "checkpoints"
+
+    @property
+    def generator(self) -> Path:
+        return self.path / "generator.safetensors"
+
+    @property
+    def best(self) -> Path:
+        return self.path / "best.safetensors"
+
+    @property
+    def classifier(self) -> Path:
+        return self.path / "classifier.safetensors"
+
+    @property
+    def data_preview(self) -> Path:
+        return self.path / "data.png"
+
+    @property
+    def interpolation(self) -> Path:
+        return self.path / "interpolation.png"
+
+    @property
+    def animation(self) -> Path:
+        return self.path / "samples.webp"
+
+    @property
+    def report(self) -> Path:
+        return self.path / "report.html"
+
+    @property
+    def tensorboard(self) -> Path:
+        return self.path / "tensorboard"
+
+    @property
+    def lock(self) -> Path:
+        return self.path / ".lock"
+
+    def sample_grid(self, images_seen: int) -> Path:
+        """The grid of fixed latents after ``images_seen`` images."""
+        return self.samples / f"{images_seen:012d}.png"
+
+    def checkpoint(self, images_seen: int) -> Path:
+        """The checkpoint after ``images_seen`` images."""
+        return self.checkpoints / f"{images_seen:012d}.safetensors"
+
+    def sample_grids(self) -> list[tuple[int, Path]]:
+        """All sample grids as (images seen, path), oldest first."""
+        return _numbered(self.samples, "png")
+
+    def all_checkpoints(self) -> list[tuple[int, Path]]:
+        """All checkpoints as (images seen, path), oldest first."""
+        return _numbered(self.checkpoints, "safetensors")
+
+    def exists(self) -> bool:
+        """Whether a run was started here."""
+        return self.config.is_file()
+
+    def check(self) -> None:
+        """Find out early whether a run can live here; makes nothing.
+
+        Raises:
+            RunError: the path is a file, or a folder of something else.
+        """
+        if self.path.exists() and not self.path.is_dir():
+            raise RunError(f"{self.path} is a file", expected="a folder for the run", remedy="give another --out")
+        if (
+            self.path.is_dir()
+            and not self.exists()
+            and any(not entry.name.startswith(".") for entry in self.path.iterdir())
+        ):
+            raise RunError(
+                f"{self.path} is not empty and holds no run",
+                expected="a new or empty folder, or the folder of a run to go on with",
+                remedy="give another --out",
+            )
+
+    def create(self) -> None:
+        """Make the folder. What a killed process left half-written has a name with a leading dot and does not count.
+
+        Raises:
+            RunError: as ``check``, or it cannot be written.
+        """
+        self.check()
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+            self.lock.touch()
+        except OSError as error:
+            raise RunError(
+                f"the run folder {self.path} cannot be written",
+                got=error.strerror or error,
+                remedy="give an --out that you may write to",
+            ) from error
+
+    def append_log(self, entry: Mapping[str, Any]) -> None:
+        """Add a line to ``log.jsonl``.
+
+        Raises:
+            SaddleError: the line cannot be written.
+        """
+        _append(self.log, entry)
+
+    def append_scores(self, entry: Mapping[str, Any]) -> None:
+        """Add a line to ``scores.jsonl``; as ``append_log``."""
+        _append(self.scores, entry)
+
+    def read_log(self) -> list[dict[str, Any]]:
+        """What ``append_log`` was given, oldest first; a line cut short by a kill is left out."""
+        return [entry for _, entry in _lines(self.log)]
+
+    def read_scores(self) -> list[dict[str, Any]]:
+        """What ``append_scores`` was given; as ``read_log``."""
+        return [entry for _, entry in _lines(self.scores)]
+
+    def rewind(self, images_seen: int) -> None:
+        """Forget log lines, scores and grids made after ``images_seen``, which come anew, and half-written files.
+
+        Raises:
+            SaddleError: the log cannot be written.
+        """
+        for folder in (self.path, self.samples, self.checkpoints):
+            for leftover in folder.glob(".*.partial*"):
+                leftover.unlink()
+        for file in (self.log, self.scores):
+            kept = [line for line, entry in _lines(file) if entry["images"] <= images_seen]
+            if file.is_file():
+                write_text(file, "".join(f"{line}\n" for line in kept))
+        for position, path in self.sample_grids():
+            if position > images_seen:
+                path.unlink()
+
+
+def _append(file: Path, entry: Mapping[str, Any]) -> None:
+    # JSON has no NaN: as text, it leaves the line readable by every parser.
+    line = {key: str(value) if str(value) in _NOT_FINITE else value for key, value in entry.items()}
+    try:
+        with file.open("a", encoding="utf-8") as lines:
+            lines.write(json.dumps(line) + "\n")
+    except OSError as error:
+        raise unwritable(file, error) from error
+
+
+def _lines(file: Path) -> list[tuple[str, dict[str, Any]]]:
+    if not file.is_file():
+        return []
+    lines: list[tuple[str, dict[str, Any]]] = []
+    for line in file.read_text(encoding="utf-8").splitlines():
+        try:
+            lines.append((line, json.loads(line, object_hook=_with_floats)))
+        except json.JSONDecodeError:
+            break
+    return lines
+
+
+def _with_floats(entry: dict[str, Any]) -> dict[str, Any]:
+    return {key: float(value) if value in _NOT_FINITE else value for key, value in entry.items()}
+
+
+def _numbered(folder: Path, suffix: str) -> list[tuple[int, Path]]:
+    pattern = re.compile(rf"(\d{{12}})\.{suffix}")
+    if not folder.is_dir():
+        return []
+    found = ((pattern.fullmatch(path.name), path) for path in folder.iterdir())
+    return sorted((int(match[1]), path) for match, path in found if match)

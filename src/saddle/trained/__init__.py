@@ -1,0 +1,1 @@
+"""Using what was trained: load, sample, walk, invert, classify, write to files."""

@@ -1,0 +1,84 @@
+"""A trained network with the scaling of its data in one file: what generator and classifier files have in common."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, TypeVar
+
+import torch
+from pydantic import BaseModel, ConfigDict, PositiveInt, ValidationError
+from torch import Tensor, nn
+
+from saddle.base.tensors import load_tensors, save_tensors
+from saddle.data.scaling import Scaling
+from saddle.errors import CheckpointError
+
+_NETWORK = "network."
+_FACTOR, _OFFSET = "scaling.factor", "scaling.offset"
+
+
+class NetworkHeader(BaseModel):
+    """What the header of each such file says; a kind of file adds a ``format``, its only allowed value the default."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    recipe: str
+    images_seen: int
+    shape: tuple[PositiveInt, ...]  # of one sample: (C, H, W) or (d,)
+    class_names: tuple[str, ...]
+
+
+Header = TypeVar("Header", bound=NetworkHeader)
+
+
+def save_network(path: Path, network: nn.Module, scaling: Scaling, header: NetworkHeader) -> None:
+    """Write the weights and buffers of ``network``, the scaling of its data and the header.
+
+    Raises:
+        CheckpointError: the file cannot be written; an older one is untouched.
+    """
+    tensors = {f"{_NETWORK}{name}": tensor for name, tensor in network.state_dict().items()}
+    tensors |= {_FACTOR: scaling.factor, _OFFSET: scaling.offset}
+    save_tensors(path, tensors, header.model_dump(mode="json"))
+
+
+def load_network(path: Path, kind: type[Header], name: str) -> tuple[dict[str, Tensor], Scaling, Header]:
+    """The weights, the scaling and the header that ``save_network`` wrote.
+
+    Args:
+        kind: of header.
+        name: what such a file is called in messages.
+
+    Raises:
+        CheckpointError: it is missing, damaged or no such file.
+    """
+    if path.is_file() and path.suffix != ".safetensors":
+        raise CheckpointError(f"{path} is no {name} file", expected="a run folder or a .safetensors file")
+    tensors, raw = load_tensors(path)
+    header = _parse(path, raw, kind, name)
+    weights = {key.removeprefix(_NETWORK): value for key, value in tensors.items() if key.startswith(_NETWORK)}
+    return weights, _scaling(path, tensors, header.shape), header
+
+
+def _parse(path: Path, raw: Any, kind: type[Header], name: str) -> Header:
+    try:
+        return kind.model_validate(raw)
+    except ValidationError as error:
+        found = raw.get("format", "no format") if isinstance(raw, dict) else type(raw).__name__
+        raise CheckpointError(
+            f"{path} is no {name} file of this version of saddle",
+            expected=f"format {kind.model_fields['format'].default}",
+            got=f"{found}; {error.errors()[0]['msg']}",
+        ) from None
+
+
+def _scaling(path: Path, tensors: dict[str, Tensor], shape: tuple[int, ...]) -> Scaling:
+    factor, offset = (tensors.get(name, torch.empty(0)) for name in (_FACTOR, _OFFSET))
+    fits = all(tuple(given.shape) in ((1,), shape) and given.isfinite().all() for given in (factor, offset))
+    if not fits or not factor.all():
+        raise CheckpointError(
+            f"{path} does not say how its network's data are scaled",
+            expected=f"finite {_FACTOR}, without zeros, and {_OFFSET}, each of shape (1,) or {shape}",
+            got=f"shapes {tuple(factor.shape)} and {tuple(offset.shape)}",
+        )
+    return Scaling(factor, offset, images=len(shape) == 3)

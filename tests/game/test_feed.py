@@ -1,0 +1,80 @@
+from __future__ import annotations
+
+import pytest
+import torch
+
+from saddle.config.schema import DataConfig
+from saddle.data import Store, from_object
+from saddle.data.scaling import Scaling
+from saddle.game.feed import Feed
+
+CPU = torch.device("cpu")
+
+
+def numbered(count: int) -> Store:
+    """Points that are their own numbers."""
+    return from_object(torch.arange(float(count))[:, None], config=DataConfig(source="numbers"))
+
+
+def feed(store: Store, seed: int = 0) -> Feed:
+    return Feed(store, Scaling.fit(store, "linear"), seed=seed, device=CPU)
+
+
+def test_every_epoch_shows_every_sample_once_in_another_order():
+    stream = feed(numbered(10))
+    epochs = [stream.batch(start, 10).samples.flatten().tolist() for start in (0, 10, 20)]
+    assert all(sorted(epoch) == list(range(10)) for epoch in epochs)
+    assert epochs[0] != epochs[1] != epochs[2]
+
+
+def test_batches_depend_on_the_position_alone_and_run_over_the_end_of_epochs():
+    whole = torch.cat([feed(numbered(10)).batch(start, 10).samples for start in (0, 10, 20)])
+    stream = feed(numbered(10))
+    for start in (23, 3, 8, 17, 0):
+        assert torch.equal(stream.batch(start, 6).samples, whole[start : start + 6])
+    assert torch.equal(stream.batch(2, 25).samples, whole[2:27])
+
+
+def test_a_batch_larger_than_the_data():
+    assert sorted(feed(numbered(3)).batch(0, 7).samples.flatten().tolist())[:2] == [0, 0]
+
+
+def test_seeds_give_other_orders():
+    assert not torch.equal(feed(numbered(50), 0).batch(0, 50).samples, feed(numbered(50), 1).batch(0, 50).samples)
+
+
+@pytest.mark.parametrize(("output", "low", "high"), [("sigmoid", 0.0, 1.0), ("tanh", -1.0, 1.0), ("linear", -1.0, 1.0)])
+def test_pixels_fill_the_generators_range_and_come_back(output: str, low: float, high: float):
+    pixels = torch.arange(256, dtype=torch.uint8).reshape(4, 1, 8, 8)
+    store = from_object(pixels, config=DataConfig(source="all values"))
+    scaling = Scaling.fit(store, output)
+    scaled = scaling.forward(pixels)
+    assert (scaled.min().item(), scaled.max().item()) == pytest.approx((low, high))
+    torch.testing.assert_close(scaling.backward(scaled), pixels / 255.0)
+    assert scaling.backward(torch.tensor([-9.0, 9.0])).tolist() == [0, 1]
+
+
+def test_points_keep_their_units_or_are_brought_to_the_range():
+    points = torch.tensor([[1.0, 100.0], [3.0, 300.0], [2.0, 250.0]])
+    store = from_object(points, config=DataConfig(source="points"))
+    assert torch.equal(Scaling.fit(store, "linear").forward(points), points)
+    scaling = Scaling.fit(store, "tanh")
+    torch.testing.assert_close(scaling.forward(points)[:2], torch.tensor([[-1.0, -1.0], [1.0, 1.0]]))
+    torch.testing.assert_close(scaling.backward(scaling.forward(points)), points)
+
+
+def test_a_constant_coordinate_is_no_division_by_zero():
+    points = torch.tensor([[5.0, 1.0], [5.0, 2.0]])
+    store = from_object(points, config=DataConfig(source="points"))
+    scaling = Scaling.fit(store, "tanh")
+    assert scaling.forward(points).isfinite().all()
+    assert scaling.backward(scaling.forward(points)).isfinite().all()
+
+
+def test_labels_stay_with_their_samples():
+    points = torch.arange(12.0)[:, None]
+    store = from_object(points, labels=[number % 3 for number in range(12)], config=DataConfig(source="labelled"))
+    labelled = Feed(store, Scaling.fit(store, "linear"), seed=0, device=CPU, labelled=True)
+    batch = labelled.batch(5, 20)
+    assert torch.equal(batch.samples.flatten() % 3, batch.labels.float())
+    assert feed(store).batch(0, 4).labels is None
