@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from saddle.config.schema import Config
+from saddle.config.schema import Config
 
 # Losses whose target for real samples can be smoothed.
 _SMOOTHED = ("non_saturating", "saturating", "least_squares")

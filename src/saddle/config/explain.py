@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from difflib import get_close_matches
 from typing import Any, get_args
 
 from pydantic import BaseModel, ValidationError
 
+from saddle.base.suggest import suggest
+from saddle.config.schedules import NUMBER
 from saddle.config.schema import Config
 
 
@@ -28,6 +29,8 @@ def _explain_key(key: str, findings: list[Any]) -> str:
         return f"{key}: not a setting of the family or kind chosen here"
     if first["type"] == "extra_forbidden":
         return f"unknown key {key!r}{_suggestion(key)}"
+    if first["type"] == "missing":
+        return f"{key} is missing"
     if first["type"] == "value_error":
         return str(first["ctx"]["error"])
     if first["type"] == "union_tag_invalid":
@@ -58,7 +61,7 @@ def _dotted(location: tuple[int | str, ...]) -> str:
         if part in tables:
             parts.append(part)
             tables = tables[part]
-        elif part == location[-1]:
+        elif part == location[-1] and part not in (NUMBER, "linear", "exponential"):
             parts.append(part)
     return ".".join(parts)
 
@@ -67,12 +70,9 @@ def _suggestion(key: str) -> str:
     every_key = list(_paths(_known_keys(Config)))
     parent, _, last = key.rpartition(".")
     siblings = {path.rpartition(".")[2]: path for path in every_key if path.rpartition(".")[0] == parent}
-    nearest = get_close_matches(last, siblings, n=1)
-    if nearest:
-        return f"; did you mean {siblings[nearest[0]]!r}?"
-    anywhere = [path for path in every_key if path.rpartition(".")[2] == last] or get_close_matches(key, every_key, n=1)
-    if anywhere:
-        return f"; did you mean {anywhere[0]!r}?"
+    anywhere = {path.rpartition(".")[2]: path for path in reversed(every_key)}  # of several the first
+    if remedy := suggest(last, siblings) or suggest(last, anywhere) or suggest(key, every_key):
+        return f"; {remedy}"
     return f"; known here: {', '.join(sorted(siblings))}" if siblings else ""
 
 

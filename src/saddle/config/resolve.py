@@ -5,7 +5,6 @@ from __future__ import annotations
 import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from difflib import get_close_matches
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -13,7 +12,10 @@ from typing import Any
 import tomli_w
 from pydantic import ValidationError
 
+from saddle.base.suggest import suggest
+from saddle.config.consistent import contradictions
 from saddle.config.explain import explain
+from saddle.config.schedules import fix_shares
 from saddle.config.schema import Config, DataConfig
 from saddle.errors import ConfigError
 
@@ -59,11 +61,10 @@ def load_recipe(name: str) -> Recipe:
         return _read_recipe(Path(name).stem, _read_toml(Path(name)))
     names = recipe_names()
     if name not in names:
-        nearest = get_close_matches(name, names, n=1)
         raise ConfigError(
             f"there is no recipe called {name!r}",
             expected="one of " + ", ".join(names) + ", or the path of a .toml file",
-            remedy=f"did you mean {nearest[0]!r}?" if nearest else "`saddle recipes` lists them",
+            remedy=suggest(name, names) or "`saddle recipes` lists them",
         )
     text = (resources.files("saddle.config") / "recipes" / f"{name}.toml").read_text(encoding="utf-8")
     return _read_recipe(name, tomllib.loads(text))
@@ -179,9 +180,33 @@ def load_config(path: Path) -> Config:
 
 def _validate(tables: Mapping[str, Any], what: str) -> Config:
     try:
-        return Config.model_validate(tables)
+        config = Config.model_validate(tables)
     except ValidationError as error:
-        raise ConfigError(what + "\n" + "\n".join(f"  {line}" for line in explain(error))) from None
+        raise _invalid(what, explain(error)) from None
+    if found := list(contradictions(config)):
+        raise _invalid(what, found)
+    return config
+
+
+def _invalid(what: str, findings: Iterable[str]) -> ConfigError:
+    return ConfigError(what + "\n" + "\n".join(f"  {line}" for line in findings))
+
+
+def settle(config: Config, changes: Mapping[str, Any], *, total: int, recorded: Config | None = None) -> Config:
+    """``config`` with what is known only once the data and the machine are, validated anew.
+
+    Args:
+        config: of the run.
+        changes: nested tables of what ``auto`` means here, such as ``{"conditional": True}``.
+        total: the run's length in images seen; what is written as a share of it becomes a share of this number.
+        recorded: the config that the run began with, which such shares are kept from; None for a new run.
+
+    Raises:
+        ConfigError: settings that make no sense together now.
+    """
+    tables = _merge(config.model_dump(mode="json"), changes, afresh=False)
+    tables = fix_shares(tables, total, {} if recorded is None else recorded.model_dump(mode="json"))
+    return _validate(tables, f"the settings of recipe {config.recipe!r} do not fit these data")
 
 
 def _read_toml(path: Path) -> dict[str, Any]:

@@ -1,17 +1,149 @@
-"""Settings that change over a run, as pure functions of images seen: a continued run needs no memory of them."""
+"""Numbers that may change over a run, as pure functions of images seen: a continued run needs no memory of them."""
 
 from __future__ import annotations
 
-from saddle.config.schema import ExponentialSchedule, LinearSchedule
+import re
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import AfterValidator, Discriminator, Field, NonNegativeFloat, PositiveInt, Tag, model_validator
+
+from saddle.config.section import Fraction, PositiveFinite, Section
+
+# "50%" is a share of the run's length. When the run begins it becomes "50% of 300000", and stays so however long the
+# run is continued: what was decided in the past does not change.
+_SHARE = re.compile(r"(\d+(?:\.\d+)?)%(?: of (\d+))?")
 
 
-def scheduled(value: float, schedule: ExponentialSchedule | LinearSchedule | None, images_seen: int) -> float:
-    """``value`` as it stands after ``images_seen``; without a schedule it stays."""
-    match schedule:
-        case None:
-            return value
-        case ExponentialSchedule():
-            return max(value * (1 / schedule.divisor) ** (images_seen / schedule.every), schedule.minimum)
-        case LinearSchedule():
-            share = (images_seen - schedule.start) / (schedule.end - schedule.start)
-            return value + (schedule.to - value) * min(max(share, 0.0), 1.0)
+def _check_position(position: int | str) -> int | str:
+    fits = position >= 0 if isinstance(position, int) else _SHARE.fullmatch(position) is not None
+    if not fits:
+        raise ValueError(
+            "a schedule starts and ends at a number of images seen, or at a share of the run's length such as "
+            f'"50%", got {position!r}'
+        )
+    return position
+
+
+Position = Annotated[int | str, AfterValidator(_check_position)]
+
+
+def images_at(position: int | str) -> int:
+    """The images seen that a position stands for: a number, or a share of a length, such as ``"50% of 300000"``."""
+    if isinstance(position, int):
+        return position
+    match = _SHARE.fullmatch(position)
+    if match is None or match[2] is None:
+        raise AssertionError(f"{position!r} is a share of a length that is not known yet")
+    return round(float(match[1]) / 100 * int(match[2]))
+
+
+class LinearSchedule(Section):
+    """``value`` until ``start``, then a straight line to ``to`` at ``end``; constant again after that.
+
+    ``start`` and ``end`` are images seen, or shares of the run's length, such as "50%".
+    """
+
+    kind: Literal["linear"] = "linear"
+    value: NonNegativeFloat
+    to: NonNegativeFloat
+    start: Position = 0
+    end: Position = "100%"
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Self:
+        lengths = _length(self.start), _length(self.end)
+        if "" in lengths and lengths != ("", ""):
+            return self  # nobody can tell yet which comes first
+        start, end = (
+            images_at(f"{each} of 1000000" if length == "" else each)
+            for each, length in zip((self.start, self.end), lengths, strict=True)
+        )
+        if start >= end:
+            raise ValueError(f"a linear schedule must start before it ends, got {self.start} and {self.end}")
+        return self
+
+    def at(self, images_seen: int) -> float:
+        """The number after ``images_seen``."""
+        start, end = images_at(self.start), images_at(self.end)
+        share = (images_seen - start) / max(end - start, 1)
+        return self.value + (self.to - self.value) * min(max(share, 0.0), 1.0)
+
+
+class ExponentialSchedule(Section):
+    """``value`` divided by ``divisor`` for every ``every`` images seen, down to ``minimum``."""
+
+    kind: Literal["exponential"] = "exponential"
+    value: NonNegativeFloat
+    divisor: Annotated[float, Field(gt=1)]
+    every: PositiveInt
+    minimum: NonNegativeFloat = 0.0
+
+    def at(self, images_seen: int) -> float:
+        """The number after ``images_seen``."""
+        return max(self.value * (1 / self.divisor) ** (images_seen / self.every), self.minimum)
+
+
+Schedule = LinearSchedule | ExponentialSchedule
+
+
+def _kind(value: Any) -> str:
+    if isinstance(value, Mapping):
+        return str(value.get("kind", "linear"))
+    return value.kind if isinstance(value, Schedule) else NUMBER
+
+
+NUMBER = "number"  # the tag of a plain number in the unions below; it is no key
+_Linear = Annotated[LinearSchedule, Tag("linear")]
+_Exponential = Annotated[ExponentialSchedule, Tag("exponential")]
+# Any number of the config that the game or an optimizer reads in each round may be a schedule.
+PositiveNumber = Annotated[Annotated[PositiveFinite, Tag(NUMBER)] | _Linear | _Exponential, Discriminator(_kind)]
+NonNegativeNumber = Annotated[Annotated[NonNegativeFloat, Tag(NUMBER)] | _Linear | _Exponential, Discriminator(_kind)]
+FractionNumber = Annotated[Annotated[Fraction, Tag(NUMBER)] | _Linear | _Exponential, Discriminator(_kind)]
+
+
+def value_at(number: float | Schedule, images_seen: int) -> float:
+    """A number of the config as it stands after ``images_seen``."""
+    return number.at(images_seen) if isinstance(number, Schedule) else number
+
+
+def stays_below_one(number: float | Schedule) -> bool:
+    """Whether neither end of a schedule reaches 1."""
+    ends = (number.value, number.to) if isinstance(number, LinearSchedule) else (value_at(number, 0),)
+    return max(ends) < 1
+
+
+def fix_shares(tables: Mapping[str, Any], total: int, recorded: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings in which every share of the length is one of ``total`` images seen, or of what was ``recorded``.
+
+    Args:
+        tables: the dumped config, nested.
+        total: the run's length in images seen.
+        recorded: the dumped config that the run began with; empty for a new run.
+    """
+    fixed: dict[str, Any] = {}
+    for key, value in tables.items():
+        known = recorded.get(key)
+        if isinstance(value, Mapping):
+            fixed[key] = fix_shares(value, total, known if isinstance(known, Mapping) else {})
+        elif isinstance(value, list):
+            pairs = zip(value, known if isinstance(known, list) and len(known) == len(value) else value, strict=True)
+            fixed[key] = [
+                fix_shares(new, total, old if isinstance(old, Mapping) else {}) if isinstance(new, Mapping) else new
+                for new, old in pairs
+            ]
+        elif "to" in tables and isinstance(value, str) and (match := _SHARE.fullmatch(value)) and match[2] is None:
+            same = isinstance(known, str) and known.startswith(f"{value} of ")
+            fixed[key] = known if same else f"{value} of {total}"
+        else:
+            fixed[key] = value
+    return fixed
+
+
+def _length(position: int | str) -> str | None:
+    """What length a position is a share of: a number, "" while it is not known; None of a number of images."""
+    if isinstance(position, int):
+        return None
+    match = _SHARE.fullmatch(position)
+    assert match is not None
+    return match[2] or ""

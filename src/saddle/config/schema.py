@@ -6,40 +6,20 @@ Lengths and intervals count images seen by the discriminator.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Literal, Self
 
-from pydantic import (
-    BaseModel,
-    ConfigDict,
-    Discriminator,
-    Field,
-    NonNegativeFloat,
-    NonNegativeInt,
-    PositiveInt,
-    Tag,
-    model_validator,
+from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveInt, Tag, model_validator
+
+from saddle.config.networks import (
+    CustomNetworkConfig,
+    DiscriminatorNetworkConfig,
+    GeneratorMLPConfig,
+    GeneratorNetworkConfig,
+    LatentConfig,
+    MLPConfig,
 )
-
-from saddle.config.consistent import contradictions
-
-PositiveFinite = Annotated[float, Field(gt=0)]
-Fraction = Annotated[float, Field(ge=0, lt=1)]
-
-
-def _tagged(key: str, default: str) -> Discriminator:
-    """Choose a union's member by ``key``, which may be left out."""
-
-    def choose(value: Any) -> Any:
-        return value.get(key, default) if isinstance(value, Mapping) else getattr(value, key, None)
-
-    return Discriminator(choose)
-
-
-class Section(BaseModel):
-    """Base of all sections: immutable, and an unknown key is an error."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, validate_default=True)
+from saddle.config.schedules import FractionNumber, NonNegativeNumber, PositiveNumber, stays_below_one
+from saddle.config.section import Fraction, PositiveFinite, Section, chosen_by
 
 
 class DataConfig(Section):
@@ -56,171 +36,42 @@ class DataConfig(Section):
     fingerprint: str | None = None  # when given, other data are refused
     first: PositiveInt | None = None  # only so many of the first samples
     labelled: PositiveInt | None = None  # labels shown to the semi-supervised game, equally many of each class
-
-
-class LatentConfig(Section):
-    """The distribution of z."""
-
-    size: PositiveInt = 100
-    distribution: Literal["normal", "uniform"] = "normal"
-    low: float = -1.0  # of the uniform distribution
-    high: float = 1.0
-
-    @model_validator(mode="after")
-    def _ordered(self) -> Self:
-        if self.low >= self.high:
-            raise ValueError(f"latent.low must lie below latent.high, got {self.low} and {self.high}")
-        return self
-
-
-Activation = Literal["relu", "leaky_relu", "elu", "gelu", "silu", "softplus", "tanh", "sigmoid", "maxout"]
-Norm = Literal["none", "batch", "layer", "virtual"]  # virtual: of generators only
-
-
-class MLPConfig(Section):
-    """A stack of linear layers; see ``saddle.networks.mlp``."""
-
-    family: Literal["mlp"] = "mlp"
-    widths: Annotated[tuple[PositiveInt, ...], Field(min_length=1)] = (256, 512)
-    activation: Activation = "leaky_relu"
-    slope: NonNegativeFloat = 0.2  # of leaky_relu
-    pieces: PositiveInt = 5  # linear pieces of each maxout unit
-    norm: Norm = "none"
-    norm_after: bool = False  # the norm follows the activation instead of preceding it
-    norm_momentum: Annotated[float, Field(gt=0, le=1)] = 0.1  # weight of the newest batch in the running statistics
-    dropout: Fraction = 0.0  # share of activations dropped
-    input_dropout: Fraction = 0.0  # the same on the network's input
-    noise: NonNegativeFloat = 0.0  # standard deviation of Gaussian noise in training on what enters each further layer
-    initialisation: Literal["default", "normal", "uniform", "orthogonal"] = "default"
-    scale: PositiveFinite = 0.02  # normal: standard deviation; uniform: half width
-    label_widths: tuple[PositiveInt, ...] = ()  # layers of the label's own before it joins; empty: it joins the input
-    joint_widths: tuple[PositiveInt, ...] = ()  # layers after the two have joined
-    joint_pieces: PositiveInt = 5  # maxout pieces of these
-
-    @model_validator(mode="after")
-    def _joined(self) -> Self:
-        if bool(self.label_widths) != bool(self.joint_widths):
-            raise ValueError("label_widths and joint_widths go together")
-        return self
-
-
-class GeneratorMLPConfig(MLPConfig):
-    """As ``MLPConfig``, plus the output that decides the range of the data."""
-
-    output: Literal["sigmoid", "tanh", "linear"] = "tanh"
-    output_bias: Literal["zero", "marginals"] = "zero"  # marginals: a sigmoid G starts at the data's mean sample
-
-
-class DCGANConfig(Section):
-    """A stack of strided convolutions; see ``saddle.networks.dcgan``. The defaults are the paper's guidelines."""
-
-    family: Literal["dcgan"] = "dcgan"
-    width: PositiveInt = 64  # channels beside the image; twice as many with each halving of the grid,
-    max_width: PositiveInt = 512  # up to this
-    activation: Literal["relu", "leaky_relu", "elu", "gelu", "silu"] = "leaky_relu"
-    slope: NonNegativeFloat = 0.2  # of leaky_relu
-    norm: Norm = "batch"
-    dropout: Fraction = 0.0  # share of activations dropped
-    initialisation: Literal["default", "normal", "orthogonal"] = "normal"
-    scale: PositiveFinite = 0.02  # normal: standard deviation, of weights about 0 and of norms' factors about 1
-
-
-class GeneratorDCGANConfig(DCGANConfig):
-    """The generator's."""
-
-    activation: Literal["relu", "leaky_relu", "elu", "gelu", "silu"] = "relu"
-    upsampling: Literal["transposed", "resize"] = "transposed"  # resize: nearest neighbour, then a convolution
-    output: Literal["sigmoid", "tanh", "linear"] = "tanh"
-
-
-class DiscriminatorDCGANConfig(DCGANConfig):
-    """The discriminator's."""
-
-    input_norm: bool = False  # the norm follows the first convolution too
-
-
-class CustomNetworkConfig(Section):
-    """A user's own ``nn.Module``, given through Python; recorded so that a resumed run can be compared."""
-
-    family: Literal["custom"] = "custom"
-    name: str
-    parameters: NonNegativeInt
-    output: Literal["sigmoid", "tanh", "linear"] = "tanh"  # the range that a generator's data are brought to
-
-
-class ExponentialSchedule(Section):
-    """Divided by ``divisor`` for every ``every`` images seen, down to ``minimum``."""
-
-    kind: Literal["exponential"] = "exponential"
-    divisor: Annotated[float, Field(gt=1)]
-    every: PositiveInt
-    minimum: NonNegativeFloat = 0.0
-
-
-class LinearSchedule(Section):
-    """A straight line to ``to``, from ``start`` to ``end`` images seen; constant before and after."""
-
-    kind: Literal["linear"] = "linear"
-    to: NonNegativeFloat
-    start: NonNegativeInt = 0
-    end: PositiveInt
-
-    @model_validator(mode="after")
-    def _ordered(self) -> Self:
-        if self.start >= self.end:
-            raise ValueError(f"a linear schedule must start before it ends, got {self.start} and {self.end}")
-        return self
-
-
-Schedule = Annotated[
-    Annotated[ExponentialSchedule, Tag("exponential")] | Annotated[LinearSchedule, Tag("linear")],
-    _tagged("kind", "linear"),
-]
+    held_out: Fraction = 0.05  # share of data without a test split of their own that is not trained on; 0: none
 
 
 class AdamConfig(Section):
     """Adam (Kingma & Ba 2015, algorithm 1)."""
 
     kind: Literal["adam"] = "adam"
-    learning_rate: PositiveFinite = 2e-4
-    schedule: Schedule | None = None  # of the learning rate
-    betas: tuple[Fraction, Fraction] = (0.5, 0.999)
+    learning_rate: PositiveNumber = 2e-4
+    betas: tuple[FractionNumber, FractionNumber] = (0.5, 0.999)
     eps: PositiveFinite = 1e-8
     weight_decay: NonNegativeFloat = 0.0
+
+    @model_validator(mode="after")
+    def _below_one(self) -> Self:
+        if not all(map(stays_below_one, self.betas)):
+            raise ValueError("betas must stay below 1")
+        return self
 
 
 class SGDConfig(Section):
     """Stochastic gradient descent with momentum."""
 
     kind: Literal["sgd"] = "sgd"
-    learning_rate: PositiveFinite = 0.1
-    schedule: Schedule | None = None  # of the learning rate
-    momentum: Fraction = 0.0
-    momentum_schedule: Schedule | None = None
+    learning_rate: PositiveNumber = 0.1
+    momentum: FractionNumber = 0.0
+    weight_decay: NonNegativeFloat = 0.0
 
     @model_validator(mode="after")
     def _below_one(self) -> Self:
-        if isinstance(self.momentum_schedule, LinearSchedule) and self.momentum_schedule.to >= 1:
-            raise ValueError(f"momentum_schedule.to must lie below 1, got {self.momentum_schedule.to}")
+        if not stays_below_one(self.momentum):
+            raise ValueError("momentum must stay below 1")
         return self
-
-    weight_decay: NonNegativeFloat = 0.0
 
 
 OptimizerConfig = Annotated[
-    Annotated[AdamConfig, Tag("adam")] | Annotated[SGDConfig, Tag("sgd")], _tagged("kind", "adam")
-]
-GeneratorNetworkConfig = Annotated[
-    Annotated[GeneratorMLPConfig, Tag("mlp")]
-    | Annotated[GeneratorDCGANConfig, Tag("dcgan")]
-    | Annotated[CustomNetworkConfig, Tag("custom")],
-    _tagged("family", "mlp"),
-]
-DiscriminatorNetworkConfig = Annotated[
-    Annotated[MLPConfig, Tag("mlp")]
-    | Annotated[DiscriminatorDCGANConfig, Tag("dcgan")]
-    | Annotated[CustomNetworkConfig, Tag("custom")],
-    _tagged("family", "mlp"),
+    Annotated[AdamConfig, Tag("adam")] | Annotated[SGDConfig, Tag("sgd")], chosen_by("kind", "adam")
 ]
 
 
@@ -263,9 +114,9 @@ class GameConfig(Section):
     )
     discriminator_weight: PositiveFinite = 1.0  # factor on D's loss
     label_smoothing: Annotated[float, Field(ge=0, lt=0.5)] = 0.0  # one-sided: D's target for real is 1 - this
-    r1: NonNegativeFloat = 0.0  # gamma of the zero-centred gradient penalty on real samples
-    r2: NonNegativeFloat = 0.0  # the same on generated samples
-    gradient_penalty: NonNegativeFloat = 0.0  # lambda of WGAN-GP's penalty, between real and generated samples
+    r1: NonNegativeNumber = 0.0  # gamma of the zero-centred gradient penalty on real samples
+    r2: NonNegativeNumber = 0.0  # the same on generated samples
+    gradient_penalty: NonNegativeNumber = 0.0  # lambda of WGAN-GP's penalty, between real and generated samples
     penalty_every: PositiveInt = 1  # the penalties join D's loss in one of so many rounds, as many times as heavy
     clip: NonNegativeFloat = 0.0  # D's weights are held within ±this after each of its steps; 0: free
     feature_matching: Literal["none", "l1", "l2"] = "none"  # replaces G's loss by the distance of D's mean features
@@ -279,21 +130,21 @@ class GameConfig(Section):
 class AverageConfig(Section):
     """The averaged generator: an exponential moving average of G's weights."""
 
-    half_life: NonNegativeInt = 0  # images seen until a weight counts half; 0: no averaging
+    half_life: NonNegativeNumber = 0  # images seen until a weight counts half; 0: no averaging
     rampup: NonNegativeFloat = 0.05  # the half-life is at most this share of the images seen so far; 0: no ramp
 
 
 class CheckpointConfig(Section):
     """When the whole state is saved."""
 
-    every: PositiveInt = 200_000
+    every: PositiveInt | Literal["auto"] = "auto"  # auto: ten times in the run, and at least every five minutes
     keep: PositiveInt = 2
 
 
 class SamplesConfig(Section):
     """The grids from fixed latents."""
 
-    every: PositiveInt = 200_000
+    every: PositiveInt | Literal["auto"] = "auto"  # auto: 20 in the run
     count: PositiveInt = 64
 
 
@@ -309,7 +160,7 @@ class EvaluateConfig(Section):
 class LogConfig(Section):
     """The lines of ``log.jsonl``."""
 
-    every: PositiveInt = 20_000
+    every: PositiveInt | Literal["auto"] = "auto"  # auto: 50 in the run
     tensorboard: bool = False
 
 
@@ -334,12 +185,6 @@ class Config(Section):
     samples: SamplesConfig = SamplesConfig()
     evaluate: EvaluateConfig = EvaluateConfig()
     log: LogConfig = LogConfig()
-
-    @model_validator(mode="after")
-    def _consistent(self) -> Self:
-        if found := list(contradictions(self)):
-            raise ValueError("\n  ".join(found))
-        return self
 
     def total_images(self, store_size: int) -> int:
         """The length of the run in images seen, for a store of ``store_size`` samples."""
