@@ -55,6 +55,10 @@ class MetricError(SaddleError):
     """A score that cannot be computed from what was given."""
 
 
+class NotFinite(SaddleError):
+    """Samples that hold NaN or infinity."""
+
+
 class DeviceError(SaddleError):
     """A device that is not there."""
 

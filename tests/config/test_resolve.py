@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 import tomllib
 from pathlib import Path
 
@@ -151,3 +152,29 @@ def test_a_foreign_config_file_is_refused(tmp_path: Path):
     path.write_text('recipe = "x"\nimages = 3\nfuture_key = 1\n')
     with pytest.raises(ConfigError, match="future_key"):
         load_config(path)
+
+
+@pytest.mark.parametrize("name", recipe_names())
+def test_summaries_are_short_and_addresses_are_whole(name: str):
+    recipe = load_recipe(name)
+    assert len(recipe.summary) <= 80 and "\n" not in recipe.summary
+    assert all(address.startswith("https://") for address in recipe.url)
+    assert not re.search(r"[Tt]utorial \d", recipe.source + recipe.summary)  # numbers that no reader knows
+
+
+@pytest.mark.parametrize(
+    "about", ["3", "{ sumary = 'x' }", "{ summary = 3 }", "{ url = 3 }", "{ url = [3] }", "{ published = 'no' }"]
+)
+def test_an_about_table_of_another_form_is_refused(tmp_path: Path, about: str):
+    path = tmp_path / "mine.toml"
+    path.write_text(f"images = 3\nabout = {about}\n")
+    with pytest.raises(ConfigError, match=r"\[about\] of recipe 'mine'"):
+        load_recipe(str(path))
+
+
+def test_addresses_are_given_as_one_or_as_a_list(tmp_path: Path):
+    path = tmp_path / "mine.toml"
+    for text, addresses in (("'a'", ("a",)), ("['a', 'b']", ("a", "b"))):
+        path.write_text(f"images = 3\nabout = {{ url = {text}, published = true }}\n")
+        recipe = load_recipe(str(path))
+        assert (recipe.url, recipe.published, str(recipe)) == (addresses, True, "mine")

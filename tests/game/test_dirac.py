@@ -12,9 +12,7 @@ from torch import nn
 
 from saddle.config.schema import Config, DiscriminatorConfig, GameConfig, GeneratorConfig, SGDConfig
 from saddle.game.batch import Batch
-from saddle.game.rules import make_rule
-from saddle.training.loop import play_round
-from saddle.training.players import Players
+from saddle.training.gan import GAN
 
 
 class Point(nn.Module):
@@ -50,11 +48,10 @@ def play(rounds: int = 500, step: float = 0.2, **game: object) -> list[float]:
         game=GameConfig(update="simultaneous", **game),
     )
     point, slope = Point(), Slope()
-    players = Players(config, point, slope, torch.device("cpu"))
-    rule = make_rule(config.game, slope)
+    gan = GAN(config, point, slope, torch.device("cpu"))
     distances = []
     for _ in range(rounds):
-        play_round(config.game, rule, players, [Batch(torch.zeros(1, 1))])
+        gan.play([Batch(torch.zeros(1, 1))], 0)
         distances.append(torch.stack([point.theta, slope.psi]).norm().item())
     return distances
 

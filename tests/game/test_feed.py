@@ -76,5 +76,5 @@ def test_labels_stay_with_their_samples():
     store = from_object(points, labels=[number % 3 for number in range(12)], config=DataConfig(source="labelled"))
     labelled = Feed(store, Scaling.fit(store, "linear"), seed=0, device=CPU, labelled=True)
     batch = labelled.batch(5, 20)
-    assert torch.equal(batch.samples.flatten() % 3, batch.labels.float())
+    assert torch.equal(batch.samples.flatten() % 3, batch.condition.float())
     assert feed(store).batch(0, 4).labels is None

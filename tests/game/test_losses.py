@@ -10,7 +10,7 @@ REAL = LOGITS.flip(0) / 3 + 0.25
 
 
 def tutorial_discriminator(real: torch.Tensor, fake: torch.Tensor) -> torch.Tensor:
-    """As tutorial 000 writes it: sigmoid, then log."""
+    """As the tutorials write it: sigmoid, then log."""
     front = -1 * torch.log(torch.sigmoid(real))
     end = -1 * torch.log(1.0 - torch.sigmoid(fake))
     return (front + end).mean()
@@ -28,8 +28,9 @@ GENERATOR = {
 
 
 def value_and_gradient(function, logits: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Of the mean over the batch."""
     logits = logits.clone().requires_grad_()
-    value = function(logits)
+    value = function(logits).mean()
     value.backward()
     return value.detach(), logits.grad
 
@@ -80,8 +81,8 @@ def test_gradients_agree_with_finite_differences(name: str):
 def test_least_squares_discriminator_equals_its_definition():
     real, fake = LOGITS, LOGITS.flip(0) + 0.5
     terms = LOSSES["least_squares"].discriminator(real, fake, 0.9)
-    assert terms.real.item() == pytest.approx(0.5 * ((real - 0.9) ** 2).mean().item())
-    assert terms.fake.item() == pytest.approx(0.5 * (fake**2).mean().item())
+    assert terms.real.mean().item() == pytest.approx(0.5 * ((real - 0.9) ** 2).mean().item())
+    assert terms.fake.mean().item() == pytest.approx(0.5 * (fake**2).mean().item())
 
 
 @pytest.mark.parametrize("name", LOSSES)

@@ -3,18 +3,18 @@ from __future__ import annotations
 import pytest
 import torch
 
-from saddle.game.penalties import one_centred, zero_centred
+from saddle.game.penalties import squared_gradient, unit_gradient_gap
 
 
 def test_penalty_of_a_quadratic_is_known():
-    """D(x) = ½ xᵀAx with symmetric A has gradient Ax, so the penalty is ½ E‖Ax‖²."""
+    """D(x) = ½ xᵀAx with symmetric A has gradient Ax, so ‖∇D(x)‖² is ‖Ax‖²."""
     generator = torch.Generator().manual_seed(0)
     half = torch.randn(6, 6, generator=generator, dtype=torch.float64)
     matrix = half + half.T
     samples = torch.randn(32, 6, generator=generator, dtype=torch.float64).requires_grad_()
     logits = 0.5 * (samples @ matrix * samples).sum(1)
-    expected = 0.5 * (samples.detach() @ matrix).square().sum(1).mean()
-    assert zero_centred(logits, samples).item() == pytest.approx(expected.item())
+    expected = (samples.detach() @ matrix).square().sum(1)
+    torch.testing.assert_close(squared_gradient(logits, samples).detach(), expected)
 
 
 def test_penalty_sends_gradients_to_the_weights():
@@ -24,7 +24,7 @@ def test_penalty_sends_gradients_to_the_weights():
 
     def penalty(weight: torch.Tensor) -> torch.Tensor:
         inputs = samples.clone().requires_grad_()
-        return zero_centred(torch.tanh(inputs @ weight), inputs)
+        return squared_gradient(torch.tanh(inputs @ weight), inputs)
 
     assert torch.autograd.gradcheck(penalty, weights.requires_grad_())
 
@@ -33,7 +33,7 @@ def test_one_centred_penalty_of_a_linear_critic_is_known():
     """D(x) = w·x has gradient w everywhere: the penalty is (‖w‖ - 1)²."""
     weight = torch.tensor([3.0, 4.0], dtype=torch.float64)
     real, fake = torch.randn(2, 16, 2, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
-    assert one_centred(lambda x: x @ weight, real, fake).item() == pytest.approx(16)
+    assert unit_gradient_gap(lambda x: x @ weight, real, fake).tolist() == pytest.approx([16] * 16)
 
 
 def test_one_centred_penalty_looks_between_real_and_generated_samples():
@@ -45,7 +45,7 @@ def test_one_centred_penalty_looks_between_real_and_generated_samples():
         return samples.flatten(1).sum(1)
 
     torch.manual_seed(0)
-    one_centred(judge, real, fake)
+    unit_gradient_gap(judge, real, fake)
     shares = places[0].flatten(1)
     assert (shares == shares[:, :1]).all()
     assert 0 < shares.min() < 0.1

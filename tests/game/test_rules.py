@@ -4,11 +4,12 @@ import pytest
 import torch
 from torch import nn
 
-from saddle.config.schema import DiscriminatorConfig, GameConfig, LatentConfig, MLPConfig
+from saddle.config.networks import LatentConfig, MLPConfig
+from saddle.config.schema import DiscriminatorConfig, GameConfig
 from saddle.errors import ConfigError
-from saddle.game.batch import Batch
+from saddle.game.batch import Batch, packed_shape
 from saddle.game.latents import BLOCK, numbered
-from saddle.game.rules import PlainRule, Turn, pack, packed_shape
+from saddle.game.rules import PlainRule, Turn
 from saddle.networks.families import build_discriminator
 
 
@@ -26,10 +27,10 @@ def samples(seed: int) -> torch.Tensor:
 
 def test_packing_joins_neighbours_along_the_channels():
     batch = torch.arange(6 * 2).reshape(6, 2, 1, 1)
-    packed = pack(batch, 3)
+    packed = Batch(batch).packed(3).samples
     assert packed.shape == (2, 6, 1, 1)
     assert packed[1].flatten().tolist() == [6, 7, 8, 9, 10, 11]
-    points = pack(torch.arange(100.0).reshape(100, 1), 100)
+    points = Batch(torch.arange(100.0).reshape(100, 1)).packed(100).samples
     assert points.shape == (1, 100)
 
 
@@ -38,8 +39,8 @@ def test_one_pass_over_both_halves_gives_the_gradients_of_two(game: dict[str, fl
     gradients = []
     for one_pass in (False, True):
         rule, network = make(**game)
-        rule._alone, rule._both_penalised = one_pass, True
-        turn = rule.discriminator_turn(network, Batch(samples(1)), Batch(samples(2)))
+        rule._judges_alone = one_pass
+        turn = rule.discriminator_turn(Batch(samples(1)), Batch(samples(2)))
         turn.loss.backward()
         gradients.append([parameter.grad for parameter in network.parameters()])
     torch.testing.assert_close(gradients[0], gradients[1], rtol=1e-4, atol=1e-6)
@@ -48,16 +49,16 @@ def test_one_pass_over_both_halves_gives_the_gradients_of_two(game: dict[str, fl
 def test_batch_norm_in_d_sees_real_and_generated_samples_apart():
     rule, network = make(norm="batch")
     real, fake = samples(1), samples(2) + 5
-    figures = rule.discriminator_turn(network, Batch(real), Batch(fake)).figures
+    figures = rule.discriminator_turn(Batch(real), Batch(fake)).figures
     alone = torch.sigmoid(network(real)).mean()
     assert figures["d_real"].item() == pytest.approx(alone.item(), rel=1e-5)
 
 
 def test_penalties_are_in_the_loss_with_their_weight():
-    rule, network = make(r1=2.0)
-    turn = rule.discriminator_turn(network, Batch(samples(1)), Batch(samples(2)))
-    plain_rule, plain_network = make()
-    plain = plain_rule.discriminator_turn(plain_network, Batch(samples(1)), Batch(samples(2)))
+    rule, _ = make(r1=2.0)
+    turn = rule.discriminator_turn(Batch(samples(1)), Batch(samples(2)))
+    plain_rule, _ = make()
+    plain = plain_rule.discriminator_turn(Batch(samples(1)), Batch(samples(2)))
     assert (turn.loss - plain.loss).item() == pytest.approx(turn.figures["r1"].item(), rel=1e-4)
     assert turn.figures["r1"] > 0
     assert "r2" not in turn.figures
@@ -66,12 +67,12 @@ def test_penalties_are_in_the_loss_with_their_weight():
 @pytest.mark.parametrize("game", [{"r1": 2.0}, {"r1": 2.0, "r2": 3.0}, {"gradient_penalty": 10.0}])
 def test_lazy_penalties_join_every_nth_turn_n_times_as_heavy(game: dict[str, float]):
     def turn(number: int, every: int) -> Turn:
-        rule, network = make(**game, penalty_every=every)
+        rule, _ = make(**game, penalty_every=every)
         torch.manual_seed(1)  # for the points between
-        return rule.discriminator_turn(network, Batch(samples(1)), Batch(samples(2)), number)
+        return rule.discriminator_turn(Batch(samples(1)), Batch(samples(2)), number)
 
-    plain_rule, plain_network = make()
-    plain = plain_rule.discriminator_turn(plain_network, Batch(samples(1)), Batch(samples(2)))
+    plain_rule, _ = make()
+    plain = plain_rule.discriminator_turn(Batch(samples(1)), Batch(samples(2)))
     always = turn(0, 1)
     for number in range(6):
         lazy = turn(number, 3)
@@ -84,9 +85,9 @@ def test_lazy_penalties_join_every_nth_turn_n_times_as_heavy(game: dict[str, flo
 
 
 def test_discriminator_turn_leaves_the_generator_alone():
-    rule, network = make()
+    rule, _ = make()
     fake = samples(2).requires_grad_()
-    rule.discriminator_turn(network, Batch(samples(1)), Batch(fake)).loss.backward()
+    rule.discriminator_turn(Batch(samples(1)), Batch(fake)).loss.backward()
     assert fake.grad is None
 
 
@@ -106,10 +107,10 @@ def test_uniform_latents_fill_their_range():
 
 
 def test_relativistic_g_compares_with_the_real_batch():
-    rule, network = make(loss="relativistic")
+    rule, _ = make(loss="relativistic")
     fake = samples(2)
-    near = rule.generator_turn(network, Batch(fake), Batch(fake)).loss
-    far = rule.generator_turn(network, Batch(fake + 3), Batch(fake)).loss
+    near = rule.generator_turn(Batch(fake), Batch(fake)).loss
+    far = rule.generator_turn(Batch(fake + 3), Batch(fake)).loss
     assert near.item() == pytest.approx(0.6931, abs=1e-3)
     assert near != far
 
@@ -120,8 +121,8 @@ def test_feature_matching_compares_mean_features(norm: str):
     real, fake = samples(1), samples(2)
     gap = network.features(fake).mean(0) - network.features(real).mean(0)
     expected = gap.abs().mean() if norm == "l1" else gap.square().mean()
-    assert rule.generator_turn(network, Batch(real), Batch(fake)).loss.item() == pytest.approx(expected.item())
-    assert rule.generator_turn(network, Batch(real), Batch(real.flip(0))).loss.item() == pytest.approx(0, abs=1e-6)
+    assert rule.generator_turn(Batch(real), Batch(fake)).loss.item() == pytest.approx(expected.item())
+    assert rule.generator_turn(Batch(real), Batch(real.flip(0))).loss.item() == pytest.approx(0, abs=1e-6)
 
 
 def test_feature_matching_needs_features():
@@ -130,9 +131,9 @@ def test_feature_matching_needs_features():
 
 
 def test_the_gradient_penalty_is_in_the_loss():
-    rule, network = make(loss="wasserstein", gradient_penalty=10.0)
+    rule, _ = make(loss="wasserstein", gradient_penalty=10.0)
     torch.manual_seed(3)
-    turn = rule.discriminator_turn(network, Batch(samples(1)), Batch(samples(2)))
-    plain_rule, plain_network = make(loss="wasserstein")
-    plain = plain_rule.discriminator_turn(plain_network, Batch(samples(1)), Batch(samples(2)))
+    turn = rule.discriminator_turn(Batch(samples(1)), Batch(samples(2)))
+    plain_rule, _ = make(loss="wasserstein")
+    plain = plain_rule.discriminator_turn(Batch(samples(1)), Batch(samples(2)))
     assert (turn.loss - plain.loss).item() == pytest.approx(turn.figures["gradient_penalty"].item(), rel=1e-4)

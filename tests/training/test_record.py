@@ -14,11 +14,13 @@ import saddle
 from saddle.base.machine import find_device
 from saddle.base.progress import Silent
 from saddle.config import Config
+from saddle.data.scaling import Scaling
 from saddle.data.store import make_store
 from saddle.errors import DeviceError, Diverged
 from saddle.show.preview import spread
-from saddle.training.health import check_samples
-from saddle.training.record import _fixed
+from saddle.trained.draw import in_data_units
+from saddle.training.health import watched
+from saddle.training.record import _Grid
 
 SETTINGS: dict[str, Any] = {"images": 32, "batch_size": 16, "threads": 1, "discriminator.network.widths": [4]}
 
@@ -57,19 +59,21 @@ def test_samples_that_are_not_finite_end_the_run_without_a_picture(
 
 def test_broken_samples_are_counted():
     samples = torch.zeros(5, 1, 2, 2)
-    check_samples(samples, 7)
+    scaling = Scaling(torch.ones(1), torch.zeros(1), images=True)
+    in_data_units(samples, scaling)
     samples[1, 0, 1, 1], samples[3] = float("nan"), float("-inf")
-    with pytest.raises(Diverged, match="before 7 images seen: 2 of 5 samples"):
-        check_samples(samples, 7)
+    with pytest.raises(Diverged, match="before 7 images seen: 2 of 5 samples"), watched(7):
+        in_data_units(samples, scaling)
 
 
 @pytest.mark.parametrize(("count", "classes", "shape"), [(64, 10, (10, 6)), (4, 10, (4, 1)), (64, 100, (20, 3))])
 def test_a_class_grid_keeps_to_the_count(count: int, classes: int, shape: tuple[int, int]):
-    config = Config.model_validate({"recipe": "x", "images": 1, "samples": {"count": count}})
-    latents, labels, columns = _fixed(config, classes, torch.device("cpu"))
-    assert labels is not None
-    assert (labels.max().item() + 1, columns) == shape
-    assert len(latents) == len(labels) == shape[0] * shape[1]
+    names = [str(number) for number in range(classes)]
+    config = Config.model_validate({"recipe": "x", "images": 1, "conditional": True, "samples": {"count": count}})
+    values, labels = np.zeros((classes, 1, 2, 2), np.uint8), np.arange(classes)
+    grid = _Grid.of(config, make_store("x", values, labels, names))
+    assert (len(grid.labels), grid.columns) == shape
+    assert grid.names == tuple(names[: shape[0]])
 
 
 def test_reference_points_come_from_all_over_the_store():

@@ -11,7 +11,8 @@ import saddle
 from saddle import cli
 from saddle.base.progress import Silent
 from saddle.config import Config
-from saddle.config.schema import DataConfig, DiscriminatorConfig, GameConfig, MLPConfig
+from saddle.config.networks import MLPConfig
+from saddle.config.schema import DataConfig, DiscriminatorConfig, GameConfig
 from saddle.data import from_object, open_data
 from saddle.errors import CheckpointError, ConfigError, DataError
 from saddle.game.batch import Batch

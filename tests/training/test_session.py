@@ -161,7 +161,7 @@ def test_a_damaged_newest_checkpoint_costs_one_interval(tmp_path: Path, damage: 
     listener = Listener()
     run = train(tmp_path / "run", progress=listener)
     assert newest.name in listener.said[0]
-    assert "going on from 96 of 320" in listener.said[1]
+    assert "resuming at 96 of 320" in listener.said[1]
     assert content(run) == content(whole)
 
 
@@ -237,8 +237,45 @@ def test_threads_that_auto_chose_belong_to_the_run(tmp_path: Path, monkeypatch: 
     monkeypatch.setattr("saddle.training.assemble.choose_threads", lambda trial: chosen + 1)
     train(tmp_path / "run", threads="auto", images=320)
     assert load_config(run.folder.config).threads == chosen
-    with pytest.raises(RunError, match="threads"):
-        train(tmp_path / "run", threads=chosen + 1)
+
+
+def test_another_thread_count_is_allowed_and_said(tmp_path: Path):
+    train(tmp_path / "run", images=160)
+    listener = Listener()
+    run = train(tmp_path / "run", threads=2, progress=listener)
+    assert any("2 threads instead of 1" in text and "bytes may differ" in text for text in listener.said)
+    assert load_config(run.folder.config).threads == 2
+
+
+def test_going_on_beyond_the_schedules_is_said(tmp_path: Path):
+    rate = {"generator.optimizer.learning_rate": {"value": 1e-3, "to": 0.0, "start": "50%"}}
+    run = train(tmp_path / "run", images=160, **rate)
+    recorded = load_config(run.folder.config).generator.optimizer
+    listener = Listener()
+    train(tmp_path / "run", images=320, progress=listener, **rate)
+    assert any("made for 160 images" in text for text in listener.said)
+    assert load_config(run.folder.config).generator.optimizer == recorded
+
+
+def test_intervals_follow_the_length(tmp_path: Path):
+    run = train(tmp_path / "run", images=1600, log__every="auto", samples__every="auto", checkpoint__every="auto")
+    assert len(run.log) == 50
+    assert len(run.folder.sample_grids()) == 21  # the first before any training
+    assert [images for images, _ in run.folder.all_checkpoints()] == [1440, 1600]
+
+
+def test_a_checkpoint_comes_when_the_last_one_is_old(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("saddle.training.loop._CHECKPOINT_SECONDS", 0.0)
+    run = train(tmp_path / "run", checkpoint__every="auto", checkpoint__keep=100)
+    assert len(run.folder.all_checkpoints()) == 20
+    assert content(run) == content(train(tmp_path / "seldom", checkpoint__every=10_000))
+
+
+@pytest.mark.parametrize("wrong", [{"generator.network.label_widths": [4], "generator.network.joint_widths": [4]}])
+def test_what_has_no_effect_is_refused_when_conditional_is_auto(tmp_path: Path, tiny_images: Store, wrong: Any):
+    with pytest.raises(ConfigError, match="no effect without labels"):
+        train(tmp_path / "run", data=torch.from_numpy(tiny_images.values), conditional="auto", **wrong)
+    assert not (tmp_path / "run").exists()
 
 
 def test_divergence_stops_at_the_last_good_checkpoint(tmp_path: Path):
@@ -451,15 +488,16 @@ def test_an_own_generator_gets_the_range_of_its_recipe(tmp_path: Path):
 
 def test_averages_begin_as_the_initialised_players(tiny_images: Store):
     from saddle.config import Config
-    from saddle.config.schema import AverageConfig, GeneratorConfig, GeneratorMLPConfig
+    from saddle.config.networks import GeneratorMLPConfig
+    from saddle.config.schema import AverageConfig, GeneratorConfig
     from saddle.data.scaling import Scaling
-    from saddle.training.assemble import Networks, make_players
+    from saddle.training.assemble import Networks, make_gan
 
     network = GeneratorMLPConfig(widths=(8,), output="sigmoid", output_bias="marginals")
     config = Config(
         recipe="x", images=1, average=AverageConfig(half_life=10), generator=GeneratorConfig(network=network)
     )
     scaling = Scaling.fit(tiny_images, "sigmoid")
-    players = make_players(config, tiny_images, scaling, Networks(), torch.device("cpu"))
+    gan = make_gan(config, tiny_images, scaling, Networks(), torch.device("cpu"))
     mean = torch.from_numpy(tiny_images.values.mean(0)).flatten() / 255
-    torch.testing.assert_close(torch.sigmoid(players.averaged.last.bias), mean.float(), rtol=1e-3, atol=1e-4)
+    torch.testing.assert_close(torch.sigmoid(gan.averaged.last.bias), mean.float(), rtol=1e-3, atol=1e-4)

@@ -2,6 +2,7 @@
 
 from saddle.config.resolve import (
     Recipe,
+    all_recipes,
     difference,
     load_config,
     load_recipe,
@@ -15,6 +16,7 @@ from saddle.config.schema import Config
 __all__ = [
     "Config",
     "Recipe",
+    "all_recipes",
     "difference",
     "load_config",
     "load_recipe",

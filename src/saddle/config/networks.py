@@ -2,11 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, Self
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveInt, Tag, model_validator
+from pydantic import (
+    ConfigDict,
+    Discriminator,
+    Field,
+    NonNegativeFloat,
+    NonNegativeInt,
+    PositiveInt,
+    Tag,
+    model_validator,
+)
 
-from saddle.config.section import Fraction, PositiveFinite, Section, chosen_by
+from saddle.config.section import Fraction, PositiveFinite, Section
 
 
 class LatentConfig(Section):
@@ -90,6 +100,30 @@ class DiscriminatorDCGANConfig(DCGANConfig):
     input_norm: bool = False  # the norm follows the first convolution too
 
 
+REGISTERED: dict[str, type[Section]] = {}  # the settings of families that are not saddle's own, by name
+
+
+class RegisteredNetworkConfig(Section):
+    """A network of a family that ``saddle.networks.families.register`` made known."""
+
+    model_config = ConfigDict(extra="allow")
+
+    family: str
+    output: Literal["sigmoid", "tanh", "linear"] = "tanh"  # the range that a generator's data are brought to
+
+    @model_validator(mode="after")
+    def _known_settings(self) -> Self:
+        if self.family not in REGISTERED:
+            raise ValueError(f"there is no family of networks called {self.family!r}")
+        _ = self.settings
+        return self
+
+    @property
+    def settings(self) -> Section:
+        """The family's own settings."""
+        return REGISTERED[self.family].model_validate(self.model_extra)
+
+
 class CustomNetworkConfig(Section):
     """A user's own ``nn.Module``, given through Python; recorded so that a resumed run can be compared."""
 
@@ -99,15 +133,19 @@ class CustomNetworkConfig(Section):
     output: Literal["sigmoid", "tanh", "linear"] = "tanh"  # the range that a generator's data are brought to
 
 
+def _family(value: Any) -> Any:
+    family = value.get("family", "mlp") if isinstance(value, Mapping) else getattr(value, "family", None)
+    return _REGISTERED if family in REGISTERED else family
+
+
+_REGISTERED = "a registered family"  # the tag of all of them
+_Custom = Annotated[CustomNetworkConfig, Tag("custom")]
+_Registered = Annotated[RegisteredNetworkConfig, Tag(_REGISTERED)]
 GeneratorNetworkConfig = Annotated[
-    Annotated[GeneratorMLPConfig, Tag("mlp")]
-    | Annotated[GeneratorDCGANConfig, Tag("dcgan")]
-    | Annotated[CustomNetworkConfig, Tag("custom")],
-    chosen_by("family", "mlp"),
+    Annotated[GeneratorMLPConfig, Tag("mlp")] | Annotated[GeneratorDCGANConfig, Tag("dcgan")] | _Custom | _Registered,
+    Discriminator(_family),
 ]
 DiscriminatorNetworkConfig = Annotated[
-    Annotated[MLPConfig, Tag("mlp")]
-    | Annotated[DiscriminatorDCGANConfig, Tag("dcgan")]
-    | Annotated[CustomNetworkConfig, Tag("custom")],
-    chosen_by("family", "mlp"),
+    Annotated[MLPConfig, Tag("mlp")] | Annotated[DiscriminatorDCGANConfig, Tag("dcgan")] | _Custom | _Registered,
+    Discriminator(_family),
 ]

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import tomllib
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from importlib import resources
 from pathlib import Path
 from typing import Any
 
 import tomli_w
-from pydantic import ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError
 
 from saddle.base.suggest import suggest
 from saddle.config.consistent import contradictions
@@ -28,21 +29,28 @@ _DEFAULT_TAGS = {"mlp", "adam", "linear"}  # what a section is that does not say
 
 @dataclass(frozen=True)
 class Recipe:
-    """A named config.
+    """A named config. As text it is its name.
 
     Args:
         name: what it is called on the command line.
         summary: one line on what it is.
         source: the paper, tutorial or measurement that it comes from.
         expected: what a run gives, and how long it takes.
-        settings: what differs from the defaults, as nested tables.
+        settings: what the recipe sets, as nested tables.
+        url: addresses of the source, as far as they are known.
+        published: whether it is a published setting as it stands, with its faults, rather than one of ours.
     """
 
     name: str
     summary: str
     source: str
     expected: str
-    settings: Mapping[str, Any]
+    settings: Mapping[str, Any] = field(repr=False)
+    url: tuple[str, ...] = ()
+    published: bool = False
+
+    def __str__(self) -> str:
+        return self.name
 
 
 def recipe_names() -> list[str]:
@@ -70,19 +78,33 @@ def load_recipe(name: str) -> Recipe:
     return _read_recipe(name, tomllib.loads(text))
 
 
+def all_recipes() -> list[Recipe]:
+    """The recipes that come with saddle, sorted by name."""
+    return [load_recipe(name) for name in recipe_names()]
+
+
+class _About(BaseModel):
+    """The table ``[about]`` of a recipe's file."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    summary: str = ""
+    source: str = ""
+    url: str | list[str] = []
+    expected: str = ""
+    published: bool = False
+
+
 def _read_recipe(name: str, table: dict[str, Any]) -> Recipe:
-    about = table.pop("about", {})
-    if not isinstance(about, Mapping) or set(about) - {"summary", "source", "expected"}:
+    try:
+        about = _About.model_validate(table.pop("about", {}))
+    except ValidationError:
         raise ConfigError(
-            f"[about] of recipe {name!r} is not valid", expected="a table of summary, source and expected"
-        )
-    return Recipe(
-        name=name,
-        summary=about.get("summary", ""),
-        source=about.get("source", ""),
-        expected=about.get("expected", ""),
-        settings=table,
-    )
+            f"[about] of recipe {name!r} is not valid",
+            expected="the texts summary, source and expected; url, a text or a list; published, true or false",
+        ) from None
+    url = (about.url,) if isinstance(about.url, str) else tuple(about.url)
+    return Recipe(name, about.summary, about.source, about.expected, table, url, about.published)
 
 
 def parse_settings(assignments: Iterable[str]) -> dict[str, Any]:
@@ -221,6 +243,55 @@ def _read_toml(path: Path) -> dict[str, Any]:
 def to_toml(config: Config) -> str:
     """``config`` as TOML text, defaults included; settings that are not set are left out."""
     return tomli_w.dumps(config.model_dump(mode="json", exclude_none=True))
+
+
+def inline_toml(value: Any) -> str:
+    """A value of a config as TOML on one line, as ``--set`` reads it; none for None."""
+    match value:
+        case None:
+            return "none"
+        case bool():
+            return str(value).lower()
+        case str():
+            return json.dumps(value, ensure_ascii=False)
+        case list() | tuple():
+            return f"[{', '.join(map(inline_toml, value))}]"
+        case Mapping():
+            return f"{{ {', '.join(f'{key} = {inline_toml(each)}' for key, each in value.items())} }}"
+        case _:
+            return str(value)
+
+
+def own_settings(recipe: Recipe) -> list[tuple[str, Any]]:
+    """What a recipe sets that is not the default anyway, as (dotted key, value).
+
+    Raises:
+        ConfigError: the recipe is not valid.
+    """
+    whole = resolve(recipe)
+
+    def matters(parts: list[str]) -> bool:
+        try:
+            return resolve(replace(recipe, settings=_without(recipe.settings, parts))) != whole
+        except ConfigError:  # it does not do without
+            return True
+
+    return [(".".join(parts), value) for parts, value in _leaves(recipe.settings) if matters(parts)]
+
+
+def _leaves(tables: Mapping[str, Any]) -> Iterator[tuple[list[str], Any]]:
+    for key, value in tables.items():
+        if isinstance(value, Mapping) and "value" not in value:  # a table with a value is a schedule
+            yield from (([key, *parts], leaf) for parts, leaf in _leaves(value))
+        else:
+            yield [key], value
+
+
+def _without(tables: Mapping[str, Any], parts: list[str]) -> dict[str, Any]:
+    first, *rest = parts
+    if rest:
+        return {**tables, first: _without(tables[first], rest)}
+    return {key: value for key, value in tables.items() if key != first}
 
 
 def difference(*configs: Config) -> list[tuple[Any, ...]]:

@@ -11,7 +11,6 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveInt, Tag, model_validator
 
 from saddle.config.networks import (
-    CustomNetworkConfig,
     DiscriminatorNetworkConfig,
     GeneratorMLPConfig,
     GeneratorNetworkConfig,
@@ -98,7 +97,7 @@ class DiscriminatorConfig(Section):
 
     @model_validator(mode="after")
     def _no_reference(self) -> Self:
-        if not isinstance(self.network, CustomNetworkConfig) and self.network.norm == "virtual":
+        if getattr(self.network, "norm", "none") == "virtual":
             raise ValueError(
                 "discriminator.network.norm: virtual is of generators only, its reference batch is latents"
             )

@@ -1,21 +1,76 @@
-"""Samples of either side, and what is done to them together."""
+"""Samples of either side, and all that is done to them: joining, splitting, packing, taking means."""
 
 from __future__ import annotations
 
 from typing import NamedTuple
 
+import torch
 from torch import Tensor
 
 
 class Batch(NamedTuple):
-    """Samples, real or generated.
+    """Samples, real or generated, of one game or of several that are played side by side.
+
+    Several games are a population: their samples follow each other member by member, and nothing that a batch does
+    mixes the samples of two members.
 
     Args:
-        samples: (B, *shape), in the generator's range.
-        labels: class indices (B,) in a conditional game, else None.
+        samples: (members · B, *shape), in the generator's range.
+        condition: what G and D are told about each sample: class indices (members · B,), or images in a game on
+            pairs; None in an unconditional game.
         labelled: further samples and their labels, for the semi-supervised game.
+        members: how many games are played side by side.
     """
 
     samples: Tensor
-    labels: Tensor | None = None
+    condition: Tensor | None = None
     labelled: tuple[Tensor, Tensor] | None = None
+    members: int = 1
+
+    @property
+    def size(self) -> int:
+        """B: how many samples each member has."""
+        return len(self.samples) // self.members
+
+    def detached(self) -> Batch:
+        """The same samples without a way back to G."""
+        return self._replace(samples=self.samples.detach())
+
+    def joined(self, other: Batch) -> Batch:
+        """Of each member first these samples, then those of ``other``; both have a condition, or neither."""
+        condition = None
+        if self.condition is not None and other.condition is not None:
+            condition = self._join(self.condition, other.condition)
+        return Batch(self._join(self.samples, other.samples), condition, members=self.members)
+
+    def _join(self, first: Tensor, second: Tensor) -> Tensor:
+        if self.members == 1:  # the same, and the memory format of images stays
+            return torch.cat([first, second])
+        return torch.cat([_by_member(each, self.members) for each in (first, second)], 1).flatten(0, 1)
+
+    def split(self, values: Tensor) -> tuple[Tensor, Tensor]:
+        """What belongs to either half of ``joined``, of values (members · 2n, ...) that have one row for each unit."""
+        first, second = _by_member(values, self.members).chunk(2, 1)
+        return first.flatten(0, 1), second.flatten(0, 1)
+
+    def packed(self, packing: int) -> Batch:
+        """Every ``packing`` samples as one, along their first axis: (B, C, ...) → (B / packing, packing · C, ...).
+
+        PacGAN (Lin et al. 2018, section 3): D judges them together, so it can see that they are too alike.
+        """
+        rows, channels, *rest = self.samples.shape
+        return self._replace(samples=self.samples.reshape(rows // packing, packing * channels, *rest))
+
+    def mean(self, values: Tensor) -> Tensor:
+        """The mean over each member's rows: (members · n, ...) → (members, ...)."""
+        return _by_member(values, self.members).mean(1)
+
+
+def _by_member(values: Tensor, members: int) -> Tensor:
+    """(members · n, ...) → (members, n, ...)."""
+    return values.unflatten(0, (members, -1))
+
+
+def packed_shape(shape: tuple[int, ...], packing: int) -> tuple[int, ...]:
+    """The shape of ``packing`` packed samples of ``shape``."""
+    return (shape[0] * packing, *shape[1:])

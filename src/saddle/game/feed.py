@@ -73,8 +73,8 @@ class Feed:
         if self._further is None:
             return Batch(samples, labels)
         further = self._further.batch(position, count)
-        assert further.labels is not None
-        return Batch(samples, labels, (further.samples, further.labels))
+        assert further.condition is not None
+        return Batch(samples, labels, (further.samples, further.condition))
 
     def _order(self, epoch: int) -> Tensor:
         if epoch not in self._orders:

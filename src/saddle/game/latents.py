@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from saddle.base.chance import stream
-from saddle.config.schema import LatentConfig
+from saddle.config.networks import LatentConfig
 
 # Latents for pictures and samples are drawn in blocks, each from its own stream: sample 5,000 is the same whether one
 # asks for 5,001 samples or a million, and no more than one block is ever in memory.

@@ -2,7 +2,8 @@
 
 Every loss takes logits, never probabilities: log(sigmoid(x)) is computed as -softplus(-x), which is finite for every
 finite x, where the tutorials' torch.log(sigmoid(x)) is -inf from x < -104 on (in float32) and its gradient NaN.
-Each function takes logits of shape (B,) and returns the mean over the batch, a scalar.
+Each function takes logits of shape (B,) and returns one value for each of them, (B,): whose mean is taken, the batch
+knows.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from torch.nn.functional import relu, softplus
 
 
 class DiscriminatorTerms(NamedTuple):
-    """D's loss in its two parts; D minimises their sum."""
+    """D's loss in its two parts, (B,) each; D minimises the sum of their means."""
 
     real: Tensor
     fake: Tensor
@@ -43,42 +44,42 @@ def _cross_entropy(real: Tensor, fake: Tensor, target: float) -> DiscriminatorTe
 
     With t < 1 this is one-sided label smoothing (Salimans et al. 2016, section 3.4).
     """
-    return DiscriminatorTerms((softplus(-real) + (1 - target) * real).mean(), softplus(fake).mean())
+    return DiscriminatorTerms((softplus(-real) + (1 - target) * real), softplus(fake))
 
 
 def _non_saturating(fake: Tensor, real: Tensor) -> Tensor:
     """-log D(G(z)); Goodfellow et al. 2014, section 3."""
-    return softplus(-fake).mean()
+    return softplus(-fake)
 
 
 def _saturating(fake: Tensor, real: Tensor) -> Tensor:
     """log(1 - D(G(z))); Goodfellow et al. 2014, eq. 1, as the minimax game has it."""
-    return -softplus(fake).mean()
+    return -softplus(fake)
 
 
 def _least_squares_discriminator(real: Tensor, fake: Tensor, target: float) -> DiscriminatorTerms:
     """½ (D(x) - t)² and ½ D(G(z))²; Mao et al. 2017, eq. 9 with a = 0, b = t."""
-    return DiscriminatorTerms(0.5 * (real - target).square().mean(), 0.5 * fake.square().mean())
+    return DiscriminatorTerms(0.5 * (real - target).square(), 0.5 * fake.square())
 
 
 def _least_squares_generator(fake: Tensor, real: Tensor) -> Tensor:
     """½ (D(G(z)) - 1)²; Mao et al. 2017, eq. 9 with c = 1."""
-    return 0.5 * (fake - 1).square().mean()
+    return 0.5 * (fake - 1).square()
 
 
 def _hinge(real: Tensor, fake: Tensor, target: float) -> DiscriminatorTerms:
     """max(0, 1 - D(x)) and max(0, 1 + D(G(z))); Lim & Ye 2017, Miyato et al. 2018, eq. 16."""
-    return DiscriminatorTerms(relu(1 - real).mean(), relu(1 + fake).mean())
+    return DiscriminatorTerms(relu(1 - real), relu(1 + fake))
 
 
 def _wasserstein(real: Tensor, fake: Tensor, target: float) -> DiscriminatorTerms:
     """-D(x) and D(G(z)); Arjovsky et al. 2017, eq. 2 and algorithm 1."""
-    return DiscriminatorTerms(-real.mean(), fake.mean())
+    return DiscriminatorTerms(-real, fake)
 
 
 def _critic(fake: Tensor, real: Tensor) -> Tensor:
     """-D(G(z)): the generator's side of the hinge and Wasserstein losses."""
-    return -fake.mean()
+    return -fake
 
 
 def _relativistic(real: Tensor, fake: Tensor, target: float) -> DiscriminatorTerms:
@@ -86,13 +87,13 @@ def _relativistic(real: Tensor, fake: Tensor, target: float) -> DiscriminatorTer
 
     The two samples of a pair share one term, so half of it is booked on each side.
     """
-    half = 0.5 * softplus(fake - real).mean()
+    half = 0.5 * softplus(fake - real)
     return DiscriminatorTerms(half, half)
 
 
 def _relativistic_generator(fake: Tensor, real: Tensor) -> Tensor:
     """softplus(-(D(G(z)) - D(x))), pair by pair; Huang et al. 2024, eq. 2."""
-    return softplus(real - fake).mean()
+    return softplus(real - fake)
 
 
 LOSSES: dict[str, Loss] = {

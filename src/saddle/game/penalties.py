@@ -1,4 +1,4 @@
-"""Penalties on D's gradient with respect to its input."""
+"""Penalties on D's gradient with respect to its input, one value for each unit that D judges."""
 
 from __future__ import annotations
 
@@ -8,35 +8,41 @@ import torch
 from torch import Tensor
 
 
-def zero_centred(logits: Tensor, samples: Tensor) -> Tensor:
-    """½ E[‖∇ D(x)‖²]: multiplied by gamma this is R1 on real samples and R2 on generated ones.
+def squared_gradient(logits: Tensor, samples: Tensor) -> Tensor:
+    """‖∇ D(x)‖² of each x: γ/2 times its mean is R1 on real samples and R2 on generated ones.
 
     Mescheder et al. 2018, eq. 9 and 10. The graph is kept, so that D can learn from it.
 
     Args:
-        logits: (B,), computed from ``samples`` by a D that treats each sample alone (no batch norm).
-        samples: (B, ...), with ``requires_grad``.
+        logits: (B,), computed from ``samples`` by a D that treats each unit alone (no batch norm).
+        samples: (packing · B, ...), with ``requires_grad``.
 
     Returns:
-        A scalar.
+        (B,), not negative.
     """
-    (gradient,) = torch.autograd.grad(logits.sum(), samples, create_graph=True)
-    return 0.5 * gradient.flatten(1).square().sum(1).mean()
+    return _gradient(logits, samples).square().sum(1)
 
 
-def one_centred(judge: Callable[[Tensor], Tensor], real: Tensor, fake: Tensor) -> Tensor:
-    """E[(‖∇ D(x̂)‖ - 1)²] at x̂ uniform between a real and a generated sample; Gulrajani et al. 2017, eq. 3.
+def unit_gradient_gap(judge: Callable[[Tensor], Tensor], real: Tensor, fake: Tensor, *, packing: int = 1) -> Tensor:
+    """(‖∇ D(x̂)‖ - 1)² at an x̂ uniform between a real and a generated sample; Gulrajani et al. 2017, eq. 3.
 
-    The places are drawn from torch's global generator.
+    The places are drawn from torch's global generator, one for each unit that D judges.
 
     Args:
-        judge: samples (B, ...) → logits (B,).
-        real, fake: (B, ...), without a graph.
+        judge: samples (packing · B, ...) → logits (B,).
+        real, fake: (packing · B, ...), without a graph.
+        packing: samples that D judges as one.
 
     Returns:
-        A scalar.
+        (B,), not negative.
     """
-    share = torch.rand((len(real),) + (1,) * (real.dim() - 1), device=real.device, dtype=real.dtype)
+    units = (len(real) // packing,) + (1,) * (real.dim() - 1)
+    share = torch.rand(units, device=real.device, dtype=real.dtype).repeat_interleave(packing, 0)
     between = torch.lerp(real, fake, share).requires_grad_()
-    (gradient,) = torch.autograd.grad(judge(between).sum(), between, create_graph=True)
-    return (gradient.flatten(1).norm(dim=1) - 1).square().mean()
+    return (_gradient(judge(between), between).norm(dim=1) - 1).square()
+
+
+def _gradient(logits: Tensor, samples: Tensor) -> Tensor:
+    """∇ D, flat: (B, values of a unit)."""
+    (gradient,) = torch.autograd.grad(logits.sum(), samples, create_graph=True)
+    return gradient.reshape(len(logits), -1)

@@ -8,40 +8,25 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
-from torch.nn.modules.batchnorm import _BatchNorm  # pyright: ignore[reportPrivateUsage]
 
+from saddle.config.schedules import value_at
 from saddle.config.schema import GameConfig
 from saddle.errors import ConfigError
 from saddle.game.batch import Batch
 from saddle.game.losses import LOSSES
-from saddle.game.penalties import one_centred, zero_centred
-from saddle.networks.layers import MinibatchDiscrimination
-from saddle.networks.sides import Discriminator
+from saddle.game.penalties import squared_gradient, unit_gradient_gap
 
 
 class Turn(NamedTuple):
     """The outcome of one turn.
 
     Args:
-        loss: scalar with its graph, what the player minimises.
-        figures: detached scalars for the log.
+        loss: scalar with its graph, what the player minimises: the sum over all members.
+        figures: detached, (members,) each, for the log.
     """
 
     loss: Tensor
     figures: dict[str, Tensor]
-
-
-def pack(samples: Tensor, packing: int) -> Tensor:
-    """Join every ``packing`` samples along the first axis of a sample: (B, C, ...) → (B / packing, packing · C, ...).
-
-    PacGAN (Lin et al. 2018, section 3): D judges them together, so it can see that they are too alike.
-    """
-    return samples.reshape(samples.shape[0] // packing, samples.shape[1] * packing, *samples.shape[2:])
-
-
-def packed_shape(shape: tuple[int, ...], packing: int) -> tuple[int, ...]:
-    """The shape of ``packing`` packed samples of ``shape``."""
-    return (shape[0] * packing, *shape[1:])
 
 
 class PlainRule:
@@ -52,7 +37,7 @@ class PlainRule:
 
     Args:
         game: loss, smoothing, penalties and packing.
-        discriminator: the D that will play; what it is made of decides how it may be asked.
+        discriminator: the D that plays. ``saddle.networks.sides.Judging`` says what may be asked of it.
 
     Raises:
         ConfigError: the game needs features that a user's own D does not offer.
@@ -61,111 +46,122 @@ class PlainRule:
     def __init__(self, game: GameConfig, discriminator: nn.Module) -> None:
         self._game = game
         self._loss = LOSSES[game.loss]
-        if game.feature_matching != "none" and not isinstance(discriminator, Discriminator):
-            raise ConfigError(
-                "feature matching compares features, which this discriminator does not tell",
-                expected="one of saddle's discriminators",
-                got=type(discriminator).__qualname__,
-            )
-        # One pass over real and generated samples together halves the kernels. It is the same thing only where D treats
-        # each sample alone, and it wastes work where only one of the halves is penalised.
-        self._alone = isinstance(discriminator, Discriminator) and not any(
-            isinstance(layer, _BatchNorm | MinibatchDiscrimination) for layer in discriminator.modules()
-        )
-        self._both_penalised = (game.r1 > 0) == (game.r2 > 0)
-        weights = {"r1": game.r1, "r2": game.r2, "gradient_penalty": game.gradient_penalty}
-        self._penalty_weights = {name: game.penalty_every * weight for name, weight in weights.items() if weight}
-
-    def discriminator_turn(self, discriminator: nn.Module, real: Batch, fake: Batch, round_: int = 0) -> Turn:
-        """D judges both batches in a turn of round ``round_``, counted from 0; no gradient reaches G."""
-        turn, _, _ = self._score(discriminator, real, Batch(fake.samples.detach(), fake.labels), round_)
-        return turn
-
-    def generator_turn(self, discriminator: nn.Module, real: Batch, fake: Batch) -> Turn:
-        """D judges ``fake``, whose graph leads to G; ``real`` is what D saw last."""
-        game = self._game
-        fake, real = self._packed(fake), self._packed(real)
+        self._discriminator = discriminator
         if game.feature_matching != "none":
-            assert isinstance(discriminator, Discriminator)
-            loss = _feature_distance(discriminator, real, fake, game.feature_matching)
-            return Turn(loss, {"generator_loss": loss.detach()})
-        fake_logits = judge(discriminator, fake)
+            self._need("features", "feature matching compares the features of real and generated samples")
+        self._judges_alone = bool(getattr(discriminator, "judges_alone", False))
+        self.schedule(0)
+
+    def schedule(self, images_seen: int) -> None:
+        """Set the weights of the penalties for the round that begins at ``images_seen``."""
+        game = self._game
+        self._gamma_r1, self._gamma_r2, self._lambda = (
+            value_at(number, images_seen) for number in (game.r1, game.r2, game.gradient_penalty)
+        )
+
+    def see(self, batch: Batch) -> Batch:
+        """What D gets to see of samples. All that it is asked goes through here: packing, and one day augmentation."""
+        return batch.packed(self._game.packing)
+
+    def logits(self, batch: Batch) -> Tensor:
+        """D's logits on a batch, one for each unit that it judges: (members · B / packing,); large means real."""
+        return _ask(self._discriminator, self.see(batch))
+
+    def discriminator_turn(self, real: Batch, fake: Batch, number: int = 0) -> Turn:
+        """D judges both batches in its turn of round ``number``, counted from 0; no gradient reaches G."""
+        return self._discriminator_loss(real, fake.detached(), number)[0]
+
+    def generator_turn(self, real: Batch, fake: Batch) -> Turn:
+        """D judges ``fake``, whose graph leads to G; ``real`` is what D saw last."""
+        if self._game.feature_matching != "none":
+            return _turn({"generator_loss": self._feature_distance(real, fake)})
+        fake_logits = self.logits(fake)
         real_logits = fake_logits
         if self._loss.compares:
             with torch.no_grad():
-                real_logits = judge(discriminator, real)
-        return self._score_generator(fake_logits, real_logits)
+                real_logits = self.logits(real)
+        return self._generator_loss(fake, fake_logits, real_logits)
 
-    def joint_turn(self, discriminator: nn.Module, real: Batch, fake: Batch, round_: int = 0) -> tuple[Turn, Turn]:
+    def joint_turn(self, real: Batch, fake: Batch, number: int = 0) -> tuple[Turn, Turn]:
         """D's turn and G's from one and the same judgement, dropout and all; ``fake``'s graph leads to G.
 
         Each loss must be sent backward with respect to its own player's parameters only.
         """
-        turn, real_logits, fake_logits = self._score(discriminator, real, fake, round_)
-        return turn, self._score_generator(fake_logits, real_logits.detach())
+        turn, real_logits, fake_logits = self._discriminator_loss(real, fake, number)
+        return turn, self._generator_loss(fake, fake_logits, real_logits.detach())
 
-    def _score(self, discriminator: nn.Module, real: Batch, fake: Batch, round_: int) -> tuple[Turn, Tensor, Tensor]:
-        """D's turn, and its logits on real and generated samples."""
+    def _discriminator_loss(self, real: Batch, fake: Batch, number: int) -> tuple[Turn, Tensor, Tensor]:
+        """W (L_real + L_fake) + γ₁/2 E‖∇D(x)‖² + γ₂/2 E‖∇D(G(z))‖² + λ E(‖∇D(x̂)‖ - 1)², and both logits."""
         game = self._game
-        real, fake = self._packed(real), self._packed(fake)
-        penalised = round_ % game.penalty_every == 0
-        if game.r1 and penalised:
-            real.samples.requires_grad_()
+        penalised = number % game.penalty_every == 0
+        real.samples.requires_grad_(bool(game.r1 and penalised))
         if game.r2 and penalised:
             fake.samples.requires_grad_()
-        one_pass = self._alone and (self._both_penalised or not penalised)
-        real_logits, fake_logits = self._judge_both(discriminator, real, fake, one_pass)
+        real_logits, fake_logits = self._judge_both(real, fake, penalised=penalised)
+
         terms = self._loss.discriminator(real_logits, fake_logits, 1 - game.label_smoothing)
-        loss = game.discriminator_weight * (terms.real + terms.fake)
+        loss_real, loss_fake = real.mean(terms.real), fake.mean(terms.fake)
+        adversarial = game.discriminator_weight * (loss_real + loss_fake)
+        further: dict[str, Callable[[], Tensor]] = {}
+        if game.r1:
+            further["r1"] = lambda: self._gamma_r1 / 2 * real.mean(squared_gradient(real_logits, real.samples))
+        if game.r2:
+            further["r2"] = lambda: self._gamma_r2 / 2 * fake.mean(squared_gradient(fake_logits, fake.samples))
+        if game.gradient_penalty:
+            further["gradient_penalty"] = lambda: self._lambda * real.mean(self._gap(real, fake))
+        # Where they are not due they count zero, so that the log's means are right.
+        none = torch.zeros_like(loss_real)
+        penalties = {name: game.penalty_every * penalty() if penalised else none for name, penalty in further.items()}
+        parts = {"discriminator_loss": adversarial, **penalties, **self._supervised(real)}
         figures = {
-            "discriminator_loss": loss.detach(),
-            "loss_real": terms.real.detach(),
-            "loss_fake": terms.fake.detach(),
-            "d_real": self._loss.verdict(real_logits.detach()).mean(),
-            "d_fake": self._loss.verdict(fake_logits.detach()).mean(),
+            "loss_real": loss_real.detach(),
+            "loss_fake": loss_fake.detach(),
+            "d_real": real.mean(self._loss.verdict(real_logits.detach())),
+            "d_fake": fake.mean(self._loss.verdict(fake_logits.detach())),
         }
-        if penalised:
-            extra = self._penalties(discriminator, real, fake, real_logits, fake_logits)
-        else:  # zero, so that the log's means are right
-            extra = dict.fromkeys(self._penalty_weights, real_logits.new_zeros(()))
-        for name, term in (extra | self._further_terms(discriminator, real)).items():
-            loss = loss + term
-            figures[name] = term.detach()
-        return Turn(loss, figures), real_logits, fake_logits
+        return _turn(parts, figures), real_logits, fake_logits
 
-    def _penalties(
-        self, discriminator: nn.Module, real: Batch, fake: Batch, real_logits: Tensor, fake_logits: Tensor
-    ) -> dict[str, Tensor]:
-        """What keeps D's gradient in bounds, weighted, by the name it has in the log."""
-        penalties: dict[str, Callable[[], Tensor]] = {
-            "r1": lambda: zero_centred(real_logits, real.samples),
-            "r2": lambda: zero_centred(fake_logits, fake.samples),
-            "gradient_penalty": lambda: one_centred(
-                lambda between: judge(discriminator, Batch(between, real.labels)), real.samples, fake.samples.detach()
-            ),
-        }
-        return {name: weight * penalties[name]() for name, weight in self._penalty_weights.items()}
+    def _generator_loss(self, fake: Batch, fake_logits: Tensor, real_logits: Tensor) -> Turn:
+        return _turn({"generator_loss": fake.mean(self._loss.generator(fake_logits, real_logits))})
 
-    def _further_terms(self, discriminator: nn.Module, real: Batch) -> dict[str, Tensor]:
-        """What else joins D's loss, weighted, by the name it has in the log."""
+    def _feature_distance(self, real: Batch, fake: Batch) -> Tensor:
+        """‖E f(x) - E f(G(z))‖², or its L1 form, per feature: (members,); Salimans et al. 2016, section 3.1."""
+        with torch.no_grad():
+            target = real.mean(self._features(real))
+        gap = fake.mean(self._features(fake)) - target
+        return (gap.abs() if self._game.feature_matching == "l1" else gap.square()).mean(1)
+
+    def _features(self, batch: Batch) -> Tensor:
+        return _ask(self._discriminator.features, self.see(batch))  # pyright: ignore[reportArgumentType]
+
+    def _gap(self, real: Batch, fake: Batch) -> Tensor:
+        def judge(between: Tensor) -> Tensor:
+            return self.logits(real._replace(samples=between))
+
+        return unit_gradient_gap(judge, real.samples.detach(), fake.samples.detach(), packing=self._game.packing)
+
+    def _judge_both(self, real: Batch, fake: Batch, *, penalised: bool) -> tuple[Tensor, Tensor]:
+        """D's logits on both batches, in one pass where that is the same thing and wastes nothing.
+
+        One pass halves the number of kernels. It is the same where D treats each sample alone, and it wastes work
+        where only one of the halves is penalised.
+        """
+        both_or_none = not penalised or bool(self._game.r1) == bool(self._game.r2)
+        if not (self._judges_alone and both_or_none):
+            return self.logits(real), self.logits(fake)
+        return real.split(self.logits(real.joined(fake)))
+
+    def _supervised(self, real: Batch) -> dict[str, Tensor]:
+        """What a game with labelled samples adds to D's loss, (members,), by the name it has in the log."""
         return {}
 
-    def _score_generator(self, fake_logits: Tensor, real_logits: Tensor) -> Turn:
-        loss = self._loss.generator(fake_logits, real_logits)
-        return Turn(loss, {"generator_loss": loss.detach()})
-
-    def _packed(self, batch: Batch) -> Batch:
-        return batch._replace(samples=pack(batch.samples, self._game.packing))
-
-    def _judge_both(self, discriminator: nn.Module, real: Batch, fake: Batch, one_pass: bool) -> tuple[Tensor, Tensor]:
-        if not one_pass:
-            return judge(discriminator, real), judge(discriminator, fake)
-        labels = None
-        if real.labels is not None and fake.labels is not None:
-            labels = torch.cat([real.labels, fake.labels])
-        both = judge(discriminator, Batch(torch.cat([real.samples, fake.samples]), labels))
-        real_logits, fake_logits = both.split([len(real.samples), len(fake.samples)])
-        return real_logits, fake_logits
+    def _need(self, method: str, why: str) -> None:
+        if not callable(getattr(self._discriminator, method, None)):
+            raise ConfigError(
+                f"{why}, and this discriminator has no method `{method}`",
+                expected="a discriminator of saddle's, or a module with the methods of saddle.networks.sides.Judging",
+                got=type(self._discriminator).__qualname__,
+            )
 
 
 class SemiSupervisedRule(PlainRule):
@@ -177,14 +173,14 @@ class SemiSupervisedRule(PlainRule):
 
     def __init__(self, game: GameConfig, discriminator: nn.Module) -> None:
         super().__init__(game, discriminator)
-        if not isinstance(discriminator, Discriminator) or not discriminator.classifies:
-            raise ConfigError("the semi-supervised game needs a discriminator that classifies")
+        self._need("class_logits", "the semi-supervised game needs a discriminator that tells classes apart")
 
-    def _further_terms(self, discriminator: nn.Module, real: Batch) -> dict[str, Tensor]:
-        assert isinstance(discriminator, Discriminator)
+    def _supervised(self, real: Batch) -> dict[str, Tensor]:
         assert real.labelled is not None
         samples, labels = real.labelled
-        return {"supervised": cross_entropy(discriminator.class_logits(samples), labels)}
+        seen = self.see(Batch(samples, members=real.members)).samples
+        logits: Tensor = self._discriminator.class_logits(seen)  # pyright: ignore[reportCallIssue, reportAssignmentType]
+        return {"supervised": real.mean(cross_entropy(logits, labels, reduction="none"))}
 
 
 def make_rule(game: GameConfig, discriminator: nn.Module) -> PlainRule:
@@ -196,14 +192,11 @@ def make_rule(game: GameConfig, discriminator: nn.Module) -> PlainRule:
     return (SemiSupervisedRule if game.rule == "semi_supervised" else PlainRule)(game, discriminator)
 
 
-def judge(discriminator: nn.Module, batch: Batch) -> Tensor:
-    """D's logits (B,) on a batch, with its labels if there are any."""
-    return discriminator(batch.samples) if batch.labels is None else discriminator(batch.samples, batch.labels)
+def _turn(parts: dict[str, Tensor], figures: dict[str, Tensor] | None = None) -> Turn:
+    """The turn whose loss is the sum of its parts, (members,) each; each part is a figure too."""
+    loss = torch.stack(list(parts.values())).sum() if len(parts) > 1 else next(iter(parts.values())).sum()
+    return Turn(loss, {name: part.detach() for name, part in parts.items()} | (figures or {}))
 
 
-def _feature_distance(discriminator: Discriminator, real: Batch, fake: Batch, norm: str) -> Tensor:
-    """‖E f(x) - E f(G(z))‖², or its L1 form, per feature; Salimans et al. 2016, section 3.1."""
-    with torch.no_grad():
-        target = discriminator.features(real.samples, real.labels).mean(0)
-    gap = discriminator.features(fake.samples, fake.labels).mean(0) - target
-    return gap.abs().mean() if norm == "l1" else gap.square().mean()
+def _ask(question: Callable[..., Tensor], batch: Batch) -> Tensor:
+    return question(batch.samples) if batch.condition is None else question(batch.samples, batch.condition)

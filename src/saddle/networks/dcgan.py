@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import interpolate
 
-from saddle.config.schema import DCGANConfig, DiscriminatorDCGANConfig, GeneratorDCGANConfig
+from saddle.config.networks import DCGANConfig, DiscriminatorDCGANConfig, GeneratorDCGANConfig
 from saddle.errors import ConfigError
 from saddle.networks.layers import activation, initialise
 from saddle.networks.virtual import VirtualBatchNorm

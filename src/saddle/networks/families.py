@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
 
 from torch import nn
 
-from saddle.config.schema import (
-    CustomNetworkConfig,
-    DCGANConfig,
-    DiscriminatorConfig,
-    GeneratorConfig,
-    LatentConfig,
-)
+from saddle.config.networks import REGISTERED, CustomNetworkConfig, LatentConfig, RegisteredNetworkConfig
+from saddle.config.schema import DiscriminatorConfig, GeneratorConfig
+from saddle.config.section import Section
 from saddle.errors import ConfigError
 from saddle.networks.dcgan import DCGANBody, DCGANGenerator
 from saddle.networks.layers import LabelVector, initialise, normalise_weights
@@ -20,8 +17,48 @@ from saddle.networks.mlp import MLPBody, MLPGenerator
 from saddle.networks.sides import ConditionalGenerator, Discriminator
 from saddle.networks.virtual import ReferencedGenerator
 
+Shape = Sequence[int]
 
-def build_generator(config: GeneratorConfig, latent: LatentConfig, shape: Sequence[int], classes: int) -> nn.Module:
+
+class Family(NamedTuple):
+    """What makes a family of networks.
+
+    Args:
+        generator: (settings, latent size, size of the label vector behind z or 0, shape of a sample) → a module,
+            inputs (B, latent size + label vector) → samples (B, *shape).
+        body: (settings, shape of what D sees, size of the label vector or 0) → a module, (samples (B, *shape), label
+            vector or None) → features (B, body.features), and whose ``features`` says how many there are.
+    """
+
+    generator: Callable[[Any, int, int, Shape], nn.Module]
+    body: Callable[[Any, Shape, int], nn.Module]
+
+
+def _dcgan(config: Any, latents: int, labels: int, shape: Shape) -> nn.Module:
+    return DCGANGenerator(config, latents + labels, shape)
+
+
+FAMILIES = {"mlp": Family(MLPGenerator, MLPBody), "dcgan": Family(_dcgan, DCGANBody)}
+
+
+def register(name: str, settings: type[Section], family: Family) -> None:
+    """Make a family known, so that ``family = "NAME"`` works in every config, recipe and file.
+
+    Args:
+        name: of the family.
+        settings: its section of the config, ``family`` and ``output`` apart.
+        family: how its networks are made.
+
+    Raises:
+        ConfigError: the name is taken.
+    """
+    if name in FAMILIES or name == "custom":
+        raise ConfigError(f"there is a family {name!r} already", remedy="choose another name")
+    FAMILIES[name] = family
+    REGISTERED[name] = settings
+
+
+def build_generator(config: GeneratorConfig, latent: LatentConfig, shape: Shape, classes: int) -> nn.Module:
     """A generator: latents (B, latent.size), and labels (B,) where ``classes`` > 0 → (B, *shape), in its own range.
 
     Raises:
@@ -31,19 +68,17 @@ def build_generator(config: GeneratorConfig, latent: LatentConfig, shape: Sequen
     network = config.network
     if isinstance(network, CustomNetworkConfig):
         raise _needs_module(network, "generator")
-    if isinstance(network, DCGANConfig):
-        built: nn.Module = DCGANGenerator(network, latent.size + classes, shape)
-    else:
-        built = MLPGenerator(network, latent.size, classes, shape)
+    built = FAMILIES[network.family].generator(_settings(network), latent.size, classes, shape)
     if classes:
         built = ConditionalGenerator(built, LabelVector(config.condition, classes))
-    return ReferencedGenerator(built, latent, classes) if network.norm == "virtual" else built
+    return ReferencedGenerator(built, latent, classes) if getattr(network, "norm", "none") == "virtual" else built
 
 
-def build_discriminator(config: DiscriminatorConfig, shape: Sequence[int], classes: int, outputs: int = 1) -> nn.Module:
+def build_discriminator(config: DiscriminatorConfig, shape: Shape, classes: int, outputs: int = 1) -> Discriminator:
     """A discriminator: (B, *shape), and labels (B,) where ``classes`` > 0 → logits (B,); large means real.
 
     Args:
+        config: of D.
         shape: of what D sees, packing included.
         classes: labels that D is told, in a conditional game.
         outputs: classes that D has to tell apart, in the semi-supervised game.
@@ -56,11 +91,15 @@ def build_discriminator(config: DiscriminatorConfig, shape: Sequence[int], class
     if isinstance(network, CustomNetworkConfig):
         raise _needs_module(network, "discriminator")
     labels = 0 if config.condition == "projection" else classes
-    body = DCGANBody(network, shape, labels) if isinstance(network, DCGANConfig) else MLPBody(network, shape, labels)
+    body: Any = FAMILIES[network.family].body(_settings(network), shape, labels)
     built = Discriminator(config, body, body.features, classes, outputs)
-    initialise(built, network.initialisation, network.scale)
+    initialise(built, getattr(network, "initialisation", "default"), getattr(network, "scale", 1.0))
     normalise_weights(built, config.weights)
     return built
+
+
+def _settings(network: Section) -> Section:
+    return network.settings if isinstance(network, RegisteredNetworkConfig) else network
 
 
 def _needs_module(config: CustomNetworkConfig, role: str) -> ConfigError:

@@ -9,7 +9,7 @@ from math import prod
 import torch
 from torch import Tensor, nn
 
-from saddle.config.schema import GeneratorMLPConfig, MLPConfig
+from saddle.config.networks import GeneratorMLPConfig, MLPConfig
 from saddle.networks.layers import GaussianNoise, Maxout, activation, initialise
 from saddle.networks.virtual import VirtualBatchNorm
 

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Protocol
+
 import torch
 from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm  # pyright: ignore[reportPrivateUsage]
 
-from saddle.config.schema import DiscriminatorConfig, MLPConfig
+from saddle.config.networks import MLPConfig
+from saddle.config.schema import DiscriminatorConfig
 from saddle.networks.layers import GaussianNoise, LabelVector, MinibatchDiscrimination
 
 
@@ -24,6 +28,32 @@ class ConditionalGenerator(nn.Module):
 
     def forward(self, latents: Tensor, labels: Tensor) -> Tensor:
         return self.body(torch.cat([latents, self.label(labels)], 1))
+
+
+class Judging(Protocol):
+    """What the game asks of a discriminator.
+
+    Any module that can be called will do. One with ``judges_alone`` is shown real and generated samples in one pass;
+    one with ``features`` can be used for feature matching, one with ``class_logits`` in the semi-supervised game. A
+    module that wraps another passes these on, as ``torch.compile`` does.
+    """
+
+    def __call__(self, samples: Tensor, condition: Tensor | None = None) -> Tensor:
+        """Logits (B,) of samples (B, *shape); large means real."""
+        ...
+
+    @property
+    def judges_alone(self) -> bool:
+        """Whether what is said of a sample does not depend on the others that are judged with it."""
+        ...
+
+    def features(self, samples: Tensor, condition: Tensor | None = None) -> Tensor:
+        """What feature matching compares, (B, n)."""
+        ...
+
+    def class_logits(self, samples: Tensor) -> Tensor:
+        """Logits (B, classes) of the classes that it tells apart."""
+        ...
 
 
 class Discriminator(nn.Module):
@@ -56,6 +86,11 @@ class Discriminator(nn.Module):
         self.output = nn.Linear(features + config.minibatch_kernels, outputs)
         self.classifies = outputs > 1
         self.projection = nn.Embedding(classes, features) if projected else None
+
+    @property
+    def judges_alone(self) -> bool:
+        """No layer compares samples: neither batch norm nor minibatch discrimination."""
+        return not any(isinstance(layer, _BatchNorm | MinibatchDiscrimination) for layer in self.modules())
 
     def features(self, samples: Tensor, labels: Tensor | None = None) -> Tensor:
         """What feature matching compares: the body's last layer, (B, n), without the noise that the next one adds."""

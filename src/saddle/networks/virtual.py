@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import one_hot
 
-from saddle.config.schema import LatentConfig
+from saddle.config.networks import LatentConfig
 
 REFERENCE = 64  # latents in the reference batch
 

@@ -15,17 +15,16 @@ import torch
 from torch import Tensor, nn
 
 from saddle.base.progress import Progress, Silent
-from saddle.data.scaling import to_pixels
 from saddle.data.splits import open_held_out, open_validation
 from saddle.errors import ConfigError, MetricError, ScoreWarning
 from saddle.features.extractors import find_extractor
-from saddle.metrics.inputs import check_points
 from saddle.runs.folder import RunFolder
 from saddle.runs.scores import Evaluation, Score, keep_scores, read_evaluations
 from saddle.scoring.measures import Figure, Measure, check_samples, choose, floor_samples
 from saddle.scoring.sides import Judge
 from saddle.trained.classifier import errors as count_errors
 from saddle.trained.classifier import load_classifier
+from saddle.trained.draw import as_saved
 from saddle.trained.generator import Generator, load
 from saddle.trained.nearest import data_of
 
@@ -263,13 +262,9 @@ def _told(judge: Judge) -> str:
 
 
 def _draw(generator: Generator, count: int, seed: int, labels: Tensor | None) -> Tensor:
-    """Samples as they would be saved: images as uint8, in which NaN would look like black."""
-    pieces: list[Tensor] = []
+    """Samples as they would be saved."""
     classes = None if labels is None else labels.tolist()
-    for samples, _ in generator.stream(count, seed=seed, label=classes):
-        check_points(samples.flatten(1), "samples")
-        pieces.append(torch.from_numpy(to_pixels(samples)) if samples.ndim == 4 else samples)
-    return torch.cat(pieces)
+    return torch.cat([as_saved(samples) for samples, _ in generator.stream(count, seed=seed, label=classes)])
 
 
 def _generator_file(path: Path) -> Path:

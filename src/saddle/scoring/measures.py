@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from difflib import get_close_matches
 from typing import Literal, NamedTuple
 
 import torch
 from torch import Tensor
 
+from saddle.base.suggest import suggest
 from saddle.data.named.distributions import Mixture, Univariate
 from saddle.errors import MetricError
 from saddle.metrics.frechet import frechet_distance
@@ -311,11 +311,9 @@ def choose(names: Sequence[str] | None, judge: Judge, *, by_class: bool) -> list
         known = [measure for measure in MEASURES if name in measure.names]
         if not known:
             every = sorted({figure for measure in MEASURES for figure in measure.names})
-            near = get_close_matches(name, every, n=1)
             raise MetricError(
-                f"there is no metric {name!r}", expected=", ".join(every),
-                remedy=f"did you mean {near[0]!r}?" if near else None,
-            )  # fmt: skip
+                f"there is no metric {name!r}", expected=", ".join(every), remedy=suggest(name, every)
+            )
         lacking = [measure.lacks(judge, by_class) for measure in known]
         if None not in lacking:
             raise MetricError(

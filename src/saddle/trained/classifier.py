@@ -19,7 +19,7 @@ from saddle.errors import CheckpointError, DataError
 from saddle.networks.families import build_discriminator
 from saddle.networks.sides import Discriminator
 from saddle.runs.folder import RunFolder
-from saddle.trained.classifier_file import ClassifierHeader, load_classifier_file
+from saddle.trained.files import ClassifierHeader, fill, load_network
 
 _CHUNK = 1000
 
@@ -80,13 +80,9 @@ def load_classifier(path: str | Path, *, device: str = "cpu") -> Classifier:
                 expected="a run of a semi-supervised recipe that has reached its first checkpoint",
             )
         path = run.classifier
-    weights, scaling, header = load_classifier_file(path)
+    weights, scaling, header = load_network(path, ClassifierHeader)
     network = build_discriminator(header.discriminator, header.shape, 0, len(header.class_names))
-    assert isinstance(network, Discriminator)
-    try:
-        network.load_state_dict(weights)
-    except RuntimeError as error:
-        raise CheckpointError(f"the weights in {path} do not fit the network", got=error) from None
+    fill(network, weights, path)
     return Classifier(network, scaling, header, find_device(device))
 
 

@@ -1,15 +1,17 @@
-"""A trained network with the scaling of its data in one file: what generator and classifier files have in common."""
+"""The files that one shares: a trained network's weights, and all it takes to use them."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 import torch
 from pydantic import BaseModel, ConfigDict, PositiveInt, ValidationError
 from torch import Tensor, nn
 
 from saddle.base.tensors import load_tensors, save_tensors
+from saddle.config.networks import GeneratorNetworkConfig, LatentConfig
+from saddle.config.schema import DiscriminatorConfig
 from saddle.data.scaling import Scaling
 from saddle.errors import CheckpointError
 
@@ -28,6 +30,25 @@ class NetworkHeader(BaseModel):
     class_names: tuple[str, ...]
 
 
+class GeneratorHeader(NetworkHeader):
+    """What the header of a generator file says; ``class_names`` are empty when it takes no labels."""
+
+    format: Literal["saddle-generator-1"] = "saddle-generator-1"
+    kind: Literal["images", "points"]
+    data: str
+    latent: LatentConfig
+    network: GeneratorNetworkConfig
+    condition: Literal["concatenate", "embedding"]
+
+
+class ClassifierHeader(NetworkHeader):
+    """What the header of a classifier file says: the averaged D of a semi-supervised run."""
+
+    format: Literal["saddle-classifier-1"] = "saddle-classifier-1"
+    labelled: int  # labels it was shown
+    discriminator: DiscriminatorConfig
+
+
 Header = TypeVar("Header", bound=NetworkHeader)
 
 
@@ -42,16 +63,17 @@ def save_network(path: Path, network: nn.Module, scaling: Scaling, header: Netwo
     save_tensors(path, tensors, header.model_dump(mode="json"))
 
 
-def load_network(path: Path, kind: type[Header], name: str) -> tuple[dict[str, Tensor], Scaling, Header]:
+def load_network(path: Path, kind: type[Header]) -> tuple[dict[str, Tensor], Scaling, Header]:
     """The weights, the scaling and the header that ``save_network`` wrote.
 
     Args:
+        path: of the file.
         kind: of header.
-        name: what such a file is called in messages.
 
     Raises:
         CheckpointError: it is missing, damaged or no such file.
     """
+    name = "classifier" if kind is ClassifierHeader else "generator"
     if path.is_file() and path.suffix != ".safetensors":
         raise CheckpointError(f"{path} is no {name} file", expected="a run folder or a .safetensors file")
     tensors, raw = load_tensors(path)
@@ -82,3 +104,15 @@ def _scaling(path: Path, tensors: dict[str, Tensor], shape: tuple[int, ...]) -> 
             got=f"shapes {tuple(factor.shape)} and {tuple(offset.shape)}",
         )
     return Scaling(factor, offset, images=len(shape) == 3)
+
+
+def fill(network: nn.Module, weights: dict[str, Tensor], path: Path) -> None:
+    """Give ``network`` the weights that came from ``path``.
+
+    Raises:
+        CheckpointError: names or shapes do not fit.
+    """
+    try:
+        network.load_state_dict(weights)
+    except RuntimeError as error:
+        raise CheckpointError(f"the weights in {path} do not fit the network", got=error) from None

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from difflib import get_close_matches
-from math import prod
 from pathlib import Path
 from typing import NamedTuple
 
@@ -15,23 +13,22 @@ from torch.nn.functional import one_hot
 
 from saddle.base.chance import stream
 from saddle.base.machine import find_device
-from saddle.config.schema import CustomNetworkConfig, GeneratorConfig
+from saddle.base.suggest import suggest
+from saddle.config.networks import CustomNetworkConfig
+from saddle.config.schema import GeneratorConfig
 from saddle.data.scaling import Scaling
 from saddle.errors import CheckpointError, ConfigError, DataError
 from saddle.game.latents import numbered
 from saddle.networks.families import build_generator
 from saddle.networks.sides import generate
 from saddle.runs.folder import RunFolder
-from saddle.trained.generator_file import GeneratorHeader, load_generator
+from saddle.trained.draw import draw_samples, in_data_units
+from saddle.trained.files import GeneratorHeader, fill, load_network
 from saddle.trained.inversion import find_latents
 from saddle.trained.walks import Place, along
 
 # A class by its name or index.
 Label = str | int
-
-# About this many values are generated at once: a thousand samples or a million need the same memory.
-_CHUNK_VALUES = 4_000_000
-
 
 class Inversion(NamedTuple):
     """What ``Generator.invert`` found.
@@ -108,12 +105,11 @@ class Generator:
             return names.index(name)
         if str(name).isdecimal() and int(name) < len(names):
             return int(name)
-        nearest = get_close_matches(str(name), names, n=1)
         known = ", ".join(names[:20]) + (", …" if len(names) > 20 else "")
         raise ConfigError(
             f"there is no class {name!r}",
             expected=f"an index below {len(names)}, or one of {known}",
-            remedy=f"did you mean {nearest[0]!r}?" if nearest else None,
+            remedy=suggest(str(name), names),
         )
 
     def labels(self, label: Label | Sequence[Label] | None = None) -> Tensor | None:
@@ -148,6 +144,7 @@ class Generator:
         Raises:
             ConfigError: shapes or labels that do not fit, or a mixture for a module of the user's own, which takes
                 indices.
+            NotFinite: a value of a sample is NaN or infinite.
         """
         latents, labels = self._fitting(latents, labels)
         if labels is not None and labels.is_floating_point() and isinstance(self.header.network, CustomNetworkConfig):
@@ -155,8 +152,11 @@ class Generator:
                 f"{self.header.network.name} is a module of the user's own, which takes classes and no mixtures",
                 remedy="stay in one class",
             )
+        return in_data_units(self._make(latents, labels), self._scaling)
+
+    def _make(self, latents: Tensor, labels: Tensor | None) -> Tensor:
         labels = None if labels is None else labels.to(self._device)
-        return self._scaling.backward(generate(self.network, latents.to(self._device), labels)).cpu()
+        return generate(self.network, latents.to(self._device), labels)
 
     def sample(
         self, count: int, *, seed: int = 0, label: Label | Sequence[Label] | None = None, truncation: float = 1.0
@@ -181,12 +181,18 @@ class Generator:
         if count < 1:
             raise ConfigError("cannot draw this many samples", expected="a count of at least 1", got=count)
         classes = self.labels(label)
-        size = max(1, min(4096, _CHUNK_VALUES // prod(self.shape)))
-        for start in range(0, count, size):
-            numbers = torch.arange(start, min(start + size, count))
-            latents = self.latents(len(numbers), seed, start=start, truncation=truncation)
-            labels = None if classes is None else classes[numbers % len(classes)]
-            yield self.decode(latents, labels), labels
+
+        def labels_of(start: int, size: int) -> Tensor | None:
+            return None if classes is None else classes[torch.arange(start, start + size) % len(classes)]
+
+        def make(start: int, size: int) -> Tensor:
+            latents = self.latents(size, seed, start=start, truncation=truncation)
+            return self._make(latents, labels_of(start, size))
+
+        start = 0
+        for samples in draw_samples(make, count, self.shape, self._scaling):
+            yield samples, labels_of(start, len(samples))
+            start += len(samples)
 
     def class_grid(
         self,
@@ -381,12 +387,9 @@ def load(path: str | Path, *, device: str = "cpu", network: nn.Module | None = N
                 f"the run in {path} has no generator yet", remedy="train on until its first checkpoint"
             )
         path = run.generator
-    weights, scaling, header = load_generator(path)
+    weights, scaling, header = load_network(path, GeneratorHeader)
     if network is None or not isinstance(header.network, CustomNetworkConfig):
         config = GeneratorConfig(network=header.network, condition=header.condition)
         network = build_generator(config, header.latent, header.shape, len(header.class_names))
-    try:
-        network.load_state_dict(weights)
-    except RuntimeError as error:
-        raise CheckpointError(f"the weights in {path} do not fit the network", got=error) from None
+    fill(network, weights, path)
     return Generator(network, scaling, header, find_device(device))

@@ -7,7 +7,7 @@ import math
 import torch
 from torch import Tensor, nn
 
-from saddle.config.schema import LatentConfig
+from saddle.config.networks import LatentConfig
 from saddle.game.latents import draw
 
 # Of Adam, in standard deviations of z; it falls to zero along a half cosine.

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import cosine_similarity
 
-from saddle.config.schema import LatentConfig
+from saddle.config.networks import LatentConfig
 from saddle.errors import ConfigError
 
 # A latent by its place: a seed, which means the first latent of that seed, or (seed, number).

@@ -1,8 +1,9 @@
-"""Putting a run together: players, data feed and thread count, from a config and a store."""
+"""Putting a run together: learner, data feed and thread count, from a config and a store."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import cast
 
 import numpy as np
 import torch
@@ -11,19 +12,17 @@ from torch import nn
 
 from saddle.base.chance import stream
 from saddle.config import Config
-from saddle.config.schema import CustomNetworkConfig
 from saddle.data.scaling import Scaling
 from saddle.data.store import Store
 from saddle.errors import ConfigError
+from saddle.game.batch import packed_shape
 from saddle.game.feed import Feed
-from saddle.game.rules import judge, make_rule, pack, packed_shape
+from saddle.game.rules import make_rule
 from saddle.networks.families import build_discriminator, build_generator
 from saddle.networks.layers import initialise_from_data
 from saddle.networks.mlp import MLPGenerator
-from saddle.networks.sides import Discriminator
-from saddle.training.engine import choose_threads
-from saddle.training.loop import play_round, seed_everything
-from saddle.training.players import Players
+from saddle.training.engine import choose_threads, seed_everything
+from saddle.training.gan import GAN
 
 # Samples from which data-dependent initialisation takes its statistics.
 _FIRST_BATCH = 500
@@ -37,8 +36,8 @@ class Networks:
     discriminator: nn.Module | None = None
 
 
-def make_players(config: Config, store: Store, scaling: Scaling, networks: Networks, device: torch.device) -> Players:
-    """Both players as they stand before the first round, with everything random drawn from the seed."""
+def make_gan(config: Config, store: Store, scaling: Scaling, networks: Networks, device: torch.device) -> GAN:
+    """The GAN as it stands before the first round, with everything random drawn from the seed."""
     seed_everything(stream(config.seed, "weights"), device)
     shape = packed_shape(store.shape, config.game.packing)
     shares = store.class_shares() if config.conditional else ()
@@ -51,15 +50,13 @@ def make_players(config: Config, store: Store, scaling: Scaling, networks: Netwo
     generator, discriminator = generator.to(device), discriminator.to(device)
     if getattr(config.generator.network, "output_bias", "zero") == "marginals":
         mean = torch.from_numpy(store.values.mean(0, dtype="float32")).to(device)
-        assert isinstance(generator, MLPGenerator)
-        generator.start_at(scaling.to(device).forward(mean).flatten())
-    if config.discriminator.weights in ("weight", "direction") and isinstance(discriminator, Discriminator):
+        cast(MLPGenerator, generator).start_at(scaling.to(device).forward(mean).flatten())
+    if config.discriminator.weights in ("weight", "direction"):  # refused for a user's own module
         count = _FIRST_BATCH - _FIRST_BATCH % config.game.packing
         first = make_feed(config, store, scaling, device).batch(0, count)
-        packed = first._replace(samples=pack(first.samples, config.game.packing))
-        initialise_from_data(discriminator, lambda: judge(discriminator, packed))
+        initialise_from_data(discriminator, lambda: make_rule(config.game, discriminator).logits(first))
     # Averages and histories begin as copies of the players, so these are whole by now.
-    return Players(config, generator, discriminator, device, shares)
+    return GAN(config, generator, discriminator, device, shares)
 
 
 def make_feed(config: Config, store: Store, scaling: Scaling, device: torch.device) -> Feed:
@@ -96,13 +93,10 @@ def choose_labelled(config: Config, store: Store) -> NDArray[np.int64]:
     )
 
 
-def probe_threads(config: Config, store: Store, scaling: Scaling, players: Players, device: torch.device) -> int:
-    """The thread count for this run, tried on players that are thrown away."""
-    if isinstance(config.generator.network, CustomNetworkConfig) or isinstance(
-        config.discriminator.network, CustomNetworkConfig
-    ):
+def probe_threads(config: Config, store: Store, scaling: Scaling, learner: GAN, device: torch.device) -> int:
+    """The thread count for this run, tried on a learner that is thrown away."""
+    families = config.generator.network.family, config.discriminator.network.family
+    if "custom" in families:
         return torch.get_num_threads()  # a user's module must not be trained for a trial
-    rule = make_rule(config.game, players.discriminator.network)
-    feed = make_feed(config, store, scaling, device)
-    batches = [feed.batch(0, config.batch_size)] * config.game.discriminator_steps
-    return choose_threads(lambda: play_round(config.game, rule, players, batches))
+    batches = [make_feed(config, store, scaling, device).batch(0, config.batch_size)] * learner.turns
+    return choose_threads(lambda: learner.play(batches, 0))

@@ -2,45 +2,46 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from saddle.base.tensors import load_tensors, save_tensors
 from saddle.data.scaling import Scaling
 from saddle.errors import CheckpointError, DamagedFile
 from saddle.runs.folder import RunFolder
-from saddle.trained.classifier_file import ClassifierHeader
-from saddle.trained.files import save_network
-from saddle.trained.generator_file import GeneratorHeader
+from saddle.trained.files import ClassifierHeader, GeneratorHeader, save_network
+from saddle.training.gan import GAN
 from saddle.training.health import check_weights
-from saddle.training.players import Players
+from saddle.training.learner import Learner
 from saddle.training.record import Record
 from saddle.training.scorer import Scorer
 
 _FORMAT = "saddle-checkpoint-2"
 
 
-@dataclass(frozen=True)
+@dataclass
 class Checkpoints:
-    """Saves and restores players and record.
+    """Saves and restores the learner, the record and the best score.
 
     Args:
         run: where.
         keep: how many of the newest checkpoints stay, beside the one with the best score.
-        players, record, scorer: what is saved; a restored run goes on with exactly these.
+        learner, record, scorer: what is saved; a restored run goes on with exactly these.
         scaling, header: go into the generator file, written beside each checkpoint; the header's position is replaced.
         classifier: header of the classifier file, for a semi-supervised run.
     """
 
     run: RunFolder
     keep: int
-    players: Players
+    learner: Learner
     record: Record
     scorer: Scorer
     scaling: Scaling
     header: GeneratorHeader
     classifier: ClassifierHeader | None = None
+    _saved: float = field(default_factory=time.monotonic, init=False)
 
     def save(self, images_seen: int) -> None:
         """Write a checkpoint and the generator file, then drop old checkpoints.
@@ -49,7 +50,7 @@ class Checkpoints:
             Diverged: a tensor is not finite; nothing is written.
             CheckpointError: the disk is full or not writable; older files are untouched.
         """
-        tensors = self.players.state() | self.record.state()
+        tensors = self.learner.state() | self.record.state()
         check_weights(tensors, images_seen)
         header = {
             "format": _FORMAT,
@@ -59,16 +60,23 @@ class Checkpoints:
         }
         # The checkpoint comes last: a kill in between is made good by the rounds that are then played again.
         shared = self.header.model_copy(update={"images_seen": images_seen})
-        save_network(self.run.generator, self.players.averaged, self.scaling, shared)
+        save_network(self.run.generator, self.learner.result, self.scaling, shared)
         if self.scorer.best_at == images_seen:
-            save_network(self.run.best, self.players.averaged, self.scaling, shared)
+            save_network(self.run.best, self.learner.result, self.scaling, shared)
         if self.classifier is not None:
-            told = self.classifier.model_copy(update={"images_seen": images_seen})
-            save_network(self.run.classifier, self.players.averaged_discriminator, self.scaling, told)
+            assert isinstance(self.learner, GAN)
+            header_now = self.classifier.model_copy(update={"images_seen": images_seen})
+            save_network(self.run.classifier, self.learner.averaged_discriminator, self.scaling, header_now)
         save_tensors(self.run.checkpoint(images_seen), tensors, header)
+        self._saved = time.monotonic()
         for position, path in self.run.all_checkpoints()[: -self.keep]:
             if position != self.scorer.best_at:
                 path.unlink()
+
+    @property
+    def age(self) -> float:
+        """Seconds since the last checkpoint of this process, or since it began."""
+        return time.monotonic() - self._saved
 
     def restore(self, say: Callable[[str], None]) -> int:
         """Load the newest checkpoint that is whole; damaged ones are named through ``say`` and put aside.
@@ -89,7 +97,7 @@ class Checkpoints:
                 path.replace(path.with_suffix(".damaged"))
                 continue
             self._check(path.name, header)
-            self.players.load(tensors)
+            self.learner.load(tensors)
             self.record.load(tensors, header["record"])
             self.scorer.load(header["scorer"])
             return images_seen

@@ -1,16 +1,45 @@
-"""How a round is executed: with how many threads, and how the processor treats the smallest numbers."""
+"""How a round is executed: seeded, with how many threads, and how the processor treats the smallest numbers."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import torch
+from torch import Tensor
 
 from saddle.base.machine import usable_cores
+from saddle.game.batch import Batch
+from saddle.training.learner import Learner
 
 # Rounds played with each thread count: the first warm up, the fastest of the others counts.
 _WARM_UP, _COUNTED = 2, 5
+
+
+class Engine:
+    """Plays a learner's rounds. The loop calls nothing else to compute.
+
+    Args:
+        learner: whose rounds.
+    """
+
+    def __init__(self, learner: Learner) -> None:
+        self._learner = learner
+
+    def play(self, batches: Sequence[Batch], number: int, seed: int) -> dict[str, Tensor]:
+        """One round, in which everything random follows from ``seed``; see ``Learner.play``."""
+        seed_everything(seed, self._learner.device)
+        return self._learner.play(batches, number)
+
+
+def seed_everything(seed: int, device: torch.device) -> None:
+    """Seed the global generators that networks draw from on the CPU and on ``device``."""
+    torch.default_generator.manual_seed(seed)
+    if device.type == "cuda":
+        with torch.cuda.device(device):
+            torch.cuda.manual_seed(seed)
+    elif device.type == "mps":
+        torch.mps.manual_seed(seed)
 
 
 def flush_denormals() -> None:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager
 from math import isfinite
 
 import torch
 from torch import Tensor
 
-from saddle.errors import Diverged
+from saddle.errors import Diverged, NotFinite
 
 _REMEDY = (
     "a smaller learning rate (generator.optimizer.learning_rate, discriminator.optimizer.learning_rate) "
@@ -28,17 +29,17 @@ def check_figures(figures: Mapping[str, float], images_seen: int) -> None:
         )
 
 
-def check_samples(samples: Tensor, images_seen: int) -> None:
-    """Raises:
-    Diverged: a generated value is NaN or infinite.
+@contextmanager
+def watched(images_seen: int) -> Generator[None]:
+    """Samples that are not finite mean that the run has diverged.
+
+    Raises:
+        Diverged: the body met such samples.
     """
-    broken = int((~samples.isfinite()).flatten(1).any(1).sum())
-    if broken:
-        raise Diverged(
-            f"the run diverged before {images_seen:,} images seen: {broken} of {len(samples)} samples hold values that "
-            "are no longer finite",
-            remedy=_REMEDY,
-        )
+    try:
+        yield
+    except NotFinite as error:
+        raise Diverged(f"the run diverged before {images_seen:,} images seen: {error.what}", remedy=_REMEDY) from None
 
 
 def check_weights(tensors: Mapping[str, Tensor], images_seen: int) -> None:

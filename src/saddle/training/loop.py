@@ -1,69 +1,58 @@
-"""The whole game.
+"""The loop: rounds from a position to the end of the run, and what is written down where an interval ends.
 
-Algorithm 1 of Goodfellow et al. 2014: in each round D plays ``discriminator_steps`` turns, then G plays one, then the
-averaged G follows. What differs between systems lives in the rule, the networks and the recipe.
+It is the outer loop of Algorithm 1 of Goodfellow et al. 2014. What a round is, the learner knows; how it is executed,
+the engine. What differs between systems lives in the rule, the networks and the recipe.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-
-import torch
-from torch import Tensor
+from collections.abc import Callable
+from typing import NamedTuple
 
 from saddle.base.chance import stream
-from saddle.config.schema import Config, GameConfig
-from saddle.game.batch import Batch
+from saddle.config.schema import Config
 from saddle.game.feed import Feed
-from saddle.game.rules import PlainRule
 from saddle.training.checkpoint import Checkpoints
+from saddle.training.engine import Engine
 from saddle.training.health import check_figures
-from saddle.training.players import Players
+from saddle.training.learner import Learner
 from saddle.training.record import Record
 from saddle.training.scorer import Scorer
 
+# What `auto` means: so many log lines, sample grids and checkpoints in a run. A checkpoint also comes when the last one
+# is older than this.
+_LINES, _GRIDS, _CHECKPOINTS = 50, 20, 10
+_CHECKPOINT_SECONDS = 300.0
 
-def play_round(
-    game: GameConfig, rule: PlainRule, players: Players, batches: Sequence[Batch], number: int = 0
-) -> dict[str, Tensor]:
-    """One round.
+
+class Intervals(NamedTuple):
+    """After how many images seen each thing is written; 0: never.
 
     Args:
-        game: the order of play.
-        rule: what the players are scored on.
-        players: G and D, which this moves.
-        batches: real samples for each of D's turns.
-        number: of the round, counted from 0.
-
-    Returns:
-        The figures of D's last turn and of G's: detached scalars on the device.
+        log, samples, evaluate, checkpoint: the intervals.
+        checkpoint_seconds: a checkpoint also comes when the last one is older than this; infinite: never for that.
     """
-    generator, discriminator = players.generator, players.discriminator
-    *earlier, real = batches
-    for batch in earlier:
-        with torch.no_grad():
-            fake = players.generate(len(batch.samples))
-        discriminator.step(rule.discriminator_turn(discriminator.network, batch, fake, number).loss)
 
-    with torch.set_grad_enabled(game.share != "nothing"):
-        fake = players.generate(len(real.samples))
-    if game.share == "pass":  # one judgement scores both, and both move from where they stood
-        d_turn, g_turn = rule.joint_turn(discriminator.network, real, fake, number)
-        generator.step(g_turn.loss, retain_graph=True)
-        discriminator.step(d_turn.loss)
-        return d_turn.figures | g_turn.figures
+    log: int
+    samples: int
+    evaluate: int
+    checkpoint: int
+    checkpoint_seconds: float
 
-    d_turn = rule.discriminator_turn(discriminator.network, real, fake, number)
-    if game.update == "alternating":
-        discriminator.step(d_turn.loss)
+    @classmethod
+    def of(cls, config: Config, total: int) -> Intervals:
+        """The intervals of a run of ``total`` images."""
 
-    if game.share == "nothing":
-        fake = players.generate(len(real.samples))
-    g_turn = rule.generator_turn(discriminator.network, real, fake)
-    generator.step(g_turn.loss)
-    if game.update == "simultaneous":  # G has learnt from D as it was; now D moves too
-        discriminator.step(d_turn.loss)
-    return d_turn.figures | g_turn.figures
+        def every(setting: int | str, parts: int) -> int:
+            return setting if isinstance(setting, int) else max(1, total // parts)
+
+        return cls(
+            log=every(config.log.every, _LINES),
+            samples=every(config.samples.every, _GRIDS),
+            evaluate=config.evaluate.every,
+            checkpoint=every(config.checkpoint.every, _CHECKPOINTS),
+            checkpoint_seconds=_CHECKPOINT_SECONDS if config.checkpoint.every == "auto" else float("inf"),
+        )
 
 
 def train(
@@ -72,8 +61,8 @@ def train(
     position: int,
     *,
     feed: Feed,
-    rule: PlainRule,
-    players: Players,
+    learner: Learner,
+    engine: Engine,
     record: Record,
     scorer: Scorer,
     checkpoints: Checkpoints,
@@ -90,24 +79,28 @@ def train(
     Raises:
         Diverged: losses or weights are not finite.
     """
-    game, batch = config.game, config.batch_size
+    batch, intervals = config.batch_size, Intervals.of(config, total)
+    images = batch * learner.turns  # that a round takes
     while position < total and not stopping():
-        seed_everything(stream(config.seed, "round", position), players.device)
-        players.schedule(position)
         start = position
-        batches = [feed.batch(start + turn * batch, batch) for turn in range(game.discriminator_steps)]
-        figures = play_round(game, rule, players, batches, start // (batch * game.discriminator_steps))
-        position = start + batch * game.discriminator_steps
-        players.follow(position, position - start)
+        learner.schedule(start)
+        batches = [feed.batch(start + turn * batch, batch) for turn in range(learner.turns)]
+        figures = engine.play(batches, start // images, stream(config.seed, "round", start))
+        position = start + images
+        learner.follow(position, images)
+
+        def due(every: int, start: int = start, position: int = position) -> bool:
+            return position >= total or crosses(start, position, every)
 
         record.add(figures, position)
-        last = position >= total
-        if last or crosses(start, position, config.log.every):
+        if due(intervals.log):
             check_figures(record.write(position), position)
-        if last or crosses(start, position, config.samples.every):
+        if due(intervals.samples):
             record.draw_samples(position)
-        best = (last or crosses(start, position, config.evaluate.every)) and scorer.is_best(position)
-        if best or last or crosses(start, position, config.checkpoint.every):
+        if due(intervals.evaluate):
+            scorer.score(position)
+        overdue = checkpoints.age > intervals.checkpoint_seconds
+        if due(intervals.checkpoint) or overdue or scorer.best_at == position:
             checkpoints.save(position)
     return position
 
@@ -115,13 +108,3 @@ def train(
 def crosses(before: int, after: int, every: int) -> bool:
     """Whether a multiple of ``every`` lies in (before, after]; never if ``every`` is 0."""
     return every > 0 and after // every > before // every
-
-
-def seed_everything(seed: int, device: torch.device) -> None:
-    """Seed the global generators that networks draw from on the CPU and on ``device``."""
-    torch.default_generator.manual_seed(seed)
-    if device.type == "cuda":
-        with torch.cuda.device(device):
-            torch.cuda.manual_seed(seed)
-    elif device.type == "mps":
-        torch.mps.manual_seed(seed)

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from importlib.util import find_spec
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -16,14 +16,13 @@ from saddle.config.schema import Config
 from saddle.data.scaling import Scaling, to_pixels
 from saddle.data.store import Store
 from saddle.errors import ConfigError
-from saddle.game.latents import numbered
-from saddle.networks.sides import generate
 from saddle.runs.folder import RunFolder
 from saddle.show.grid import save_picture, tile
 from saddle.show.points import picture_points
 from saddle.show.preview import spread
-from saddle.training.health import check_samples
-from saddle.training.players import Players
+from saddle.trained.draw import draw_samples
+from saddle.training.health import watched
+from saddle.training.learner import Learner
 
 # Fixed latents have a stream of their own, so that pictures never disturb training.
 _SAMPLES_SEED = 0
@@ -38,21 +37,20 @@ class Record:
         config: of the run.
         run: where.
         store: the data, for epochs and for pictures of points beside them.
-        players, scaling: what samples are drawn from, and how they become pictures.
+        learner, scaling: what samples are drawn from, and how they become pictures.
         progress: who watches.
     """
 
     def __init__(
-        self, config: Config, run: RunFolder, store: Store, players: Players, scaling: Scaling, progress: Progress
+        self, config: Config, run: RunFolder, store: Store, learner: Learner, scaling: Scaling, progress: Progress
     ) -> None:
         self._run = run
         self._store = store
-        self._players = players
+        self._learner = learner
         self._scaling = scaling
         self._progress = progress
         self._truth = None if store.distribution is None else store.distribution.coordinate
-        classes = len(store.class_names) if config.conditional else 0
-        self._latents, self._labels, self._columns = _fixed(config, classes, players.device)
+        self._grid = _Grid.of(config, store)
         self._names: list[str] = []
         self._sums: Tensor | None = None
         self._rounds = 0
@@ -78,7 +76,7 @@ class Record:
         self._progress.start("training", total, "images", done=images_seen)
 
     def add(self, figures: Mapping[str, Tensor], images_seen: int) -> None:
-        """Add a round's figures, scalars on the device, to the running sums and move the bar; waits for nothing."""
+        """Add a round's figures, (members,) on the device, to the running sums and move the bar; waits for nothing."""
         values = torch.stack([value.float() for value in figures.values()])
         self._names = list(figures)
         self._sums = values if self._sums is None else self._sums.add_(values)
@@ -94,7 +92,8 @@ class Record:
         """
         if self._sums is None:
             return {}
-        figures = dict(zip(self._names, (self._sums / self._rounds).tolist(), strict=True)) | self._moments()
+        means = (self._sums / self._rounds).squeeze(1)
+        figures = dict(zip(self._names, means.tolist(), strict=True)) | self._moments()
         now = time.monotonic()
         rate = (images_seen - self._since) / max(now - self._lap, 1e-9)
         entry: dict[str, Any] = {"images": images_seen, "epoch": round(images_seen / len(self._store), 4)}
@@ -115,11 +114,10 @@ class Record:
             Diverged: the samples are not finite; there is no picture then.
             SaddleError: the picture cannot be written.
         """
-        generated = self._generate()
-        check_samples(generated, images_seen)  # before scaling, which would clamp infinite pixels
-        samples = self._scaling.backward(generated).cpu()
+        with watched(images_seen):
+            samples = self._draw()
         if self._store.kind == "images":
-            picture = tile(to_pixels(samples), columns=self._columns)
+            picture = tile(to_pixels(samples), columns=self._grid.columns, rows=self._grid.names)
         else:
             reference = spread(self._store, _REFERENCE).astype(np.float32)
             picture = picture_points(samples.numpy(), reference, truth=self._truth)
@@ -127,19 +125,27 @@ class Record:
         if self._events is not None:
             self._events.add_image("samples", np.asarray(picture.convert("RGB")), images_seen, dataformats="HWC")
 
-    def _generate(self) -> Tensor:
-        return generate(self._players.averaged, self._latents, self._labels)
+    def _draw(self) -> Tensor:
+        """The samples of the fixed latents, those of each class one after the other."""
+
+        def row(label: Tensor | None) -> Iterator[Tensor]:
+            def make(start: int, count: int) -> Tensor:
+                return self._learner.sample(_SAMPLES_SEED, start, count, None if label is None else label.expand(count))
+
+            return draw_samples(make, self._grid.each, self._store.shape, self._scaling)
+
+        return torch.cat([piece for label in self._grid.labels for piece in row(label)])
 
     def _moments(self) -> dict[str, float]:
         """Mean and standard deviation of generated values, where all of them should follow one distribution."""
         if self._truth is None and self._store.shape != (1,):
             return {}
-        samples = self._scaling.backward(self._generate())
+        samples = self._draw()
         return {"sample_mean": samples.mean().item(), "sample_std": samples.std().item()}
 
     def state(self) -> dict[str, Tensor]:
         """Sums since the last log line, so that a continued run writes the same lines."""
-        return {} if self._sums is None else {"record.sums": self._sums}
+        return {} if self._sums is None else {"record.sums": self._sums.flatten()}
 
     def header(self) -> dict[str, Any]:
         """What ``state`` means: the names of its figures, how many rounds they sum, and the seconds so far."""
@@ -150,7 +156,7 @@ class Record:
         self._earlier = header["seconds"]
         if "record.sums" in tensors:
             self._names, self._rounds = list(header["figures"]), header["rounds"]
-            self._sums = tensors["record.sums"].to(self._players.device, copy=True)
+            self._sums = tensors["record.sums"].to(self._learner.device, copy=True).reshape(len(self._names), -1)
 
     def close(self) -> None:
         """End the bar and the event file."""
@@ -159,15 +165,30 @@ class Record:
             self._events.close()
 
 
-def _fixed(config: Config, classes: int, device: torch.device) -> tuple[Tensor, Tensor | None, int | None]:
-    """Latents, labels and columns of the sample grid. With labels, rows are classes and each column has one z."""
-    if not classes:
-        return numbered(config.latent, _SAMPLES_SEED, 0, config.samples.count).to(device), None, None
-    rows = min(classes, _GRID_CLASSES, config.samples.count)
-    columns = config.samples.count // rows
-    latents = numbered(config.latent, _SAMPLES_SEED, 0, columns).to(device)
-    labels = torch.arange(rows, device=device)
-    return latents.repeat(rows, 1), labels.repeat_interleave(columns), columns
+class _Grid(NamedTuple):
+    """Which samples the pictures of a run show.
+
+    Args:
+        labels: of the rows, a scalar each; one None for a generator without labels.
+        each: samples of each of these.
+        names: of the rows, in a conditional game.
+    """
+
+    labels: tuple[Tensor | None, ...]
+    each: int
+    names: tuple[str, ...] | None
+
+    @property
+    def columns(self) -> int | None:
+        return None if self.names is None else self.each
+
+    @classmethod
+    def of(cls, config: Config, store: Store) -> _Grid:
+        """With labels, rows are classes and each column has one z."""
+        if not config.conditional:
+            return cls((None,), config.samples.count, None)
+        rows = min(len(store.class_names), _GRID_CLASSES, config.samples.count)
+        return cls(tuple(torch.arange(rows)), config.samples.count // rows, store.class_names[:rows])
 
 
 def _line(figures: Mapping[str, float]) -> str:

@@ -13,23 +13,21 @@ from torch import Tensor
 from saddle.base.chance import stream
 from saddle.base.progress import Progress
 from saddle.config.schema import Config
-from saddle.data.scaling import Scaling, to_pixels
+from saddle.data.scaling import Scaling
 from saddle.data.splits import open_held_out, open_validation
 from saddle.data.store import Store
 from saddle.errors import ConfigError, MetricError, ScoreWarning
 from saddle.features.extractors import find_extractor
-from saddle.game.latents import numbered
-from saddle.networks.sides import generate
 from saddle.runs.folder import RunFolder
 from saddle.scoring.measures import choose, floor_samples
 from saddle.scoring.sides import Judge
-from saddle.training.health import check_samples
-from saddle.training.players import Players
+from saddle.trained.draw import as_saved, draw_samples
+from saddle.training.health import watched
+from saddle.training.learner import Learner
 
 # A stream that nothing else draws from: the best of many scores is too good for the latents that it was found with, so
 # ``saddle evaluate`` takes others.
 _SEED = stream(0, "scores")
-_CHUNK_VALUES = 4_000_000
 
 
 class Scorer:
@@ -39,7 +37,7 @@ class Scorer:
         config: of the run; with ``evaluate.every = 0`` nothing is ever scored.
         run: where scores are written down.
         store: the data.
-        players, scaling: what samples are drawn from, and how they become pixels or points.
+        learner, scaling: what samples are drawn from, and how they become pixels or points.
         progress: who watches.
 
     Raises:
@@ -50,15 +48,15 @@ class Scorer:
     best_at: int | None = None  # images seen
 
     def __init__(
-        self, config: Config, run: RunFolder, store: Store, players: Players, scaling: Scaling, progress: Progress
+        self, config: Config, run: RunFolder, store: Store, learner: Learner, scaling: Scaling, progress: Progress
     ) -> None:
         self._settings = config.evaluate
         self._run = run
-        self._players = players
+        self._learner = learner
         self._scaling = scaling
         self._progress = progress
         self._epoch = len(store)
-        self._chunk = max(1, min(1000, _CHUNK_VALUES // math.prod(store.shape)))
+        self._shape = store.shape
         self._best: float | None = None
         self._judge: Judge | None = None
         if not self._settings.every:
@@ -76,12 +74,11 @@ class Scorer:
                 f"evaluate.metric: {self._settings.metric} looks at held-out data, which must not choose a generator",
                 remedy="take another, such as fd or parzen_validation",
             )
-        if self._measure.figures[self._measure.names.index(self._settings.metric)].better is None:
+        deciding = self._measure.figures[self._measure.names.index(self._settings.metric)]
+        if deciding.better is None:
             raise ConfigError(f"evaluate.metric: {self._settings.metric} says nothing about quality")
-        self._figure = self._measure.names.index(self._settings.metric)
-        self._sign = 1 if self._measure.figures[self._figure].better == "higher" else -1
+        self._sign = 1 if deciding.better == "higher" else -1
         self._labels = self._judge.asked(self._settings.count, _SEED) if config.conditional else None
-        self._latent = config.latent
         self._judge.prepare()
         try:  # whatever may be wrong shows now, and not after an interval of training
             with warnings.catch_warnings(record=True) as caught:
@@ -90,43 +87,48 @@ class Scorer:
                     self._measure.compute(real[0], self._judge)
         except MetricError as error:
             raise _unfit(error) from None
-        for told in dict.fromkeys(str(one.message) for one in caught if issubclass(one.category, ScoreWarning)):
-            progress.say(told)
+        for warning in dict.fromkeys(str(one.message) for one in caught if issubclass(one.category, ScoreWarning)):
+            progress.say(warning)
 
-    def is_best(self, images_seen: int) -> bool:
-        """Score the generator now and write that down; whether it is the best so far. False where nothing is scored.
+    def score(self, images_seen: int) -> None:
+        """Score the generator now and write that down; ``best_at`` then tells whether it is the best so far.
 
         Raises:
             Diverged: the samples are not finite.
             SaddleError: the score cannot be written.
         """
         if self._judge is None:
-            return False
-        samples = self._judge.look(self._samples(images_seen), self._labels)
+            return
+        with watched(images_seen):
+            samples = self._draw()
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore", ScoreWarning)  # said before the training
-            values = self._measure.compute(samples, self._judge)
-        value = float(values[self._figure])
+            warnings.simplefilter("ignore", ScoreWarning)  # they were shown before the training
+            values = self._measure.compute(self._judge.look(samples, self._labels), self._judge)
+        figures = dict(zip(self._measure.names, map(float, values), strict=True))
+        better = self._keep_best(figures[self._settings.metric], images_seen)
+        self._write(figures, images_seen, better=better)
+
+    def _draw(self) -> Tensor:
+        def make(start: int, count: int) -> Tensor:
+            labels = None if self._labels is None else self._labels[start : start + count]
+            return self._learner.sample(_SEED, start, count, labels)
+
+        pieces = draw_samples(make, self._settings.count, self._shape, self._scaling)
+        return torch.cat([as_saved(piece) for piece in pieces])
+
+    def _keep_best(self, value: float, images_seen: int) -> bool:
+        """Whether ``value`` is better than all before it, which is then remembered."""
         better = math.isfinite(value) and (self._best is None or self._sign * value > self._sign * self._best)
         if better:
             self._best, self.best_at = value, images_seen
-        entry = {"images": images_seen, "epoch": round(images_seen / self._epoch, 4)}
-        figures = {name: round(float(figure), 6) for name, figure in zip(self._measure.names, values, strict=True)}
-        self._run.append_scores(entry | figures | {"best": better})
-        self._progress.status(f"{self._settings.metric} {value:.4g}{' (best so far)' if better else ''}")
         return better
 
-    def _samples(self, images_seen: int) -> Tensor:
-        count, size, device = self._settings.count, self._chunk, self._players.device
-        pieces: list[Tensor] = []
-        for start in range(0, count, size):
-            latents = numbered(self._latent, _SEED, start, min(size, count - start)).to(device)
-            labels = None if self._labels is None else self._labels[start : start + size].to(device)
-            made = generate(self._players.averaged, latents, labels)
-            check_samples(made, images_seen)
-            values = self._scaling.backward(made)
-            pieces.append(torch.from_numpy(to_pixels(values)) if self._scaling.images else values.cpu())
-        return torch.cat(pieces)
+    def _write(self, figures: Mapping[str, float], images_seen: int, *, better: bool) -> None:
+        entry = {"images": images_seen, "epoch": round(images_seen / self._epoch, 4)}
+        rounded = {name: round(value, 6) for name, value in figures.items()}
+        self._run.append_scores(entry | rounded | {"best": better})
+        metric = self._settings.metric
+        self._progress.status(f"{metric} {figures[metric]:.4g}{' (best so far)' if better else ''}")
 
     def header(self) -> dict[str, Any]:
         """The best so far, and by what it is the best."""

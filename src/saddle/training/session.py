@@ -3,18 +3,11 @@
 from __future__ import annotations
 
 import json
-import os
-import platform
-import shlex
+import re
 import signal
-import subprocess
-import sys
 from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from importlib.metadata import version
-from pathlib import Path
 from types import FrameType
 from typing import IO, Any
 
@@ -24,24 +17,24 @@ from saddle.base.files import write_text
 from saddle.base.machine import find_device
 from saddle.base.progress import Progress
 from saddle.config import Config, difference, load_config, to_toml
+from saddle.config.resolve import settle
 from saddle.data.scaling import Scaling
 from saddle.data.store import Store
 from saddle.errors import ConfigError, Diverged, Interrupted, RunError
-from saddle.game.rules import make_rule
 from saddle.runs.folder import RunFolder
 from saddle.show.grid import save_picture
 from saddle.show.preview import draw_preview
-from saddle.trained.classifier_file import ClassifierHeader
-from saddle.trained.generator_file import GeneratorHeader
-from saddle.training.assemble import Networks, make_feed, make_players, probe_threads
+from saddle.trained.files import ClassifierHeader, GeneratorHeader
+from saddle.training.assemble import Networks, make_feed, make_gan, probe_threads
 from saddle.training.checkpoint import Checkpoints
-from saddle.training.engine import flush_denormals
+from saddle.training.engine import Engine, flush_denormals
+from saddle.training.environment import environment
+from saddle.training.gan import GAN
 from saddle.training.loop import train
-from saddle.training.players import Players
 from saddle.training.record import Record, check_tensorboard
 from saddle.training.scorer import Scorer
 
-# What may change when a run goes on: its length and its intervals. Everything else decides the result.
+# What may change when a run is resumed. Everything else decides the result.
 _MAY_CHANGE = {
     "epochs",
     "images",
@@ -54,11 +47,12 @@ _MAY_CHANGE = {
     "evaluate.extractor",
     "log.every",
     "log.tensorboard",
+    "threads",
 }
 
 
 def run_session(config: Config, store: Store, run: RunFolder, networks: Networks, progress: Progress) -> bool:
-    """Train to the config's length, going on from the newest good checkpoint when ``run`` holds one.
+    """Train to the config's length; a run that ``run`` holds is resumed from its newest good checkpoint.
 
     Returns:
         False when the run was finished before and nothing was left to do.
@@ -71,34 +65,29 @@ def run_session(config: Config, store: Store, run: RunFolder, networks: Networks
     flush_denormals()
     if config.log.tensorboard:
         check_tensorboard()
-    config = config.model_copy(update={"data": config.data.model_copy(update={"fingerprint": store.fingerprint})})
-    config = _recorded(run, config)
-    device = find_device(config.device)
-    config = config.model_copy(update={"device": str(device), "conditional": _conditional(config, store)})
+    config = _settled(config, store, run, progress)
+    device = torch.device(config.device)
     total = config.total_images(len(store))
-    if total < 1:
-        raise ConfigError(
-            "this length is less than one image", got=f"epochs = {config.epochs} of {len(store):,} images"
-        )
     scaling = Scaling.fit(store, config.generator.network.output)
 
-    def players() -> Players:
-        return make_players(config, store, scaling, networks, device)
+    def make_learner() -> GAN:
+        return make_gan(config, store, scaling, networks, device)
 
     if config.threads == "auto":
-        config = config.model_copy(update={"threads": probe_threads(config, store, scaling, players(), device)})
+        threads = probe_threads(config, store, scaling, make_learner(), device)
+        config = settle(config, {"threads": threads}, total=total)
     torch.set_num_threads(int(config.threads))
 
-    team = players()  # before the folder is made: what cannot be built leaves nothing behind
-    scorer = Scorer(config, run, store, team, scaling, progress)
+    learner = make_learner()  # before the folder is made: what cannot be built leaves nothing behind
+    scorer = Scorer(config, run, store, learner, scaling, progress)
     run.create()
     with _lock(run), _stop_signals() as stop:
         if not run.exists():
             write_text(run.config, to_toml(config))  # first of all: a folder without it is no run
-        _furnish(run, config, store, device)
-        record = Record(config, run, store, team, scaling, progress)
+        _complete_folder(run, config, store, device)
+        record = Record(config, run, store, learner, scaling, progress)
         headers = _generator_header(config, store), _classifier_header(config, store)
-        checkpoints = Checkpoints(run, config.checkpoint.keep, team, record, scorer, scaling, *headers)
+        checkpoints = Checkpoints(run, config.checkpoint.keep, learner, record, scorer, scaling, *headers)
         position = checkpoints.restore(progress.say)
         if position >= total:
             run.diverged.unlink(missing_ok=True)
@@ -106,7 +95,7 @@ def run_session(config: Config, store: Store, run: RunFolder, networks: Networks
         if run.config.read_text(encoding="utf-8") != to_toml(config):
             write_text(run.config, to_toml(config))  # a new length or interval
         if position:
-            progress.say(f"going on from {position:,} of {total:,} images seen")
+            progress.say(f"resuming at {position:,} of {total:,} images seen")
         record.begin(position, total)
         try:
             if position == 0:
@@ -116,8 +105,8 @@ def run_session(config: Config, store: Store, run: RunFolder, networks: Networks
                 total,
                 position,
                 feed=make_feed(config, store, scaling, device),
-                rule=make_rule(config.game, team.discriminator.network),
-                players=team,
+                learner=learner,
+                engine=Engine(learner),
                 record=record,
                 scorer=scorer,
                 checkpoints=checkpoints,
@@ -127,37 +116,69 @@ def run_session(config: Config, store: Store, run: RunFolder, networks: Networks
                 checkpoints.save(position)
             run.diverged.unlink(missing_ok=True)
         except Diverged as error:
-            told = _with_last_good(error, run)
-            write_text(run.diverged, f"{told.what}\n")
-            raise told from None
+            diverged = _with_last_good(error, run)
+            write_text(run.diverged, f"{diverged.what}\n")
+            raise diverged from None
         finally:
             record.close()
         if position < total and stop.signal is not None:
             raise Interrupted(
                 f"stopped at {position:,} of {total:,} images seen; everything is saved in {run.path}",
                 signal_number=stop.signal,
-                remedy="run the same command again to go on",
+                remedy="run the same command again to resume",
             )
     return True
 
 
-def _recorded(run: RunFolder, config: Config) -> Config:
-    """``config`` as the run folder knows it: what ``auto`` chose belongs to the run; other differences are refused."""
-    if not run.exists():
-        return config
-    old = load_config(run.config)
-    chosen = {key: getattr(old, key) for key in ("device", "threads", "conditional") if getattr(config, key) == "auto"}
-    config = config.model_copy(update=chosen)
-    changes = [change for change in difference(old, config) if change[0] not in _MAY_CHANGE]
-    if old.data.fingerprint == config.data.fingerprint:
+def _settled(config: Config, store: Store, run: RunFolder, progress: Progress) -> Config:
+    """``config`` with everything that data, machine and an earlier part of the run decide, but for the threads.
+
+    Raises:
+        RunError: the folder holds a run with other settings.
+        ConfigError: the settings do not fit the data.
+    """
+    total = config.total_images(len(store))
+    if total < 1:
+        raise ConfigError(
+            "this length is less than one image", got=f"epochs = {config.epochs} of {len(store):,} images"
+        )
+    recorded = load_config(run.config) if run.exists() else None
+    known: dict[str, Any] = {"data": {"fingerprint": store.fingerprint}}
+    for key in ("device", "threads", "conditional") if recorded is not None else ():
+        if getattr(config, key) == "auto":
+            known[key] = getattr(recorded, key)
+    known["device"] = str(find_device(known.get("device", config.device)))
+    if "conditional" not in known:
+        known["conditional"] = _conditional(config, store)
+    config = settle(config, known, total=total, recorded=recorded)
+    if recorded is not None:
+        _check_same(recorded, config, run)
+        if recorded.threads != config.threads != "auto":
+            progress.say(
+                f"{config.threads} threads instead of {recorded.threads}: from here on, the bytes may differ from "
+                "those of a run that kept them"
+            )
+        ends = [int(length) for length in re.findall(r'% of (\d+)"', to_toml(config))]
+        if ends and max(ends) < total:
+            progress.say(
+                f"the schedules of this run were made for {max(ends):,} images: after these, their numbers stay as "
+                "they are then"
+            )
+    return config
+
+
+def _check_same(recorded: Config, config: Config, run: RunFolder) -> None:
+    """Refuse to resume a run with settings that decide its result and are not those it began with."""
+    changes = [change for change in difference(recorded, config) if change[0] not in _MAY_CHANGE]
+    if recorded.data.fingerprint == config.data.fingerprint:
         changes = [change for change in changes if change[0] != "data.source"]  # the same data at another place
     if changes:
         shown = "\n".join(f"    {key}: {before} → {after}" for key, before, after in changes)
         raise RunError(
-            f"{run.path} holds a run with other settings; only the length and the intervals may change\n{shown}",
+            f"{run.path} holds a run with other settings; only the length, the intervals and the threads may change\n"
+            f"{shown}",
             remedy="give --out another folder, or the settings that the run was started with",
         )
-    return config
 
 
 def _conditional(config: Config, store: Store) -> bool:
@@ -204,41 +225,14 @@ def _classifier_header(config: Config, store: Store) -> ClassifierHeader | None:
     )
 
 
-def _furnish(run: RunFolder, config: Config, store: Store, device: torch.device) -> None:
+def _complete_folder(run: RunFolder, config: Config, store: Store, device: torch.device) -> None:
     """Make what is missing in the folder; a kill may have come at any moment."""
     run.samples.mkdir(exist_ok=True)
     run.checkpoints.mkdir(exist_ok=True)
     if not run.environment.is_file():
-        write_text(run.environment, json.dumps(_environment(config, device), indent=2) + "\n")
+        write_text(run.environment, json.dumps(environment(config, device), indent=2) + "\n")
     if not run.data_preview.is_file():
         save_picture(draw_preview(store), run.data_preview)
-
-
-def _environment(config: Config, device: torch.device) -> dict[str, Any]:
-    packages = {name: version(name) for name in ("torch", "numpy", "safetensors", "pillow")}
-    accelerator = torch.cuda.get_device_name(device) if device.type == "cuda" else platform.processor()
-    return {
-        "saddle": version("saddle"),
-        "python": platform.python_version(),
-        **packages,
-        "platform": platform.platform(),
-        "device": str(device),
-        "processor": accelerator or platform.machine(),
-        "cores": os.cpu_count(),
-        "threads": config.threads,
-        "started": datetime.now(UTC).isoformat(timespec="seconds"),
-        "command": shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]]),
-        "git_commit": _git_commit(),
-    }
-
-
-def _git_commit() -> str | None:
-    """The commit of the working directory, for users who keep their experiments in git."""
-    try:
-        found = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, timeout=5, check=False)
-    except (OSError, subprocess.TimeoutExpired):
-        return None
-    return found.stdout.strip() or None
 
 
 def _with_last_good(error: Diverged, run: RunFolder) -> Diverged:

@@ -3,17 +3,18 @@ from __future__ import annotations
 import pytest
 import torch
 
-from saddle.config.schema import AverageConfig, Config, GameConfig, GeneratorConfig, GeneratorMLPConfig
+from saddle.config.networks import GeneratorMLPConfig
+from saddle.config.schema import AverageConfig, Config, GameConfig, GeneratorConfig
 from saddle.game.batch import Batch
-from saddle.game.rules import PlainRule
 from saddle.networks.families import build_discriminator, build_generator
-from saddle.training.loop import crosses, play_round
-from saddle.training.players import Players, averaging_weight
+from saddle.training.gan import GAN
+from saddle.training.loop import crosses
+from saddle.training.players import averaging_weight
 
 CPU = torch.device("cpu")
 
 
-def make(half_life: int = 0, **game: object) -> tuple[Config, Players]:
+def make(half_life: int = 0, **game: object) -> GAN:
     torch.manual_seed(0)
     network = GeneratorMLPConfig(widths=(8,), norm="batch")
     config = Config(
@@ -24,7 +25,7 @@ def make(half_life: int = 0, **game: object) -> tuple[Config, Players]:
         game=GameConfig(**game),
     )
     generator = build_generator(config.generator, config.latent, (3,), 0)
-    return config, Players(config, generator, build_discriminator(config.discriminator, (3,), 0), CPU)
+    return GAN(config, generator, build_discriminator(config.discriminator, (3,), 0), CPU)
 
 
 def weights(network: torch.nn.Module) -> torch.Tensor:
@@ -42,11 +43,11 @@ def weights(network: torch.nn.Module) -> torch.Tensor:
     ],
 )
 def test_both_players_move_once_a_round(update: str, share: str):
-    config, players = make(update=update, share=share)
-    before = weights(players.generator.network), weights(players.discriminator.network)
-    play_round(config.game, PlainRule(config.game, players.discriminator.network), players, [Batch(torch.randn(8, 3))])
-    after = weights(players.generator.network), weights(players.discriminator.network)
-    for player, old, new in zip((players.generator, players.discriminator), before, after, strict=True):
+    gan = make(update=update, share=share)
+    before = weights(gan.generator.network), weights(gan.discriminator.network)
+    gan.play([Batch(torch.randn(8, 3))], 0)
+    after = weights(gan.generator.network), weights(gan.discriminator.network)
+    for player, old, new in zip((gan.generator, gan.discriminator), before, after, strict=True):
         assert not torch.equal(old, new)
         assert {int(player.optimizer.state[parameter]["step"]) for parameter in player.parameters} == {1}
 
@@ -56,14 +57,12 @@ def test_in_a_simultaneous_round_g_learns_from_d_as_it_was():
     moved = {}
     for update in ("alternating", "simultaneous"):
         for rate in (1e-3, 1.0):
-            config, players = make(update=update, share="samples")
-            for group in players.discriminator.optimizer.param_groups:
+            gan = make(update=update, share="samples")
+            for group in gan.discriminator.optimizer.param_groups:
                 group["lr"] = rate
             torch.manual_seed(1)
-            play_round(
-                config.game, PlainRule(config.game, players.discriminator.network), players, [Batch(torch.randn(8, 3))]
-            )
-            moved[update, rate] = weights(players.generator.network)
+            gan.play([Batch(torch.randn(8, 3))], 0)
+            moved[update, rate] = weights(gan.generator.network)
     assert torch.equal(moved["simultaneous", 1e-3], moved["simultaneous", 1.0])
     assert not torch.equal(moved["alternating", 1e-3], moved["alternating", 1.0])
 
@@ -72,36 +71,31 @@ def test_one_pass_for_both_turns_moves_both_as_two_passes_do():
     """D has no dropout here, so judging once or twice is the same."""
     moved = {}
     for share in ("samples", "pass"):
-        config, players = make(update="simultaneous", share=share)
+        gan = make(update="simultaneous", share=share)
         torch.manual_seed(1)
         batch = Batch(torch.randn(8, 3))
-        play_round(config.game, PlainRule(config.game, players.discriminator.network), players, [batch])
-        moved[share] = torch.cat([weights(players.generator.network), weights(players.discriminator.network)])
+        gan.play([batch], 0)
+        moved[share] = torch.cat([weights(gan.generator.network), weights(gan.discriminator.network)])
     torch.testing.assert_close(moved["samples"], moved["pass"])
 
 
 def test_d_plays_its_turns_before_g():
-    config, players = make(discriminator_steps=3)
-    rule = PlainRule(config.game, players.discriminator.network)
-    play_round(config.game, rule, players, [Batch(torch.randn(8, 3)) for _ in range(3)])
-    steps = [
-        int(player.optimizer.state[player.parameters[0]]["step"])
-        for player in (players.discriminator, players.generator)
-    ]
+    gan = make(discriminator_steps=3)
+    gan.play([Batch(torch.randn(8, 3)) for _ in range(3)], 0)
+    steps = [int(player.optimizer.state[player.parameters[0]]["step"]) for player in (gan.discriminator, gan.generator)]
     assert steps == [3, 1]
 
 
 def test_lazy_penalties_come_in_every_nth_round_in_all_of_its_turns():
-    config, players = make(r1=1.0, penalty_every=3, discriminator_steps=2)
-    rule = PlainRule(config.game, players.discriminator.network)
+    gan = make(r1=1.0, penalty_every=3, discriminator_steps=2)
     batches = [Batch(torch.randn(8, 3)) for _ in range(2)]
-    logged = [play_round(config.game, rule, players, batches, number)["r1"].item() > 0 for number in range(7)]
+    logged = [gan.play(batches, number)["r1"].item() > 0 for number in range(7)]
     assert logged == [True, False, False, True, False, False, True]
 
 
 def test_averaged_generator_follows_weights_and_statistics():
-    _, players = make(half_life=64)
-    live, averaged = players.generator.network, players.averaged
+    gan = make(half_life=64)
+    live, averaged = gan.generator.network, gan.averaged
     with torch.no_grad():
         for parameter in live.parameters():
             parameter.fill_(1.0)
@@ -110,13 +104,13 @@ def test_averaged_generator_follows_weights_and_statistics():
     norm = next(layer for layer in live.modules() if isinstance(layer, torch.nn.BatchNorm1d))
     norm.running_mean.fill_(1.0)
     norm.num_batches_tracked.fill_(9)
-    players.follow(images_seen=1_000_000, images_since=64)
+    gan.follow(position=1_000_000, since=64)
     assert weights(averaged).tolist() == pytest.approx([0.5] * len(weights(averaged)))
     averaged_norm = next(layer for layer in averaged.modules() if isinstance(layer, torch.nn.BatchNorm1d))
     assert averaged_norm.running_mean[0].item() == pytest.approx(0.5)
     assert averaged_norm.num_batches_tracked == 9
     for _ in range(40):
-        players.follow(images_seen=1_000_000, images_since=64)
+        gan.follow(position=1_000_000, since=64)
     assert weights(averaged).min() > 0.999
 
 
@@ -138,9 +132,9 @@ def test_the_first_weights_are_not_in_the_average():
 
 
 def test_without_averaging_the_averaged_generator_is_g():
-    _, players = make()
-    assert players.averaged is players.generator.network
-    assert not any(name.startswith("averaged") for name in players.state())
+    gan = make()
+    assert gan.averaged is gan.generator.network
+    assert not any(name.startswith("averaged") for name in gan.state())
 
 
 @pytest.mark.parametrize(
@@ -151,10 +145,10 @@ def test_intervals_are_crossed_however_rounds_fall(before: int, after: int, due:
 
 
 def test_clipping_holds_every_weight_of_d():
-    config, players = make(loss="wasserstein", clip=0.01)
-    play_round(config.game, PlainRule(config.game, players.discriminator.network), players, [Batch(torch.randn(8, 3))])
-    assert weights(players.discriminator.network).abs().max() <= 0.01
-    assert weights(players.generator.network).abs().max() > 0.01
+    gan = make(loss="wasserstein", clip=0.01)
+    gan.play([Batch(torch.randn(8, 3))], 0)
+    assert weights(gan.discriminator.network).abs().max() <= 0.01
+    assert weights(gan.generator.network).abs().max() > 0.01
 
 
 def test_labels_of_generated_samples_occur_as_often_as_the_real_ones():
@@ -162,6 +156,6 @@ def test_labels_of_generated_samples_occur_as_often_as_the_real_ones():
     config = Config(recipe="x", images=1, conditional=True)
     shares = (0.5, 0.0, 0.3, 0.2)
     generator = build_generator(config.generator, config.latent, (3,), 4)
-    players = Players(config, generator, build_discriminator(config.discriminator, (3,), 4), CPU, shares)
-    labels = players.generate(4000).labels
+    gan = GAN(config, generator, build_discriminator(config.discriminator, (3,), 4), CPU, shares)
+    labels = gan.generate(4000).condition
     assert (labels.bincount(minlength=4) / 4000).tolist() == pytest.approx(shares, abs=0.03)

@@ -1,0 +1,74 @@
+"""What the loop moves. A GAN is one kind of learner; the loop knows neither G nor D."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Protocol
+
+import torch
+from torch import Tensor, nn
+
+from saddle.game.batch import Batch
+
+
+class Learner(Protocol):
+    """Anything that learns from batches of real samples and can be sampled from.
+
+    All its state is in ``state``: a learner that loads it goes on exactly. Everything random in ``play`` comes from
+    torch's global generators, which are seeded before each round.
+    """
+
+    @property
+    def device(self) -> torch.device:
+        """Where it lives."""
+        ...
+
+    @property
+    def turns(self) -> int:
+        """How many batches of real samples a round takes."""
+        ...
+
+    @property
+    def result(self) -> nn.Module:
+        """The network that samples are taken from, and that is saved for others to use."""
+        ...
+
+    def schedule(self, position: int) -> None:
+        """Set the numbers that are schedules, for the round that begins at ``position`` images seen."""
+        ...
+
+    def play(self, batches: Sequence[Batch], number: int) -> dict[str, Tensor]:
+        """Learn from one round's batches.
+
+        Args:
+            batches: ``turns`` of them.
+            number: of the round, counted from 0.
+
+        Returns:
+            Figures for the log: detached, on the device, (members,) each, the same names in every round.
+        """
+        ...
+
+    def follow(self, position: int, since: int) -> None:
+        """Move the averages after a round of ``since`` images that ended at ``position``."""
+        ...
+
+    def sample(self, seed: int, start: int, count: int, labels: Tensor | None) -> Tensor:
+        """The samples numbered from ``start`` of stream ``seed``, (count, *shape) in the network's range.
+
+        Args:
+            labels: class indices (count,) where it learns with labels, else None.
+        """
+        ...
+
+    def state(self) -> dict[str, Tensor]:
+        """All state, by name."""
+        ...
+
+    def load(self, tensors: Mapping[str, Tensor]) -> None:
+        """Take over what ``state`` gave.
+
+        Raises:
+            CheckpointError: names or shapes do not fit.
+        """
+        ...
