@@ -106,7 +106,7 @@ def test_a_shorter_run_keeps_its_decay():
 @pytest.mark.parametrize(
     ("setting", "words"),
     [
-        ("generator.optimizer.learning_rate={to=0.1}", "learning_rate.value is missing"),
+        ("game.r1={to=0.1}", "game.r1.value is missing"),
         ("generator.optimizer.learning_rate={value=1, to=0, start='half'}", "a share of the run's length"),
         ("generator.optimizer.learning_rate={value=1, to=0, start=-1}", "a number of images seen"),
         ("generator.optimizer.learning_rate={value=1, to=0, start='60%', end='50%'}", "must start before it ends"),

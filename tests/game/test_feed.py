@@ -77,4 +77,4 @@ def test_labels_stay_with_their_samples():
     labelled = Feed(store, Scaling.fit(store, "linear"), seed=0, device=CPU, labelled=True)
     batch = labelled.batch(5, 20)
     assert torch.equal(batch.samples.flatten() % 3, batch.condition.float())
-    assert feed(store).batch(0, 4).labels is None
+    assert feed(store).batch(0, 4).condition is None
