@@ -26,10 +26,8 @@ def measure(threads: int, rounds: int) -> None:
     from saddle.config.schema import DataConfig
     from saddle.data import from_object
     from saddle.data.scaling import Scaling
-    from saddle.game.rules import make_rule
-    from saddle.training.assemble import Networks, make_feed, make_players
+    from saddle.training.assemble import Networks, make_feed, make_gan
     from saddle.training.engine import flush_denormals
-    from saddle.training.loop import play_round
 
     flush_denormals()
     torch.set_num_threads(threads)
@@ -38,13 +36,12 @@ def measure(threads: int, rounds: int) -> None:
     store = from_object(images, config=DataConfig(source="noise"))
     device = torch.device("cpu")
     scaling = Scaling.fit(store, config.generator.network.output)
-    players = make_players(config, store, scaling, Networks(), device)
+    gan = make_gan(config, store, scaling, Networks(), device)
     feed = make_feed(config, store, scaling, device)
-    rule = make_rule(config.game, players.discriminator.network)
 
     def play(count: int) -> None:
         for number in range(count):
-            play_round(config.game, rule, players, [feed.batch(number * config.batch_size, config.batch_size)])
+            gan.play([feed.batch(number * config.batch_size, config.batch_size)], number)
 
     play(5)
     began = time.perf_counter()

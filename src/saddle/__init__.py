@@ -11,9 +11,11 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from saddle.base.machine import bound_spinning
+
 if TYPE_CHECKING:
-    from saddle.api import Run, report, train
-    from saddle.config import recipe_names as recipes
+    from saddle.api import Run, compare, report, train
+    from saddle.config import all_recipes as recipes
     from saddle.errors import (
         CheckpointError,
         ConfigError,
@@ -22,11 +24,14 @@ if TYPE_CHECKING:
         Diverged,
         Interrupted,
         MetricError,
+        NotFinite,
         RunError,
         SaddleError,
     )
+    from saddle.reproduction.run import reproduce
     from saddle.runs.scores import Evaluation
     from saddle.scoring.evaluate import evaluate
+    from saddle.trained.export import save_samples
     from saddle.trained.generator import Generator, load
 
 __version__ = "0.1.0"
@@ -40,25 +45,34 @@ __all__ = [
     "Generator",
     "Interrupted",
     "MetricError",
+    "NotFinite",
     "Run",
     "RunError",
     "SaddleError",
+    "compare",
     "evaluate",
     "load",
     "recipes",
     "report",
+    "reproduce",
+    "save_samples",
     "train",
 ]
+
+bound_spinning()  # before torch is imported, by whoever does it
 
 # Names are imported when first used: `import saddle` alone does not wait for torch.
 _HOMES = {
     "Run": "api",
+    "compare": "api",
     "report": "api",
     "train": "api",
     "Evaluation": "runs.scores",
     "evaluate": "scoring.evaluate",
     "Generator": "trained.generator",
     "load": "trained.generator",
+    "reproduce": "reproduction.run",
+    "save_samples": "trained.export",
 }
 
 
@@ -66,7 +80,7 @@ def __getattr__(name: str) -> Any:
     if name not in __all__:
         raise AttributeError(f"module 'saddle' has no attribute {name!r}")
     if name == "recipes":
-        return import_module("saddle.config").recipe_names
+        return import_module("saddle.config").all_recipes
     return getattr(import_module(f"saddle.{_HOMES.get(name, 'errors')}"), name)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,16 +11,21 @@ import numpy as np
 from torch import Tensor, nn
 
 from saddle.base.progress import Progress, for_stream
-from saddle.config import Config, load_recipe, resolve
+from saddle.config import Config, load_config, load_recipe, resolve
 from saddle.config.resolve import merge_settings, nest
 from saddle.config.schema import DataConfig
 from saddle.data import Store, from_object, open_data
 from saddle.data.scaling import to_pixels
 from saddle.errors import ConfigError, RunError
+from saddle.pages.comparison import Comparison, write_comparison
+from saddle.pages.comparison import compare as read_comparison
 from saddle.pages.report import write_report
 from saddle.runs.folder import RunFolder
+from saddle.runs.scores import Evaluation
+from saddle.runs.status import Status, read_status
+from saddle.scoring.evaluate import evaluate
 from saddle.show.grid import save_picture, tile
-from saddle.trained.generator import Generator, Label, load
+from saddle.trained.generator import Generator, load
 from saddle.training.assemble import Networks
 from saddle.training.session import run_session
 
@@ -30,16 +35,26 @@ class Run:
 
     Args:
         path: the folder.
-        network: for a generator that is the user's own module, one built as for training.
+        generator: for a generator that is the user's own module, one built as for training.
     """
 
-    def __init__(self, path: str | Path, *, network: nn.Module | None = None) -> None:
+    def __init__(self, path: str | Path, *, generator: nn.Module | None = None) -> None:
         self.folder = RunFolder(Path(path))
-        self.network = network
+        self.network = generator
 
     @property
     def path(self) -> Path:
         return self.folder.path
+
+    @property
+    def config(self) -> Config:
+        """Every setting of the run, those among them that ``auto`` chose."""
+        return load_config(self.folder.config)
+
+    @property
+    def status(self) -> Status:
+        """Whether it is being trained, how far it is, and when it last wrote something."""
+        return read_status(self.folder, self.config)
 
     @property
     def log(self) -> list[dict[str, Any]]:
@@ -47,19 +62,34 @@ class Run:
         return self.folder.read_log()
 
     @property
+    def scores(self) -> list[dict[str, Any]]:
+        """One dict for each score taken during training: images, epoch, the figures, and whether it was the best."""
+        return self.folder.read_scores()
+
+    @property
     def generator(self) -> Generator:
         """The averaged generator as last saved."""
-        return load(self.path, network=self.network)
+        return load(self.path, generator=self.network)
 
-    def sample(
-        self, count: int, *, seed: int = 0, label: Label | Sequence[Label] | None = None, truncation: float = 1.0
-    ) -> Tensor:
+    def sample(self, count: int, **options: Any) -> Any:
         """As ``Generator.sample``: images (count, C, H, W) in [0, 1], or points (count, d)."""
-        return self.generator.sample(count, seed=seed, label=label, truncation=truncation)
+        return self.generator.sample(count, **options)
+
+    def interpolate(self, first: int, last: int | None, steps: int, **options: Any) -> Tensor:
+        """As ``Generator.interpolate``: ``steps`` samples on the way from one latent to another."""
+        return self.generator.interpolate(first, last, steps, **options)
+
+    def walk(self, places: Sequence[int], steps: int, **options: Any) -> Iterator[Tensor]:
+        """As ``Generator.walk``: the frames of a closed walk through latent space."""
+        return self.generator.walk(places, steps, **options)
+
+    def evaluate(self, **options: Any) -> Evaluation:
+        """As ``saddle.evaluate``; the scores are kept in the run folder."""
+        return evaluate(self, **options)
 
     def report(self) -> Path:
         """Write ``report.html`` with all pictures inside and return its path."""
-        return report(self.path, network=self.network)
+        return report(self.path, generator=self.network)
 
     def __repr__(self) -> str:
         return f"Run({str(self.path)!r})"
@@ -71,22 +101,29 @@ def train(
     data: object = None,
     labels: Tensor | Sequence[int] | None = None,
     out: str | Path | None = None,
+    images: int | None = None,
+    epochs: float | None = None,
+    batch_size: int | None = None,
     seed: int | None = None,
-    device: str | None = None,
+    device: str = "auto",
+    threads: int | str | None = None,
     settings: Mapping[str, Any] | None = None,
     generator: nn.Module | None = None,
     discriminator: nn.Module | None = None,
     progress: Progress | None = None,
 ) -> Run:
-    """Train a recipe, or go on with a run that was started by the same call.
+    """Train a recipe, or resume a run that was started by the same call.
 
     Args:
         recipe: a recipe's name, or the path of a ``.toml`` file.
         data: a data set's name, a path, or the data themselves: a tensor, an array or a map-style dataset.
         labels: class indices for data given as a tensor or array.
-        out: the run folder; ``runs/RECIPE`` if not given.
+        out: the run folder; ``runs/RECIPE`` if not given, with ``-seed-N`` behind it for a seed other than 0.
+        images: the length in images that D sees; or ``epochs``: in epochs.
+        batch_size: real samples for each turn of D.
         seed: decides everything random.
         device: cpu, cuda, mps or auto.
+        threads: CPU threads; auto tries some.
         settings: further config keys, nested (``{"game": {"r1": 1.0}}``) or dotted (``{"game.r1": 1.0}``).
         generator: own module, latents (B, latent.size) → samples (B, *shape) in the range of
             ``generator.network.output``, the recipe's if not set: tanh and linear [-1, 1], sigmoid [0, 1] for images.
@@ -99,7 +136,10 @@ def train(
     """
     chosen = load_recipe(recipe)
     layers = [merge_settings(nest(key.split("."), value) for key, value in (settings or {}).items())]
-    layers.append({key: value for key, value in (("seed", seed), ("device", device)) if value is not None})
+    named = {"images": images, "epochs": epochs, "batch_size": batch_size, "seed": seed, "threads": threads}
+    if device != "auto":
+        named["device"] = device
+    layers.append({key: value for key, value in named.items() if value is not None})
     if isinstance(data, str | Path):
         layers.append({"data": {"source": str(data)}})
         data = None
@@ -132,32 +172,57 @@ def train_config(
     """
     networks = networks or Networks()
     progress = progress or for_stream(sys.stderr)
-    folder = RunFolder(Path(out) if out is not None else Path("runs") / config.recipe)
+    folder = RunFolder(Path(out) if out is not None else default_folder(config))
     folder.check()
     store = _store(config.data, data, labels, progress)
     trained = run_session(config, store, folder, networks, progress)
-    return Run(folder.path, network=networks.generator), trained
+    return Run(folder.path, generator=networks.generator), trained
 
 
-def report(path: str | Path, *, network: nn.Module | None = None) -> Path:
+def default_folder(config: Config) -> Path:
+    """Where a run goes that names no folder: trainings that differ only in the seed do not collide."""
+    return Path("runs") / (config.recipe + (f"-seed-{config.seed}" if config.seed else ""))
+
+
+def report(path: str | Path, *, generator: nn.Module | None = None) -> Path:
     """Write the report of the run in ``path`` and return the page's path; see ``Run.report``."""
     run = RunFolder(Path(path))
     if not run.exists():
         raise RunError(f"{path} holds no run", expected="a folder that saddle train made")
     if run.generator.is_file():
-        trained = load(run.path, network=network)
+        trained = load(run.path, generator=generator)
         if trained.header.kind == "images":
             strips = [to_pixels(trained.interpolate(seed, seed + 1, 10)) for seed in range(1, 11, 2)]
             save_picture(tile(np.concatenate(strips), columns=10), run.interpolation)
     return write_report(run)
 
 
+def compare(*runs: str | Path | Run, out: str | Path | None = None) -> Comparison:
+    """Hold runs against each other: settings that differ, figures and scores.
+
+    Args:
+        runs: two or more, as folders or as what ``train`` returned.
+        out: where an HTML page with curves and samples goes; none if not given.
+
+    Raises:
+        RunError: fewer than two, one given twice, or a folder without a run.
+    """
+    found = read_comparison([run.path if isinstance(run, Run) else Path(run) for run in runs])
+    if out is not None:
+        write_comparison(found, Path(out))
+    return found
+
+
 def _store(config: DataConfig, data: object, labels: Any, progress: Progress) -> Store:
     if data is not None:
-        return from_object(data, labels, config=config)
-    if labels is not None:
+        store = from_object(data, labels, config=config)
+    elif labels is not None:
         raise ConfigError("labels go with data given as a tensor or array", got=f"data {config.source!r}")
-    return open_data(config, progress=progress)
+    else:
+        store = open_data(config, progress=progress)
+    for notice in store.notices():
+        progress.say(notice)
+    return store
 
 
 def _custom(module: nn.Module) -> dict[str, Any]:

@@ -56,6 +56,35 @@ def test_images_recipe_needs_nothing_but_a_folder(tmp_path: Path, folder: Path):
         assert found["labels"].tolist() == [0, 0, 0]
 
 
+def test_images_recipe_asks_for_data_and_makes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.chdir(tmp_path)
+    result = CliRunner().invoke(app, ["train", "images", "--out", "run"])
+    assert result.exit_code == 2
+    assert "saddle train images --data FOLDER_OR_ZIP" in result.output
+    assert list(tmp_path.iterdir()) == []
+    dry = CliRunner().invoke(app, ["train", "images", "--dry-run"])
+    assert dry.exit_code == 0
+    assert 'source = ""' in dry.output
+
+
+def test_a_training_says_what_is_held_out_and_what_is_shown_on_white(
+    tmp_path: Path, folder: Path, capsys: pytest.CaptureFixture[str]
+):
+    hole = Image.new("RGBA", (20, 20), (9, 9, 9, 0))
+    hole.save(folder / "cat" / "hole.png")
+    settings = SMALL | {"data.size": 8, "data.held_out": 0.05}
+    saddle.train("images", data=folder, out=tmp_path / "few", settings=settings)
+    said = capsys.readouterr().err
+    assert "1 of 11 images are transparent: shown on white; --set data.channels=4" in said
+    assert "held out" not in said  # of so few
+    values = np.random.default_rng(0).integers(0, 256, (300, 3, 8, 8), np.uint8)
+    run = saddle.train("images", data=values, out=tmp_path / "run", settings=settings)
+    assert "50 samples of the ndarray given are held out" in capsys.readouterr().err
+    found = saddle.evaluate(run, data=values, metrics=["kd"], count=60, seeds=1)
+    assert found["kd"].floor_of == "50 held-out samples"
+    assert "(250)" in found["kd"].data
+
+
 def test_images_recipe_without_classes_and_not_square(tmp_path: Path, folder: Path):
     run = train("images", tmp_path / "run", folder / "cat", data__size=[20, 36])
     assert run.generator.shape == (3, 20, 36)

@@ -49,6 +49,7 @@ def newest(folder: Path, out: str) -> str:
     return max((path.name for path in (folder / out / "checkpoints").glob("[0-9]*")), default="")
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(900)
 def test_killed_at_random_moments_the_result_is_the_same_bytes(tmp_path: Path):
     (tmp_path / "killed.toml").write_text(RECIPE)
@@ -86,5 +87,5 @@ def test_the_process_asked_to_stop_exits_with_the_signals_code(tmp_path: Path, n
     process.send_signal(number)
     output, _ = process.communicate()
     assert process.returncode == code
-    assert "run the same command again to go on" in output
+    assert "run the same command again to resume" in output
     assert "Traceback" not in output

@@ -136,7 +136,7 @@ def test_the_labelled_samples_add_their_cross_entropy():
     game = GameConfig(rule="semi_supervised", discriminator_weight=0.5)
     real, fake = torch.randn(2, 4, 6)
     labels = torch.tensor([0, 2, 1, 1])
-    turn = SemiSupervisedRule(game, network).discriminator_turn(network, Batch(real, None, (real, labels)), Batch(fake))
+    turn = SemiSupervisedRule(game, network).discriminator_turn(Batch(real, None, (real, labels)), Batch(fake))
     expected = torch.nn.functional.cross_entropy(network.class_logits(real), labels)
     assert turn.figures["supervised"].item() == pytest.approx(expected.item())
     assert turn.loss.item() == pytest.approx((expected + turn.figures["discriminator_loss"]).item())

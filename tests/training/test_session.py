@@ -298,7 +298,7 @@ def test_divergence_stops_at_the_last_good_checkpoint(tmp_path: Path):
     assert caught.value.exit_code == 3
     for word in ("diverged before 192 images seen", "96 images seen, is kept", "learning rate"):
         assert word in str(caught.value)
-    run = saddle.Run(tmp_path / "run", network=Explodes())
+    run = saddle.Run(tmp_path / "run", generator=Explodes())
     assert [images for images, _ in run.folder.all_checkpoints()] == [96]
     assert run.sample(3).isfinite().all()
     assert "NaN" not in run.folder.log.read_text()
@@ -343,11 +343,11 @@ def test_own_modules(tmp_path: Path):
     run = own("parts")
     assert content(run) == content(own("whole"))
     assert run.sample(5).shape == (5, 1, 8, 8)
-    with pytest.raises(ConfigError, match="module of the user's own"):
+    with pytest.raises(ConfigError, match="your own module"):
         saddle.load(run.path)
-    assert saddle.load(run.path, network=Own(4, (1, 8, 8))).sample(2).shape == (2, 1, 8, 8)
+    assert saddle.load(run.path, generator=Own(4, (1, 8, 8))).sample(2).shape == (2, 1, 8, 8)
     with pytest.raises(CheckpointError, match="do not fit"):
-        saddle.load(run.path, network=Own(5, (1, 8, 8)))
+        saddle.load(run.path, generator=Own(5, (1, 8, 8)))
 
 
 def test_points_train_and_stay_in_their_units(tmp_path: Path):

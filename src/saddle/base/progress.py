@@ -84,7 +84,7 @@ class Lines:
         if self._total is not None:
             # The last batch may go beyond the end.
             left = max(0, self._total - self._done) / rate if rate > 0 else 0.0
-            line += f" of {self._total:,} {self._unit}  {rate:,.0f}/s  {_duration(left)} left"
+            line += f" of {self._total:,} {self._unit}  {rate:,.0f}/s  {duration(left)} left"
         else:
             line += f" {self._unit}  {rate:,.0f}/s"
         print(f"{line}  {text}".rstrip(), file=self._out, flush=True)
@@ -144,7 +144,8 @@ def for_stream(stream: TextIO) -> Progress:
     return Bar() if stream.isatty() else Lines(stream)
 
 
-def _duration(seconds: float) -> str:
+def duration(seconds: float) -> str:
+    """Such as 1:02:03, or 4:05."""
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"

@@ -29,6 +29,15 @@ class Turn(NamedTuple):
     figures: dict[str, Tensor]
 
 
+class JudgedTurn(NamedTuple):
+    """D's turn, with its logits on both batches, (members · units,) each."""
+
+    loss: Tensor
+    figures: dict[str, Tensor]
+    real_logits: Tensor
+    fake_logits: Tensor
+
+
 class PlainRule:
     """The game of Goodfellow et al. 2014, with labels or without, with any loss on D's logits.
 
@@ -67,14 +76,48 @@ class PlainRule:
         """D's logits on a batch, one for each unit that it judges: (members · B / packing,); large means real."""
         return _ask(self._discriminator, self.see(batch))
 
-    def discriminator_turn(self, real: Batch, fake: Batch, number: int = 0) -> Turn:
-        """D judges both batches in its turn of round ``number``, counted from 0; no gradient reaches G."""
-        return self._discriminator_loss(real, fake.detached(), number)[0]
+    def discriminator_turn(self, real: Batch, fake: Batch, number: int = 0, *, attached: bool = False) -> JudgedTurn:
+        """D\'s turn: it minimises w (L_real + L_fake) + γ₁/2 E‖∇D(x)‖² + γ₂/2 E‖∇D(G(z))‖² + λ E(‖∇D(x̂)‖ - 1)².
+
+        Args:
+            real, fake: what D judges.
+            number: of the round, counted from 0.
+            attached: whether the graph of ``fake`` is kept, so that G's turn can use the same judgement.
+        """
+        game = self._game
+        fake = fake if attached else fake.detached()
+        due = game.penalty_every if number % game.penalty_every == 0 else 0
+        real.samples.requires_grad_(bool(game.r1 and due))
+        if game.r2 and due:
+            fake.samples.requires_grad_()
+        real_logits, fake_logits = self._judge_both(real, fake, penalised=due > 0)
+
+        terms = self._loss.discriminator(real_logits, fake_logits, 1 - game.label_smoothing)
+        loss_real, loss_fake = real.mean(terms.real), fake.mean(terms.fake)
+        parts = {"discriminator_loss": game.discriminator_weight * (loss_real + loss_fake)}
+        none = torch.zeros_like(loss_real)  # of a penalty that is not due, so that the log's means are right
+        if game.r1:
+            gradient = real.mean(squared_gradient(real_logits, real.samples)) if due else none
+            parts["r1"] = due * self._gamma_r1 / 2 * gradient
+        if game.r2:
+            gradient = fake.mean(squared_gradient(fake_logits, fake.samples)) if due else none
+            parts["r2"] = due * self._gamma_r2 / 2 * gradient
+        if game.gradient_penalty:
+            parts["gradient_penalty"] = due * self._lambda * real.mean(self._gap(real, fake)) if due else none
+        parts |= self._supervised(real)
+        figures = {
+            "loss_real": loss_real.detach(),
+            "loss_fake": loss_fake.detach(),
+            "d_real": real.mean(self._loss.verdict(real_logits.detach())),
+            "d_fake": fake.mean(self._loss.verdict(fake_logits.detach())),
+        }
+        loss, detached = _summed(parts)
+        return JudgedTurn(loss, detached | figures, real_logits, fake_logits)
 
     def generator_turn(self, real: Batch, fake: Batch) -> Turn:
         """D judges ``fake``, whose graph leads to G; ``real`` is what D saw last."""
         if self._game.feature_matching != "none":
-            return _turn({"generator_loss": self._feature_distance(real, fake)})
+            return Turn(*_summed({"generator_loss": self._feature_distance(real, fake)}))
         fake_logits = self.logits(fake)
         real_logits = fake_logits
         if self._loss.compares:
@@ -82,47 +125,16 @@ class PlainRule:
                 real_logits = self.logits(real)
         return self._generator_loss(fake, fake_logits, real_logits)
 
-    def joint_turn(self, real: Batch, fake: Batch, number: int = 0) -> tuple[Turn, Turn]:
+    def joint_turn(self, real: Batch, fake: Batch, number: int = 0) -> tuple[JudgedTurn, Turn]:
         """D's turn and G's from one and the same judgement, dropout and all; ``fake``'s graph leads to G.
 
         Each loss must be sent backward with respect to its own player's parameters only.
         """
-        turn, real_logits, fake_logits = self._discriminator_loss(real, fake, number)
-        return turn, self._generator_loss(fake, fake_logits, real_logits.detach())
-
-    def _discriminator_loss(self, real: Batch, fake: Batch, number: int) -> tuple[Turn, Tensor, Tensor]:
-        """W (L_real + L_fake) + γ₁/2 E‖∇D(x)‖² + γ₂/2 E‖∇D(G(z))‖² + λ E(‖∇D(x̂)‖ - 1)², and both logits."""
-        game = self._game
-        penalised = number % game.penalty_every == 0
-        real.samples.requires_grad_(bool(game.r1 and penalised))
-        if game.r2 and penalised:
-            fake.samples.requires_grad_()
-        real_logits, fake_logits = self._judge_both(real, fake, penalised=penalised)
-
-        terms = self._loss.discriminator(real_logits, fake_logits, 1 - game.label_smoothing)
-        loss_real, loss_fake = real.mean(terms.real), fake.mean(terms.fake)
-        adversarial = game.discriminator_weight * (loss_real + loss_fake)
-        further: dict[str, Callable[[], Tensor]] = {}
-        if game.r1:
-            further["r1"] = lambda: self._gamma_r1 / 2 * real.mean(squared_gradient(real_logits, real.samples))
-        if game.r2:
-            further["r2"] = lambda: self._gamma_r2 / 2 * fake.mean(squared_gradient(fake_logits, fake.samples))
-        if game.gradient_penalty:
-            further["gradient_penalty"] = lambda: self._lambda * real.mean(self._gap(real, fake))
-        # Where they are not due they count zero, so that the log's means are right.
-        none = torch.zeros_like(loss_real)
-        penalties = {name: game.penalty_every * penalty() if penalised else none for name, penalty in further.items()}
-        parts = {"discriminator_loss": adversarial, **penalties, **self._supervised(real)}
-        figures = {
-            "loss_real": loss_real.detach(),
-            "loss_fake": loss_fake.detach(),
-            "d_real": real.mean(self._loss.verdict(real_logits.detach())),
-            "d_fake": fake.mean(self._loss.verdict(fake_logits.detach())),
-        }
-        return _turn(parts, figures), real_logits, fake_logits
+        turn = self.discriminator_turn(real, fake, number, attached=True)
+        return turn, self._generator_loss(fake, turn.fake_logits, turn.real_logits.detach())
 
     def _generator_loss(self, fake: Batch, fake_logits: Tensor, real_logits: Tensor) -> Turn:
-        return _turn({"generator_loss": fake.mean(self._loss.generator(fake_logits, real_logits))})
+        return Turn(*_summed({"generator_loss": fake.mean(self._loss.generator(fake_logits, real_logits))}))
 
     def _feature_distance(self, real: Batch, fake: Batch) -> Tensor:
         """‖E f(x) - E f(G(z))‖², or its L1 form, per feature: (members,); Salimans et al. 2016, section 3.1."""
@@ -192,10 +204,10 @@ def make_rule(game: GameConfig, discriminator: nn.Module) -> PlainRule:
     return (SemiSupervisedRule if game.rule == "semi_supervised" else PlainRule)(game, discriminator)
 
 
-def _turn(parts: dict[str, Tensor], figures: dict[str, Tensor] | None = None) -> Turn:
-    """The turn whose loss is the sum of its parts, (members,) each; each part is a figure too."""
-    loss = torch.stack(list(parts.values())).sum() if len(parts) > 1 else next(iter(parts.values())).sum()
-    return Turn(loss, {name: part.detach() for name, part in parts.items()} | (figures or {}))
+def _summed(parts: dict[str, Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
+    """The sum of a loss's parts, (members,) each, over all members; and the parts as figures."""
+    loss = torch.stack(list(parts.values())).sum()
+    return loss, {name: part.detach() for name, part in parts.items()}
 
 
 def _ask(question: Callable[..., Tensor], batch: Batch) -> Tensor:

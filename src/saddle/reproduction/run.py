@@ -1,43 +1,20 @@
-"""Published tables, run again: what is missing is trained and scored; published and measured stand side by side."""
+"""Published tables, run again: what is missing is trained and scored."""
 
 from __future__ import annotations
 
-import json
-import shlex
-import statistics
-from collections.abc import Collection, Mapping, Sequence
-from hashlib import sha256
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from saddle.api import train_config
-from saddle.base.files import unwritable, write_text
+from saddle.base.files import unwritable
 from saddle.base.progress import Progress, Silent
-from saddle.config import Config, difference, load_config, load_recipe, resolve
-from saddle.errors import ConfigError, Diverged, SaddleError
-from saddle.features.extractors import SHIPPED
+from saddle.config import Config, load_config, load_recipe, resolve
+from saddle.errors import ConfigError, Diverged
+from saddle.reproduction.page import DEFAULT_FOLDER, Line, Place, has_reached, scored_file, write_page
 from saddle.reproduction.tables import Row, Table, choose_rows, load_table
 from saddle.runs.folder import RunFolder
-from saddle.runs.scores import Score, read_evaluations
-from saddle.scoring.evaluate import ERRORS, evaluate
-
-_FOLDER = Path("reproductions")
-# What does not make other runs of them: a command line tells seeds and lengths apart from settings, and the machine
-# decides the rest.
-_NOT_SETTINGS = {"seed", "images", "epochs", "device", "threads", "conditional", "data.fingerprint"}
-
-
-class Line(NamedTuple):
-    """One figure of one system, in words."""
-
-    system: str
-    figure: str
-    published: str
-    goal: str
-    measured: str
-    floor: str
-    runs: str
-    samples: str
+from saddle.scoring.evaluate import evaluate
 
 
 class Reproduction(NamedTuple):
@@ -93,7 +70,7 @@ def reproduce(
         raise ConfigError("this is no share of a run's length", expected="above 0, at most 1", got=length)
     if "seed" in settings:
         raise ConfigError("a table has its own seeds, 0 and those that follow", remedy="--seeds N says how many")
-    place = _Place(name, table, out or _FOLDER, quick)
+    place = Place(name, table, out or DEFAULT_FOLDER, quick)
     # All of them first: a setting that does not fit the last row must not show after hours.
     configs = {
         (row.name, seed): _shortened(
@@ -111,47 +88,18 @@ def reproduce(
         for seed in range(seeds):
             progress.say(f"{name}: {row.name}, seed {seed}")
             _run(row, configs[row.name, seed], place, seed, progress)
-            lines = _write(place)
+            lines = write_page(place)
     return Reproduction(table, lines, place.page)
 
 
-class _Place(NamedTuple):
-    """Where a table's runs are, and what they are."""
-
-    name: str
-    table: Table
-    out: Path
-    quick: bool
-
-    @property
-    def folder(self) -> Path:
-        return self.out / "quick" if self.quick else self.out
-
-    @property
-    def page(self) -> Path:
-        return self.folder / f"{self.name}.md"
-
-    def runs(self, row: Row) -> Path:
-        return self.folder / self.name / row.folder
-
-    def layers(self, row: Row) -> list[Mapping[str, Any]]:
-        return [row.settings, self.table.quick.settings if self.quick else {}]
-
-    def count(self, row: Row) -> int:
-        return self.table.quick.count if self.quick else row.count or self.table.count
-
-    def figures(self, row: Row) -> tuple[str, ...]:
-        return row.figures or self.table.figures
-
-
-def _run(row: Row, config: Config, place: _Place, seed: int, progress: Progress) -> None:
+def _run(row: Row, config: Config, place: Place, seed: int, progress: Progress) -> None:
     """Train and score one run, as far as that is not done."""
     run = RunFolder(place.runs(row) / f"seed-{seed}")
     if run.exists():
         old = load_config(run.config)
-        if _is_longer(old, config) and _has_reached(run, config, beyond=True):
+        if _is_longer(old, config) and has_reached(run, config, beyond=True):
             raise ConfigError(
-                f"{run.path} holds a longer run", expected=f"at most {_told_length(config)}", got=_told_length(old),
+                f"{run.path} holds a longer run", expected=f"at most {_length(config)}", got=_length(old),
                 remedy="give another --out",
             )  # fmt: skip
     try:
@@ -164,13 +112,9 @@ def _run(row: Row, config: Config, place: _Place, seed: int, progress: Progress)
             f"{run.path} has no best generator", remedy="let evaluate.every be above 0, as this table has it"
         )
     evaluate(
-        _scored_file(run, row), metrics=place.figures(row), count=place.count(row), seeds=place.table.draws,
+        scored_file(run, row), metrics=place.figures(row), count=place.count(row), seeds=place.table.draws,
         device=config.device, again=False, progress=progress,
     )  # fmt: skip
-
-
-def _scored_file(run: RunFolder, row: Row) -> Path:
-    return run.best if row.generator == "best" else run.generator
 
 
 def _shortened(config: Config, share: float) -> Config:
@@ -183,197 +127,6 @@ def _is_longer(old: Config, new: Config) -> bool:
     return (old.epochs or 0) > (new.epochs or 0) or (old.images or 0) > (new.images or 0)
 
 
-def _has_reached(run: RunFolder, config: Config, *, beyond: bool = False) -> bool:
-    """Whether the run has come to the end that ``config`` sets, or gone ``beyond``: it may have been stopped before."""
-    log = run.read_log()
-    if not log:
-        return False
-    at, end = (log[-1]["images"], config.images) if config.images else (log[-1]["epoch"], config.epochs or 0)
-    return at > end if beyond else at >= end - 1e-4  # the log rounds epochs to four digits
-
-
-def _told_length(config: Config) -> str:
+def _length(config: Config) -> str:
+    """In words."""
     return f"{config.images:,} images" if config.images else f"{config.epochs:g} epochs"
-
-
-class _Finished(NamedTuple):
-    """A run that came to its end.
-
-    Args:
-        seed: of it.
-        scores: by figure; empty of a run that diverged.
-        images_seen: by the generator that was scored.
-        length: images seen by the run.
-        share: of the row's length.
-        options: of the command that makes it, apart from the row and the seed.
-        machine: that made it.
-    """
-
-    seed: int
-    scores: dict[str, Score]
-    images_seen: int
-    length: int
-    share: float
-    options: tuple[str, ...]
-    machine: str
-
-
-def _finished(place: _Place, row: Row) -> list[list[_Finished]]:
-    """The finished runs of a row, those with equal lengths and settings together, the longest first."""
-    whole = resolve(load_recipe(row.recipe), *place.layers(row))
-    groups: dict[tuple[str, ...], list[_Finished]] = {}
-    numbers = [path.name.removeprefix("seed-") for path in place.runs(row).glob("seed-*")]
-    for number in sorted(int(text) for text in numbers if text.isdecimal()):
-        folder = place.runs(row) / f"seed-{number}"
-        try:
-            found = _read(RunFolder(folder), row, whole, place)
-        except (SaddleError, OSError, ValueError, KeyError):  # damaged: no reason to lose the other rows
-            continue
-        if found is not None:
-            groups.setdefault(found.options, []).append(found)
-    return sorted(groups.values(), key=lambda group: -group[0].share)
-
-
-def _read(run: RunFolder, row: Row, whole: Config, place: _Place) -> _Finished | None:
-    """What came of a run, or None while it is unfinished or not scored by this table's protocol."""
-    if not run.exists() or not run.environment.is_file():
-        return None
-    config = load_config(run.config)
-    share, options = _options(whole, config)
-    machine = _machine(json.loads(run.environment.read_text(encoding="utf-8")))
-    log = run.read_log()
-    length = log[-1]["images"] if log else 0
-    if run.diverged.is_file():
-        return _Finished(config.seed, {}, 0, length, share, options, machine)
-    file = _scored_file(run, row)
-    kept = read_evaluations(run).get(file.name)
-    if kept is None or not _has_reached(run, config) or sha256(file.read_bytes()).hexdigest() != kept.generator:
-        return None
-    scores: dict[str, Score] = {}
-    for name in place.figures(row):
-        fits = [score for score in kept.scores if score.metric == name and _is_of(score, config, row, place)]
-        if fits:  # a user may have scored it by another extractor, too
-            scores[name] = max(fits, key=lambda score: any(shipped in score.protocol for shipped in SHIPPED))
-    if not set(place.figures(row)) <= set(scores):
-        return None
-    return _Finished(config.seed, scores, kept.images_seen, length, share, options, machine)
-
-
-def _is_of(score: Score, config: Config, row: Row, place: _Place) -> bool:
-    """Whether a score is of this table's protocol, held against the run's own data."""
-    taken = score.metric == ERRORS.name or (score.count, score.seeds) == (place.count(row), place.table.draws)
-    return taken and (config.data.fingerprint or "")[:8] in score.data
-
-
-def _options(whole: Config, config: Config) -> tuple[float, tuple[str, ...]]:
-    """The share of the row's length, and the options that make such a run of it."""
-    changes = [(key, new) for key, _, new in difference(whole, config) if key not in _NOT_SETTINGS and new is not None]
-    settings = [f"{key}={_toml(new)}" for key, new in changes]
-    ends = (whole.images, config.images) if whole.images and config.images else (whole.epochs, config.epochs)
-    share = ends[1] / ends[0] if ends[0] and ends[1] else None  # none: told in the other unit
-    length = ["--length", repr(share)] if share is not None and share < 1 else []
-    if share is None or share > 1:
-        settings.append(f"images={config.images}" if config.images else f"epochs={config.epochs}")
-    return share or 1.0, (*length, *(part for setting in settings for part in ("--set", setting)))
-
-
-def _toml(value: object) -> str:
-    return str(value).lower() if isinstance(value, bool) else str(value)
-
-
-def _machine(environment: Mapping[str, Any]) -> str:
-    parts = environment["processor"], f"{environment['cores']} cores", f"torch {environment['torch']}"
-    return ", ".join((environment["platform"].partition("-")[0], environment["device"], *parts))
-
-
-def _write(place: _Place) -> list[Line]:
-    """Write the page of all finished runs; its lines."""
-    found = {row.name: _finished(place, row) for row in place.table.rows}
-    lines = [line for row in place.table.rows for group in found[row.name] for line in _lines(row, place, group)]
-    write_text(place.page, _markdown(place, found, lines))
-    return lines
-
-
-def _lines(row: Row, place: _Place, group: Sequence[_Finished]) -> list[Line]:
-    good = [run for run in group if run.scores]
-    lengths = sorted({run.length for run in group})
-    runs = (
-        f"{len(group)} × "
-        + " to ".join(f"{length / 1e6:.3g}" for length in lengths[:: max(1, len(lengths) - 1)])
-        + " M"
-        + (f", {group[0].share:.3g} of the length" if group[0].share < 1 else "")
-    )
-    changed = "--set" in group[0].options
-    if changed:
-        runs += ", other settings"
-    if row.generator == "best" and good:
-        runs += f", best at {statistics.median(run.images_seen for run in good) / 1e6:.3g} M"
-    diverged = len(group) - len(good)
-    if diverged:
-        runs += f", {diverged} diverged"
-    judged = not place.quick and not changed
-    lines = [
-        _line(row, name, [run.scores[name] for run in good], runs, diverged=diverged, judged=judged)
-        for name in place.figures(row)
-    ]
-    if row.collapsed is not None:
-        figure, limit = row.collapsed
-        number = diverged + sum(run.scores[figure].value < limit for run in good)
-        told = f"collapsed: fewer than {limit:g} {figure}"
-        lines.append(Line(row.name, told, "", "", f"{number} of {len(group)}", "", runs, ""))
-    return lines
-
-
-def _line(row: Row, name: str, scores: Sequence[Score], runs: str, *, diverged: int, judged: bool) -> Line:
-    published = row.published.get(name, "")
-    if not scores:
-        return Line(row.name, name, published, "", "diverged", "", runs, "")
-    values, first = [score.value for score in scores], scores[0]
-    mean = statistics.fmean(values)
-    measured = f"{mean:.4g}" + (f" ± {statistics.stdev(values):.2g}" if len(values) > 1 else "")
-    goal = ""
-    if name in row.goal and judged:
-        aim = row.goal[name]
-        reached = not diverged and (mean >= aim if first.better == "higher" else mean <= aim)
-        goal = f"{'≥' if first.better == 'higher' else '≤'} {aim:g}: {'reached' if reached else 'missed'}"
-    floor = "" if first.floor is None else f"{first.floor:.4g}"
-    samples = f"{first.count:,}" + (f" × {first.seeds}" if first.seeds > 1 else "")
-    return Line(row.name, first.title, published, goal, measured, floor, runs, samples)
-
-
-def _markdown(place: _Place, found: Mapping[str, list[list[_Finished]]], lines: Sequence[Line]) -> str:
-    table = place.table
-    head = ("system", "figure", "published", "goal", "measured", "floor", "runs × images seen", "samples")
-    rows = [f"| {' | '.join(line)} |" for line in (head, ("---",) * len(head), *lines)]
-    missing = [name for name, groups in found.items() if not groups]
-    parts = [
-        f"## {table.title}",
-        f"Source: {table.source}.",
-        *(["**A smoke run: these figures mean nothing.**"] if place.quick else []),
-        *([table.note] if table.note else []),
-        "Measured: mean ± standard deviation over the runs' seeds. Floor: what real samples score in the place of "
-        "generated ones. A share of the length means that the runs were **cut short** there.",
-        "\n".join(rows),
-        "\n".join(_commands(place, found)),
-        *([f"Not run yet: {'; '.join(missing)}."] if missing else []),
-    ]
-    return "\n\n".join(parts) + "\n"
-
-
-def _commands(place: _Place, found: Mapping[str, list[list[_Finished]]]) -> list[str]:
-    """The commands that make the runs of the page, rows with equal options in one."""
-    same: dict[tuple[tuple[str, ...], str, tuple[int, ...]], list[str]] = {}
-    for name, groups in found.items():
-        for group in groups:
-            options = ("--seeds", str(max(run.seed for run in group) + 1), *group[0].options)
-            machine = "; ".join(dict.fromkeys(run.machine for run in group))
-            same.setdefault((options, machine, tuple(run.seed for run in group)), []).append(name)
-    told: list[str] = []
-    for (options, machine, seeds), names in same.items():
-        chosen = [] if len(names) == len(found) else [part for name in names for part in ("--row", name)]
-        out = [] if place.out == _FOLDER else ["--out", str(place.out)]
-        quick = ["--quick"] if place.quick else []
-        command = shlex.join(["saddle", "reproduce", place.name, *quick, *chosen, *options, *out])
-        some = "" if seeds == tuple(range(len(seeds))) else f"; of these seed {', '.join(map(str, seeds))}"
-        told.append(f"- `{command}` on {machine}{some}")
-    return told

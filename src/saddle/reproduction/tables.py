@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Collection
-from difflib import get_close_matches
 from importlib import resources
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, PositiveInt
 
+from saddle.base.suggest import suggest
 from saddle.errors import ConfigError
 
 
@@ -90,11 +90,9 @@ def load_table(name: str) -> Table:
     """
     names = table_names()
     if name not in names:
-        near = get_close_matches(name, names, n=1)
         raise ConfigError(
-            f"there is no table {name!r}", expected="one of " + ", ".join(names),
-            remedy=f"did you mean {near[0]!r}?" if near else None,
-        )  # fmt: skip
+            f"there is no table {name!r}", expected="one of " + ", ".join(names), remedy=suggest(name, names)
+        )
     text = (resources.files("saddle.reproduction") / "published" / f"{name}.toml").read_text(encoding="utf-8")
     return Table.model_validate(tomllib.loads(text))
 
@@ -108,9 +106,7 @@ def choose_rows(table: Table, names: Collection[str]) -> list[Row]:
     known = {row.name: row for row in table.rows}
     for name in names:
         if name not in known:
-            near = get_close_matches(name, known, n=1, cutoff=0.3)
             raise ConfigError(
-                f"the table has no row {name!r}", expected="one of " + "; ".join(known),
-                remedy=f"did you mean {near[0]!r}?" if near else None,
-            )  # fmt: skip
+                f"the table has no row {name!r}", expected="one of " + "; ".join(known), remedy=suggest(name, known)
+            )
     return [row for row in table.rows if not names or row.name in names]

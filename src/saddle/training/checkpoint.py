@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
+
+from torch import nn
 
 from saddle.base.tensors import load_tensors, save_tensors
 from saddle.data.scaling import Scaling
 from saddle.errors import CheckpointError, DamagedFile
 from saddle.runs.folder import RunFolder
-from saddle.trained.files import ClassifierHeader, GeneratorHeader, save_network
-from saddle.training.gan import GAN
+from saddle.trained.files import GeneratorHeader, NetworkHeader, save_network
 from saddle.training.health import check_weights
 from saddle.training.learner import Learner
 from saddle.training.record import Record
@@ -30,7 +32,7 @@ class Checkpoints:
         keep: how many of the newest checkpoints stay, beside the one with the best score.
         learner, record, scorer: what is saved; a restored run goes on with exactly these.
         scaling, header: go into the generator file, written beside each checkpoint; the header's position is replaced.
-        classifier: header of the classifier file, for a semi-supervised run.
+        further: other files that are written beside each checkpoint: where, the network, and its header.
     """
 
     run: RunFolder
@@ -40,7 +42,7 @@ class Checkpoints:
     scorer: Scorer
     scaling: Scaling
     header: GeneratorHeader
-    classifier: ClassifierHeader | None = None
+    further: Sequence[tuple[Path, nn.Module, NetworkHeader]] = ()
     _saved: float = field(default_factory=time.monotonic, init=False)
 
     def save(self, images_seen: int) -> None:
@@ -63,10 +65,8 @@ class Checkpoints:
         save_network(self.run.generator, self.learner.result, self.scaling, shared)
         if self.scorer.best_at == images_seen:
             save_network(self.run.best, self.learner.result, self.scaling, shared)
-        if self.classifier is not None:
-            assert isinstance(self.learner, GAN)
-            header_now = self.classifier.model_copy(update={"images_seen": images_seen})
-            save_network(self.run.classifier, self.learner.averaged_discriminator, self.scaling, header_now)
+        for path, network, header_there in self.further:
+            save_network(path, network, self.scaling, header_there.model_copy(update={"images_seen": images_seen}))
         save_tensors(self.run.checkpoint(images_seen), tensors, header)
         self._saved = time.monotonic()
         for position, path in self.run.all_checkpoints()[: -self.keep]:

@@ -13,7 +13,7 @@ from saddle.errors import CheckpointError
 from saddle.game.batch import Batch
 from saddle.game.latents import draw, numbered
 from saddle.game.order import Step, order_of_play
-from saddle.game.rules import Turn, make_rule
+from saddle.game.rules import JudgedTurn, Turn, make_rule
 from saddle.networks.sides import generate
 from saddle.training.players import Player, averaging_weight, below, move_average
 
@@ -86,7 +86,7 @@ class GAN:
 
     def play(self, batches: Sequence[Batch], number: int) -> dict[str, Tensor]:
         """One round: D's turns, then G's; the figures of D's last turn and of G's."""
-        turns: dict[Player, Turn] = {}
+        turns: dict[Player, Turn | JudgedTurn] = {}
         fake: Batch | None = None
         generator, discriminator, rule = self.generator, self.discriminator, self.rule
         for real, steps in zip(batches, self._order, strict=True):

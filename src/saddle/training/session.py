@@ -14,7 +14,7 @@ from typing import IO, Any
 import torch
 
 from saddle.base.files import write_text
-from saddle.base.machine import find_device
+from saddle.base.machine import bound_spinning, find_device
 from saddle.base.progress import Progress
 from saddle.config import Config, difference, load_config, to_toml
 from saddle.config.resolve import settle
@@ -67,7 +67,6 @@ def run_session(config: Config, store: Store, run: RunFolder, networks: Networks
         check_tensorboard()
     config = _settled(config, store, run, progress)
     device = torch.device(config.device)
-    total = config.total_images(len(store))
     scaling = Scaling.fit(store, config.generator.network.output)
 
     def make_learner() -> GAN:
@@ -75,58 +74,81 @@ def run_session(config: Config, store: Store, run: RunFolder, networks: Networks
 
     if config.threads == "auto":
         threads = probe_threads(config, store, scaling, make_learner(), device)
-        config = settle(config, {"threads": threads}, total=total)
+        config = settle(config, {"threads": threads}, total=config.total_images(len(store)))
     torch.set_num_threads(int(config.threads))
+    if int(config.threads) > 1 and not bound_spinning():
+        progress.say(
+            "torch was imported before saddle, so its threads wait for each other without a bound, which makes them "
+            "slow where other work runs too: import saddle first, or set GOMP_SPINCOUNT=1000"
+        )
 
     learner = make_learner()  # before the folder is made: what cannot be built leaves nothing behind
     scorer = Scorer(config, run, store, learner, scaling, progress)
     run.create()
     with _lock(run), _stop_signals() as stop:
-        if not run.exists():
-            write_text(run.config, to_toml(config))  # first of all: a folder without it is no run
-        _complete_folder(run, config, store, device)
-        record = Record(config, run, store, learner, scaling, progress)
-        headers = _generator_header(config, store), _classifier_header(config, store)
-        checkpoints = Checkpoints(run, config.checkpoint.keep, learner, record, scorer, scaling, *headers)
-        position = checkpoints.restore(progress.say)
-        if position >= total:
-            run.diverged.unlink(missing_ok=True)
-            return False
-        if run.config.read_text(encoding="utf-8") != to_toml(config):
-            write_text(run.config, to_toml(config))  # a new length or interval
-        if position:
-            progress.say(f"resuming at {position:,} of {total:,} images seen")
-        record.begin(position, total)
-        try:
-            if position == 0:
-                record.draw_samples(0)
-            position = train(
-                config,
-                total,
-                position,
-                feed=make_feed(config, store, scaling, device),
-                learner=learner,
-                engine=Engine(learner),
-                record=record,
-                scorer=scorer,
-                checkpoints=checkpoints,
-                stopping=lambda: stop.signal is not None,
-            )
-            if position < total:
-                checkpoints.save(position)
-            run.diverged.unlink(missing_ok=True)
-        except Diverged as error:
-            diverged = _with_last_good(error, run)
-            write_text(run.diverged, f"{diverged.what}\n")
-            raise diverged from None
-        finally:
-            record.close()
-        if position < total and stop.signal is not None:
-            raise Interrupted(
-                f"stopped at {position:,} of {total:,} images seen; everything is saved in {run.path}",
-                signal_number=stop.signal,
-                remedy="run the same command again to resume",
-            )
+        return _train(config, store, run, learner, scorer, scaling, progress, stop)
+
+
+def _train(
+    config: Config,
+    store: Store,
+    run: RunFolder,
+    learner: GAN,
+    scorer: Scorer,
+    scaling: Scaling,
+    progress: Progress,
+    stop: _Stop,
+) -> bool:
+    """Train in the folder that is held now; as ``run_session``."""
+    total = config.total_images(len(store))
+    if not run.exists():
+        write_text(run.config, to_toml(config))  # first of all: a folder without it is no run
+    _complete_folder(run, config, store, learner.device)
+    record = Record(config, run, store, learner, scaling, progress)
+    further = []
+    if config.game.rule == "semi_supervised":
+        further = [(run.classifier, learner.averaged_discriminator, _classifier_header(config, store))]
+    header = _generator_header(config, store)
+    checkpoints = Checkpoints(run, config.checkpoint.keep, learner, record, scorer, scaling, header, further)
+    position = checkpoints.restore(progress.say)
+    if position >= total:
+        run.diverged.unlink(missing_ok=True)
+        return False
+    if run.config.read_text(encoding="utf-8") != to_toml(config):
+        write_text(run.config, to_toml(config))  # a new length or interval
+    if position:
+        progress.say(f"resuming at {position:,} of {total:,} images seen")
+    record.begin(position, total)
+    try:
+        if position == 0:
+            record.draw_samples(0)
+        position = train(
+            config,
+            total,
+            position,
+            feed=make_feed(config, store, scaling, learner.device),
+            learner=learner,
+            engine=Engine(learner),
+            record=record,
+            scorer=scorer,
+            checkpoints=checkpoints,
+            stopping=lambda: stop.signal is not None,
+        )
+        if position < total:
+            checkpoints.save(position)
+        run.diverged.unlink(missing_ok=True)
+    except Diverged as error:
+        diverged = _with_last_good(error, run)
+        write_text(run.diverged, f"{diverged.what}\n")
+        raise diverged from None
+    finally:
+        record.close()
+    if position < total and stop.signal is not None:
+        raise Interrupted(
+            f"stopped at {position:,} of {total:,} images seen; everything is saved in {run.path}",
+            signal_number=stop.signal,
+            remedy="run the same command again to resume",
+        )
     return True
 
 
@@ -212,9 +234,7 @@ def _generator_header(config: Config, store: Store) -> GeneratorHeader:
     )
 
 
-def _classifier_header(config: Config, store: Store) -> ClassifierHeader | None:
-    if config.game.rule != "semi_supervised":
-        return None
+def _classifier_header(config: Config, store: Store) -> ClassifierHeader:
     return ClassifierHeader(
         recipe=config.recipe,
         images_seen=0,
