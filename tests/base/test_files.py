@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -62,3 +64,21 @@ def test_numbers_that_are_not_finite_come_back_from_the_log_as_numbers(tmp_path:
 def test_a_log_that_cannot_be_written_is_told(tmp_path: Path):
     with pytest.raises(SaddleError, match=r"log\.jsonl cannot be written"):
         RunFolder(tmp_path / "nowhere").append_log({"images": 1})
+
+
+def test_where_folders_cannot_be_opened_files_are_saved_all_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """As on Windows."""
+    real = os.open
+
+    def no_folders(path: Any, *rest: Any) -> int:
+        if Path(path).is_dir():
+            raise PermissionError(13, "Permission denied")
+        return real(path, *rest)
+
+    monkeypatch.setattr(os, "open", no_folders)
+    monkeypatch.setattr("sys.platform", "win32")
+    write_text(tmp_path / "file.txt", "x")
+    with atomic_folder(tmp_path / "folder") as temporary:
+        (temporary / "inside.txt").write_text("y")
+    assert (tmp_path / "file.txt").read_text() == "x"
+    assert (tmp_path / "folder" / "inside.txt").read_text() == "y"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import shutil
+import sys
 from collections.abc import Generator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -26,8 +27,7 @@ def atomic_path(final: Path) -> Generator[Path]:
         yield temporary
         _fsync(temporary)
         temporary.replace(final)
-        # The rename itself is durable only once the directory is on disk.
-        _fsync(final.parent)
+        _fsync_folder(final.parent)
     except OSError as error:
         raise unwritable(final, error) from error
     finally:
@@ -51,7 +51,7 @@ def atomic_folder(final: Path) -> Generator[Path]:
         temporary.mkdir()
         yield temporary
         temporary.replace(final)
-        _fsync(final.parent)
+        _fsync_folder(final.parent)
     except OSError as error:
         raise unwritable(final, error) from error
     finally:
@@ -76,6 +76,12 @@ def unwritable(path: Path, error: OSError) -> SaddleError:
         got=error.strerror or error,
         remedy="make room and run the same command again" if full else "name a place that exists and may be written to",
     )
+
+
+def _fsync_folder(path: Path) -> None:
+    """A rename is durable only once its folder is on disk; Windows cannot open a folder, and needs nothing for it."""
+    if sys.platform != "win32":
+        _fsync(path)
 
 
 def _fsync(path: Path) -> None:
