@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 from pathlib import Path
 from typing import Any
 
@@ -23,26 +25,38 @@ def images(size: int) -> dict[str, Any]:
     return {"data": values, "labels": labels}
 
 
+class StoppedAfterTwoRounds(Silent):
+    """Asks this process to stop, as a scheduler would."""
+
+    rounds = 0
+
+    def advance(self, n: int) -> None:
+        self.rounds += 1
+        if self.rounds == 2:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+
 @pytest.mark.parametrize("name", recipe_names())
 def test_two_rounds_stop_two_more_and_sample(name: str, tmp_path: Path):
     config = resolve(load_recipe(name))
     settings: dict[str, Any] = {"threads": 1, "batch_size": max(config.game.packing, min(config.batch_size, 8))}
     arguments: dict[str, Any] = {}
-    if config.data.source in NAMES:
-        arguments = images(8 if config.data.source == "digits" else 28)
+    if config.data.source in ("", *NAMES):  # empty: the user's own
+        arguments = images(8 if config.data.source in ("", "digits") else 28)
         if config.data.first:
             settings["data.first"] = 36
         if config.data.labelled:
             settings["data.labelled"] = 20
     round_ = settings["batch_size"] * config.game.discriminator_steps
 
-    def train(out: str, rounds: int) -> saddle.Run:
-        more = settings | {"images": rounds * round_}
-        return saddle.train(name, out=tmp_path / out, settings=more, progress=Silent(), **arguments)
+    def train(out: str, progress: Silent) -> saddle.Run:
+        more = settings | {"images": 4 * round_}
+        return saddle.train(name, out=tmp_path / out, settings=more, progress=progress, **arguments)
 
-    train("run", 2)
-    run = train("run", 4)
-    assert run.folder.generator.read_bytes() == train("whole", 4).folder.generator.read_bytes()
+    with pytest.raises(saddle.Interrupted):
+        train("run", StoppedAfterTwoRounds())
+    run = train("run", Silent())
+    assert run.folder.generator.read_bytes() == train("whole", Silent()).folder.generator.read_bytes()
     samples = run.sample(12)
     assert samples.shape == (12, *run.generator.shape)
     assert samples.isfinite().all()

@@ -7,7 +7,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
+import torch
+from PIL.Image import Image
 from torch import Tensor, nn
 
 from saddle.base.progress import Progress, for_stream
@@ -189,12 +190,23 @@ def report(path: str | Path, *, generator: nn.Module | None = None) -> Path:
     run = RunFolder(Path(path))
     if not run.exists():
         raise RunError(f"{path} holds no run", expected="a folder that saddle train made")
-    if run.generator.is_file():
+    own = run.exists() and load_config(run.config).generator.network.family == "custom"
+    if run.generator.is_file() and (generator is not None or not own):  # a module of the user's own must be given
         trained = load(run.path, generator=generator)
         if trained.header.kind == "images":
-            strips = [to_pixels(trained.interpolate(seed, seed + 1, 10)) for seed in range(1, 11, 2)]
-            save_picture(tile(np.concatenate(strips), columns=10), run.interpolation)
+            save_picture(_strips(trained), run.interpolation)
     return write_report(run)
+
+
+def _strips(trained: Generator, count: int = 5, steps: int = 10) -> Image:
+    """From one latent to the next in equal steps; of a conditional generator, each strip in a class of its own."""
+    names = trained.class_names
+    rows = [names[strip % len(names)] for strip in range(count)] if names else None
+    images = [
+        trained.interpolate(2 * strip + 1, 2 * strip + 2, steps, label=None if rows is None else rows[strip])
+        for strip in range(count)
+    ]
+    return tile(to_pixels(torch.cat(images)), columns=steps, rows=rows)
 
 
 def compare(*runs: str | Path | Run, out: str | Path | None = None) -> Comparison:

@@ -57,7 +57,7 @@ def test_numbers_that_are_not_finite_come_back_from_the_log_as_numbers(tmp_path:
     first, second = run.read_log()
     assert first == {"images": 1, "loss": float("inf"), "other": float("-inf"), "word": "x"}
     assert second["loss"] != second["loss"]
-    run.rewind(1)
+    run.rewind(1, lambda _: None)
     assert run.log.read_text() == text.splitlines(keepends=True)[0]
 
 

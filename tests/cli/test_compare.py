@@ -40,7 +40,7 @@ def test_differences_figures_and_scores_are_printed_and_the_page_is_written(sadd
     assert ["loss", "of", "D", "1.25", "1.25"] in rows
     assert ["fd", "0.9", "±", "0.01", "0.5", "±", "0.01", "*", "lower", "fd-pixels-100", "on", "digits"] in rows
     assert "batch_size" not in out
-    assert "* better than" in out
+    assert "* marks the best one" in out
     assert "warning: penalised: too few samples" in err
     assert out.endswith("curves and samples in compare.html\n")
     assert Path("compare.html").read_text(encoding="utf-8").startswith("<!")
@@ -52,8 +52,20 @@ def test_runs_that_are_alike(saddle, tmp_path: Path):
     code, out, err = saddle("compare", "a", "b", "c", "--out", "page.html")
     assert code == 0, err
     assert out.startswith("all settings are the same\n")
-    assert "No score is better" in out
+    assert "do not say which run is better" in out
     assert Path("page.html").exists() and not Path("compare.html").exists()
+
+
+def test_a_run_that_is_not_scored_is_told_first_and_nobody_wins(saddle, tmp_path: Path):
+    start(tmp_path / "scored", 0.5)
+    start(tmp_path / "fresh one", 0.9)
+    RunFolder(tmp_path / "fresh one").evaluation.unlink()
+    code, out, err = saddle("compare", "scored", "fresh one")
+    assert (code, err) == (0, "")
+    said = out[out.index("Not scored") :]
+    assert said.startswith("Not scored yet: fresh one. To score: saddle evaluate 'fresh one'\n")
+    assert "before at least two runs are scored" in said
+    assert "spread" not in said and "*" not in out
 
 
 @pytest.mark.parametrize(

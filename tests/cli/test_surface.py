@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from importlib.metadata import version
 
+import pytest
 import typer.main
 from typer.testing import CliRunner
 
@@ -12,8 +14,11 @@ import saddle
 from saddle.cli import app
 
 COMMANDS = {
-    "recipes": [],
+    "recipes": ["NAME"],
+    "settings": ["KEY"],
     "train": ["RECIPE", "--data", "--out", "--seed", "--device", "--threads", "--set", "--dry-run"],
+    "list": ["FOLDER"],
+    "info": ["RUN"],
     "sample": ["RUN", "--count", "--seed", "--out", "--label", "--labels", "--truncation", "--device"],
     "interpolate": ["RUN", "--from", "--to", "--steps", "--space", "--out", "--label", "--to-label", "--device"],
     "walk": ["RUN", "--seeds", "--steps", "--grid", "--space", "--out", "--label", "--device"],
@@ -26,6 +31,7 @@ COMMANDS = {
     "reproduce": ["TABLE", "--out", "--row", "--seeds", "--length", "--quick", "--set"],
     "report": ["RUN"],
     "data inspect": ["PATH", "--out", "--set"],
+    "cache clear": [],
 }
 PUBLIC = [
     "CheckpointError",
@@ -37,21 +43,24 @@ PUBLIC = [
     "Generator",
     "Interrupted",
     "MetricError",
+    "NotFinite",
     "Run",
     "RunError",
     "SaddleError",
+    "compare",
     "evaluate",
     "load",
     "recipes",
     "report",
+    "reproduce",
+    "save_samples",
     "train",
 ]
 
 GENERATOR = [
     "class_grid",
-    "class_list",
     "class_names",
-    "decode",
+    "device",
     "interpolate",
     "invert",
     "label",
@@ -60,11 +69,15 @@ GENERATOR = [
     "latents",
     "mean_latent",
     "sample",
+    "save",
     "shape",
     "stream",
+    "to",
     "walk",
 ]
-RUN = ["generator", "log", "path", "report", "sample"]
+RUN = [
+    *("config", "evaluate", "generator", "interpolate", "log", "path", "report", "sample", "scores", "status", "walk"),
+]
 
 
 def surface() -> dict[str, list[str]]:
@@ -100,15 +113,20 @@ def test_methods_of_the_public_classes():
         assert sorted(name for name in vars(kind) if not name.startswith("_")) == names
 
 
-def test_recipes_can_be_listed_again_and_again():
-    assert "digits" in saddle.recipes()
+def test_recipes_tell_their_source():
+    recipes = {recipe.name: recipe for recipe in saddle.recipes()}
+    assert list(recipes) == sorted(recipes)
+    assert str(recipes["goodfellow2014"]) == "goodfellow2014"
+    assert recipes["goodfellow2014"].url == ("https://arxiv.org/abs/1406.2661",)
+    assert recipes["goodfellow2014"].published and not recipes["digits"].published
     assert saddle.recipes() == saddle.recipes()
 
 
 def test_help_and_recipes_do_not_import_torch():
     script = (
         "import sys\nfrom saddle.cli import app\n"
-        "for words in (['--help'], ['train', '--help'], ['recipes'], ['train', 'mlp-tanh', '--dry-run']):\n"
+        "for words in (['--version'], ['--help'], ['train', '--help'], ['recipes'], ['recipes', 'digits'],\n"
+        "              ['settings'], ['train', 'mlp-tanh', '--dry-run']):\n"
         "    app(words, standalone_mode=False)\n"
         "assert 'torch' not in sys.modules\n"
     )
@@ -119,8 +137,23 @@ def test_data_room_does_not_import_torch():
     subprocess.run([sys.executable, "-c", "import saddle.data, sys; assert 'torch' not in sys.modules"], check=True)
 
 
-def test_every_command_explains_itself():
-    for name in COMMANDS:
+def test_every_command_explains_itself_and_no_text_is_cut_at_80_columns(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    for name in ("", "data", "cache", *COMMANDS):
         result = CliRunner().invoke(app, [*name.split(), "--help"])
         assert result.exit_code == 0
         assert "Usage" in result.output
+        texts = result.output.split("\n\n", 1)[1]  # the first line has "[ARGS]..."
+        assert "..." not in texts.replace(",...", "") and "…" not in texts, name
+
+
+def test_the_device_is_auto_everywhere():
+    for name, options in COMMANDS.items():
+        if "--device" in options:
+            told = " ".join(CliRunner().invoke(app, [name, "--help"]).output.split())
+            assert "cpu, cuda, mps or auto (default)" in told, name
+
+
+def test_version():
+    result = CliRunner().invoke(app, ["--version"])
+    assert (result.exit_code, result.output) == (0, f"saddle {version('saddle')}\n")

@@ -94,8 +94,8 @@ def test_pillow_images_of_several_sizes_and_modes() -> None:
 @pytest.mark.parametrize(
     ("data", "labels", "message"),
     [
-        (3, None, "no data"),
-        ({"a": 1}, None, "no data"),
+        (3, None, "cannot be used as data"),
+        ({"a": 1}, None, "cannot be used as data"),
         (Dataset([]), None, "empty"),
         (Dataset([(PIXELS[0], 1, 2)]), None, "items of 3 parts"),
         (Dataset(["a", "b"]), None, "no numbers"),

@@ -12,15 +12,21 @@ from saddle.errors import DataError
 def test_unknown_name_suggests_the_nearest() -> None:
     with pytest.raises(DataError) as caught:
         open_data(DataConfig(source="fashon-mnist"))
-    assert "did you mean fashion-mnist" in str(caught.value)
+    assert "did you mean 'fashion-mnist'" in str(caught.value)
     assert "digits, mnist, fashion-mnist, kmnist" in str(caught.value)
 
 
 def test_file_of_another_kind(tmp_path: Path) -> None:
     path = tmp_path / "notes.txt"
     path.write_text("hello")
-    with pytest.raises(DataError, match="no data that can be read"):
+    with pytest.raises(DataError, match="not data that can be read"):
         open_data(DataConfig(source=str(path)))
+
+
+def test_a_recipe_for_own_data_needs_data() -> None:
+    with pytest.raises(DataError, match="none were given") as caught:
+        open_data(DataConfig(source=""))
+    assert "saddle train images --data FOLDER_OR_ZIP" in str(caught.value)
 
 
 def test_fingerprint_is_held() -> None:

@@ -48,6 +48,7 @@ def test_a_file_of_another_kind_is_no_extractor(tmp_path: Path):
         Shipped(path, hashlib.sha256(path.read_bytes()).hexdigest())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "least"), [("digits-cnn-v1", 0.97), ("mnist-cnn-v1", 0.994)])
 def test_shipped_classifiers_are_as_good_as_their_header_says(name: str, least: float, request: pytest.FixtureRequest):
     if name.startswith("mnist"):

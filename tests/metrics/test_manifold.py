@@ -29,6 +29,7 @@ def test_scores_equal_those_of_the_authors_package(m: int, n: int, width: int, s
     assert scores(samples, reference, k) == pytest.approx(wanted, abs=1e-12)
 
 
+@pytest.mark.slow
 def test_the_authors_check_values():
     """10,000 points of N(0, I₁₀₀₀) against as many, k = 5: .4772, .4705, 1.0555 and .9735 in one draw of theirs.
 

@@ -7,7 +7,8 @@ import pytest
 import torch
 
 from saddle.config import load_recipe, resolve
-from saddle.config.schema import DiscriminatorConfig, GeneratorConfig, LatentConfig
+from saddle.config.networks import LatentConfig
+from saddle.config.schema import DiscriminatorConfig, GeneratorConfig
 from saddle.errors import ConfigError
 from saddle.networks.dcgan import grids
 from saddle.networks.families import build_discriminator, build_generator

@@ -3,7 +3,8 @@ from __future__ import annotations
 import pytest
 import torch
 
-from saddle.config.schema import DiscriminatorConfig, GeneratorConfig, GeneratorMLPConfig, LatentConfig, MLPConfig
+from saddle.config.networks import GeneratorMLPConfig, LatentConfig, MLPConfig
+from saddle.config.schema import DiscriminatorConfig, GeneratorConfig
 from saddle.networks.families import build_discriminator, build_generator
 from saddle.networks.layers import Maxout, MinibatchDiscrimination
 

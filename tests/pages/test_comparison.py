@@ -80,7 +80,29 @@ def test_the_best_is_marked_only_beyond_the_spreads(
     assert [number for number, text in enumerate(values(paths)) if text.endswith("*")] == (
         [] if marked is None else [marked]
     )
-    assert ("No score" in compare(paths).verdict) == (marked is None)
+    assert ("* marks" in compare(paths).verdict) == (marked is not None)
+
+
+def test_the_verdict_says_first_what_is_not_scored(make, tmp_path: Path) -> None:
+    paths = [tmp_path / name for name in "abc"]
+    runs = [make.start(path) for path in paths]
+    assert compare(paths).verdict.splitlines()[0].startswith("Not scored yet: a, b, c. To score: saddle evaluate ")
+    make.evaluation(runs[0], make.score("fd", 0.5))
+    alone = compare(paths).verdict.splitlines()
+    assert alone[0].startswith("Not scored yet: b, c.") and f"saddle evaluate {paths[1]}; " in alone[0]
+    assert alone[1] == "Scores cannot be compared before at least two runs are scored."
+    make.evaluation(runs[1], make.score("fd", 0.9))
+    two = compare(paths).verdict.splitlines()
+    assert two[0].startswith("Not scored yet: c.") and "* marks" in two[1]
+    make.evaluation(runs[2], make.score("fd", 0.9))
+    assert "Not scored" not in compare(paths).verdict
+
+
+def test_scores_of_other_protocols_give_no_verdict(make, tmp_path: Path) -> None:
+    paths = [tmp_path / name for name in "ab"]
+    for path, count in zip(paths, ("2k", "10k"), strict=True):
+        make.evaluation(make.start(path), make.score("fd", 0.5, protocol=f"fd-pixels-{count}"))
+    assert compare(paths).verdict.startswith("No score can be compared")
 
 
 def test_scores_share_a_row_only_by_one_protocol_on_the_same_data(make, tmp_path: Path) -> None:

@@ -158,6 +158,48 @@ def test_scores_of_a_generator_that_has_changed_are_shown_as_such(make, read_pag
     assert "earlier state of best.safetensors" in read_page(write_report(run)).text
 
 
+def test_the_curves_are_kept_as_a_picture_beside_the_report(make, read_page, full: RunFolder) -> None:
+    write_report(full)
+    with Image.open(full.curves) as picture:
+        losses = picture.copy()
+    make.scores(full, fd=[3.0, 1.0, 2.0])
+    shown = read_page(write_report(full)).pictures()
+    with Image.open(full.curves) as picture:
+        assert picture.height > losses.height  # the scores are below
+        assert np.array_equal(np.asarray(picture)[: losses.height], np.asarray(losses))
+        curves = np.asarray(picture)
+    for plot in shown[8:11]:  # after the samples: the losses, the outputs and the scores
+        pixels = np.asarray(plot.convert("RGB"))
+        places = [(0, 0), (0, pixels.shape[1]), (losses.height, 0)]
+        parts = [curves[top:, left:][: pixels.shape[0], : pixels.shape[1]] for top, left in places]
+        assert any(part.shape == pixels.shape and np.array_equal(part, pixels) for part in parts)
+
+
+def test_a_run_without_a_log_has_no_curves(make, tmp_path: Path) -> None:
+    run = make.start(tmp_path / "run")
+    write_report(run)
+    assert not run.curves.exists()
+
+
+def test_what_real_samples_score_is_drawn_where_as_many_were_scored(make, read_page, full: RunFolder) -> None:
+    make.scores(full, fd=[3.0, 1.0, 2.0])
+    for count, real in ((10_000, 10_000), (5_000, 297)):
+        score = make.score("fd", count=count, protocol=f"fd-pixels-{count}", floor_of=f"{real:,} held-out samples")
+        make.evaluation(full, score)
+        assert "what real samples score" not in read_page(write_report(full)).text
+    without = full.curves.read_bytes()
+    make.evaluation(full, make.score("fd", count=5_000, protocol="fd-pixels-5k", floor_of="5,000 held-out samples"))
+    assert "The dashed line: what real samples score." in read_page(write_report(full)).text
+    assert full.curves.read_bytes() != without
+
+
+def test_rows_of_classes_are_explained(make, read_page, tmp_path: Path) -> None:
+    for conditional in (True, False):
+        run = make.start(tmp_path / str(conditional), conditional=conditional)
+        make.samples(run, 1)
+        assert ("each row is a class" in read_page(write_report(run)).text) == conditional
+
+
 def test_without_scores_there_is_no_such_section(read_page, full: RunFolder) -> None:
     assert "Scores" not in read_page(write_report(full)).text
 

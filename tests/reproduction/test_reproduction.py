@@ -141,6 +141,7 @@ def test_rows_run_by_themselves_come_together_on_the_page(tmp_path: Path):
     assert "Not run yet: GAN, ring of 8; " in page and "Not run yet: ours" not in page
 
 
+@pytest.mark.slow
 def test_runs_of_other_lengths_stand_apart(tmp_path: Path):
     small = SMALL | {"images": 400, "batch_size": 100}
     reproduce("gaussian", tmp_path, seeds=3, length=0.5, settings=small)
@@ -150,6 +151,7 @@ def test_runs_of_other_lengths_stand_apart(tmp_path: Path):
     assert "; of these seed 1, 2\n" in page
 
 
+@pytest.mark.slow
 def test_the_commands_of_the_page_make_the_same_runs(tmp_path: Path):
     settings = {"images": 1_000, "batch_size": 100, "generator": {"network": {"widths": [8], "norm": "none"}}}
     page = reproduce("gaussian", tmp_path, seeds=1, length=1 / 3, settings=settings).page
@@ -228,6 +230,7 @@ def test_a_longer_run_is_not_taken_for_a_shorter_one(tmp_path: Path):
         reproduce("gaussian", tmp_path, seeds=1, settings=SMALL | {"images": 400})
 
 
+@pytest.mark.slow
 def test_a_share_of_the_length_is_a_beginning_of_the_whole(tmp_path: Path):
     small = SMALL | {"batch_size": 200}
     quarter = reproduce("gaussian", tmp_path / "both", seeds=1, length=0.25, settings=small)

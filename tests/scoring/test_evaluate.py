@@ -129,7 +129,7 @@ def test_scores_against_other_data_stand_apart(run: saddle.Run, tmp_path: Path):
         run.path, metrics=["fd"], count=200, seeds=1, extractor="digits-cnn-v1", data=str(tmp_path / "own.npy")
     )["fd"]
     assert own.protocol == other.protocol and own.data != other.data
-    assert other.floor is None  # nothing is held out
+    assert other.floor_of == "50 held-out samples" and "(250)" in other.data
     kept = read_evaluations(run.folder)["generator.safetensors"].scores
     assert own in kept and other in kept
 
@@ -280,11 +280,7 @@ def test_samples_that_are_not_finite(tmp_path: Path):
     generator = run.generator
     with torch.no_grad():
         next(generator.network.parameters()).fill_(float("nan"))
-    from saddle.trained.files import save_network
-    from saddle.trained.generator_file import load_generator
-
-    _, scaling, header = load_generator(run.folder.generator)
-    save_network(run.folder.generator, generator.network, scaling, header)
+    generator.save(run.folder.generator)
     with pytest.raises(MetricError, match="NaN or infinity"):
         evaluate(run.path, count=100)
     assert not run.folder.evaluation.exists()

@@ -38,11 +38,13 @@ def test_digits_that_get_worse_score_worse(tool: ModuleType, damage: str):
     check(tool, damage, "digits", 1200, slice(None))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("damage", WORSE)
 def test_mnist_that_gets_worse_scores_worse(tool: ModuleType, damage: str, real_data: Path):
     check(tool, damage, "mnist", 5000, slice(1000))
 
 
+@pytest.mark.slow
 def test_parzen_prefers_blurred_digits(tool: ModuleType, real_data: Path):
     """Why nothing is tuned by it."""
     judge, samples = tool.two_sides("mnist", 5000)

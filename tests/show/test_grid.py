@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from saddle.errors import ConfigError, DataError
-from saddle.show.grid import save_picture, tile
+from saddle.show.grid import save_picture, tile, to_pictures
 
 
 def images(count: int, channels: int, height: int, width: int) -> NDArray[np.uint8]:
@@ -80,6 +80,37 @@ def test_labels_are_written_below_their_images_and_nowhere_else() -> None:
 def test_what_is_no_batch_of_images_is_refused(values: NDArray[np.uint8]) -> None:
     with pytest.raises(DataError, match="expected: uint8"):
         tile(values)
+
+
+def test_rows_of_different_lengths_begin_on_the_left_and_end_where_they_end() -> None:
+    values = images(6, 3, 4, 4) // 2
+    pixels = np.asarray(tile(values, lengths=[2, 3, 1], scale=1, padding=1, rows=["a", "b", "c"]))[:, -16:]
+    assert pixels.shape == (16, 16, 3)
+    for index, (row, column) in enumerate([(0, 0), (0, 1), (1, 0), (1, 1), (1, 2), (2, 0)]):
+        cell = pixels[1 + 5 * row :, 1 + 5 * column :][:4, :4]
+        np.testing.assert_array_equal(cell, values[index].transpose(1, 2, 0))
+    assert (pixels[:5, 11:] == 255).all() and (pixels[11:, 6:] == 255).all()
+    for lengths in ([2, 3], [2, 3, 1, 0], [7], []):
+        with pytest.raises(DataError, match="6 in all"):
+            tile(values, lengths=lengths)
+
+
+@pytest.mark.parametrize(("channels", "mode"), [(1, "L"), (3, "RGB"), (4, "RGBA")])
+def test_each_image_as_a_picture_of_its_own(channels: int, mode: str) -> None:
+    values = images(3, channels, 4, 6)
+    pictures = to_pictures(values)
+    assert [(picture.mode, picture.size) for picture in pictures] == [(mode, (6, 4))] * 3
+    np.testing.assert_array_equal(np.asarray(pictures[1]).reshape(4, 6, channels).transpose(2, 0, 1), values[1])
+
+
+def test_a_jpeg_is_close_to_the_picture_and_white_where_it_is_transparent(tmp_path: Path) -> None:
+    smooth = np.arange(64 * 64, dtype=np.float64).reshape(1, 1, 64, 64) / 16
+    picture = tile(smooth.astype(np.uint8).repeat(4, axis=1))  # all channels alike, alpha too
+    save_picture(picture, tmp_path / "x.jpg")
+    white = Image.alpha_composite(Image.new("RGBA", picture.size, "white"), picture).convert("RGB")
+    with Image.open(tmp_path / "x.jpg") as read:
+        assert read.format == "JPEG"
+        assert np.abs(np.asarray(read).astype(int) - np.asarray(white)).max() < 20
 
 
 def test_labels_must_match_in_number() -> None:

@@ -145,6 +145,23 @@ def test_the_best_score_has_a_dot_and_other_figures_a_panel_each() -> None:
     assert two.height > one.height
 
 
+def test_what_real_samples_score_is_a_dashed_line_on_any_axis() -> None:
+    grey = (119, 119, 119)
+    for entries in (scores(3.0, 2.0), scores(300.0, 0.5)):  # on a linear and on a logarithmic axis
+        bare = marks(score_plot(entries, "fd"), grey)
+        assert marks(score_plot(entries, "fd", {"fd": (1.0, "fd-pixels-5k")}), grey) > bare + 300
+        assert marks(score_plot(entries, "fd", {"kd": (1.0, "kd-pixels-5k")}), grey) == bare
+    score_plot(scores(300.0, 0.5), "fd", {"fd": (-0.1, "kd-pixels-5k")})  # not on a logarithmic axis, and no warning
+
+
+def test_a_single_value_is_a_large_dot_with_its_number() -> None:
+    one, two = (marks(loss_plot(log(count)).crop((0, 80, 1040, 580)), BLUE) for count in (1, 2))
+    assert one > 200  # pixels
+    legends = [np.asarray(loss_plot([{"images": 9, "discriminator_loss": value}]))[:50] for value in (1.0, 2.0)]
+    assert not np.array_equal(*legends)
+    assert two > 0
+
+
 @pytest.mark.parametrize("entries", [[], scores(math.nan), scores(-1.0, 5.0), scores(1000.0, 0.1, math.inf)])
 def test_any_scores_are_drawn(entries: list[dict[str, Any]]) -> None:
     assert score_plot(entries, "fd").width == overlay_plot({"run": entries}, "fd", "fd", score=True).width

@@ -62,7 +62,7 @@ def test_all_coordinates_of_a_vector_of_draws_are_values_on_the_line():
 
 
 def test_real_points_alone_are_not_called_generated():
-    for source in ("gaussian(4, 1.25)", "ring(8)", "mixture(0,0,0, 1,1,1, dimensions=3)"):
+    for source in ("gaussian(4, 1.25)", "ring(8)", "mixture((0,0,0), (1,1,1))"):
         picture = draw_preview(open_data(DataConfig(source=source)))
         assert not pixels(picture, ORANGE).any()
         assert np.asarray(picture).min() < 200

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import math
 import sys
 from pathlib import Path
 
@@ -11,16 +13,17 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
-from saddle.config.schema import CustomNetworkConfig, GeneratorConfig, GeneratorMLPConfig, LatentConfig
+from saddle.config.networks import CustomNetworkConfig, GeneratorMLPConfig, LatentConfig
+from saddle.config.schema import GeneratorConfig
 from saddle.data.scaling import Scaling
-from saddle.errors import ConfigError, DataError, SaddleError
+from saddle.errors import CheckpointError, ConfigError, DataError, DeviceError, SaddleError
 from saddle.networks.families import build_generator
 from saddle.trained.explore import save_arithmetic, save_interpolation, save_inversion, save_neighbours, save_walk
 from saddle.trained.export import save_samples
-from saddle.trained.files import save_network
-from saddle.trained.generator import Generator
-from saddle.trained.generator_file import GeneratorHeader
-from saddle.trained.nearest import compare, data_of, nearest, read_images
+from saddle.trained.files import GeneratorHeader
+from saddle.trained.generator import Generator, load
+from saddle.trained.labels import parse_classes
+from saddle.trained.nearest import check_for_copies, data_of, nearest, nearest_distinct, read_images
 from saddle.trained.walks import Term, along, parse_place, parse_places, parse_terms
 
 NORMAL = LatentConfig(size=6)
@@ -81,8 +84,8 @@ def test_a_class_is_given_by_name_or_index_and_several_take_turns():
         torch.testing.assert_close(mixed[number], pieces[("dog", "bird")[number % 2]][number])
     labels = torch.cat([labels for _, labels in generator.stream(7) if labels is not None])
     assert labels.tolist() == [0, 1, 2, 0, 1, 2, 0]
-    assert generator.class_list("balanced") == [0, 1, 2]
-    assert generator.class_list("dog, 0,cat") == [2, 0, 1]
+    assert parse_classes("balanced", generator.class_names) == [0, 1, 2]
+    assert parse_classes("dog, 0,cat", generator.class_names) == [2, 0, 1]
 
 
 def test_names_win_over_indices():
@@ -100,7 +103,7 @@ def test_an_unconditional_generator_takes_no_label():
     generator = make()
     for ask in (
         lambda: generator.sample(1, label="cat"),
-        lambda: generator.class_list("balanced"),
+        lambda: parse_classes("balanced", generator.class_names),
         generator.class_grid,
         lambda: generator.interpolate(1, 2, 3, label="cat"),
         lambda: generator.interpolate(1, None, 3, last_label="cat"),
@@ -116,13 +119,27 @@ def test_rows_of_a_class_grid_are_classes_and_columns_share_their_latent(tmp_pat
     assert grid.shape == (3, 4, 1, 8, 8)
     for row, name in enumerate(ANIMALS):
         torch.testing.assert_close(grid[row], generator.sample(4, seed=5, label=name))
-    assert save_samples(generator, tmp_path / "grid.png", 10, seed=5) == 12
-    assert save_samples(generator, tmp_path / "two.png", 10, label=["dog", "cat"]) == 10
-    assert save_samples(generator, tmp_path / "one.png", 10, label="dog") == 10
+    save_samples(generator, tmp_path / "grid.png", 10, seed=5)
     with Image.open(tmp_path / "grid.png") as picture:
-        cell = np.asarray(picture)[2:50, -150:-102]  # the first row's third column from the right
-    expected = (grid[0, 1, 0] * 255 + 0.5).byte().repeat_interleave(6, 0).repeat_interleave(6, 1)
-    assert np.array_equal(cell, expected.numpy())
+        cells = np.asarray(picture)[:, -202:]
+    assert picture.height == 3 * 50 + 2
+    for row, column in ((0, 0), (0, 3), (1, 2), (2, 2)):
+        cell = cells[2 + 50 * row :, 2 + 50 * column :][:48, :48]
+        expected = (grid[row, column, 0] * 255 + 0.5).byte().repeat_interleave(6, 0).repeat_interleave(6, 1)
+        assert np.array_equal(cell, expected.numpy())
+    assert (cells[50:, 150:] == 255).all()  # ten samples of three classes: the last column has one
+
+
+@pytest.mark.parametrize(("count", "label"), [(2, None), (3, None), (7, None), (9, ["dog", "cat"]), (1, ["dog", 0])])
+def test_a_class_grid_holds_as_many_samples_as_were_asked_for(
+    tmp_path: Path, count: int, label: list[str | int] | None
+):
+    save_samples(make(classes=ANIMALS), tmp_path / "grid.png", count, label=label)
+    classes = min(count, 3 if label is None else len(label))
+    columns = math.ceil(count / classes)
+    with Image.open(tmp_path / "grid.png") as picture:
+        cells = np.asarray(picture)[2:, -50 * columns :].reshape(classes, 50, columns, 50)[:, :48, :, :48]
+    assert (cells != 255).any(axis=(1, 3)).sum() == count
 
 
 @pytest.mark.parametrize("condition", ["concatenate", "embedding"])
@@ -146,8 +163,75 @@ def test_a_module_of_the_users_own_takes_no_mixture():
 
     generator = custom(Own(), ANIMALS)
     assert generator.interpolate(1, 2, 3, label="dog").shape == (3, 1, 8, 8)
-    with pytest.raises(ConfigError, match="no mixtures"):
+    with pytest.raises(ConfigError, match="cannot mix"):
         generator.interpolate(1, 2, 3, last_label="dog")
+
+
+# The generator itself
+
+
+def test_a_saved_generator_is_the_same_file_wherever_it_was_saved(tmp_path: Path):
+    generator = make(classes=ANIMALS)
+    generator.save(tmp_path / "one.safetensors")
+    again = load(tmp_path / "one.safetensors")
+    again.to("cpu").save(str(tmp_path / "two.safetensors"))
+    assert (tmp_path / "one.safetensors").read_bytes() == (tmp_path / "two.safetensors").read_bytes()
+    assert torch.equal(again.sample(4, label="dog"), generator.sample(4, label="dog"))
+    with pytest.raises(ConfigError, match=r"name it g\.safetensors"):
+        generator.save(tmp_path / "g.pt")
+    with pytest.raises(CheckpointError, match="cannot be written"):
+        generator.save(tmp_path / "nowhere" / "g.safetensors")
+    assert {path.name for path in tmp_path.iterdir()} == {"one.safetensors", "two.safetensors"}
+
+
+def test_a_generator_moves_between_devices():
+    generator = make()
+    assert generator.device == torch.device("cpu")
+    assert generator.to("auto") is generator
+    assert next(generator.network.parameters()).device == generator.device
+    assert generator.sample(2).device == torch.device("cpu")
+    with pytest.raises(DeviceError, match="no device 'abacus'"):
+        generator.to("abacus")
+
+
+@pytest.mark.parametrize(("channels", "mode"), [(1, "L"), (3, "RGB"), (4, "RGBA")])
+def test_samples_as_pictures(channels: int, mode: str):
+    generator = make(shape=(channels, 6, 5))
+    pictures = generator.sample(3, seed=2, as_images=True)
+    assert [(picture.mode, picture.size) for picture in pictures] == [(mode, (5, 6))] * 3
+    pixels = np.stack([np.asarray(picture).reshape(6, 5, channels).transpose(2, 0, 1) for picture in pictures])
+    assert np.abs(pixels / 255 - generator.sample(3, seed=2).numpy()).max() <= 0.5 / 255 + 1e-6
+    with pytest.raises(ConfigError, match=r"points, not images\n  remedy: leave out as_images"):
+        make(shape=(2,)).sample(3, as_images=True)
+
+
+def test_a_module_of_ones_own_must_be_given_again(tmp_path: Path):
+    module = nn.Sequential(nn.Linear(6, 64), nn.Unflatten(1, (1, 8, 8)))
+    own = custom(module)
+    own.save(tmp_path / "own.safetensors")
+    with pytest.raises(
+        ConfigError, match=r"your own module.*\n  expected: .*Own with 1 parameters\n.*Python"
+    ) as caught:
+        load(tmp_path / "own.safetensors")
+    assert f'saddle.load("{tmp_path}/own.safetensors", generator=YourModule())' in str(caught.value)
+    again = nn.Sequential(nn.Linear(6, 64), nn.Unflatten(1, (1, 8, 8)))
+    loaded = load(tmp_path / "own.safetensors", generator=again)
+    assert torch.equal(loaded.sample(2), own.sample(2))
+    with pytest.raises(CheckpointError, match=r"do not fit the network\n  expected: the module that was trained: Own"):
+        load(tmp_path / "own.safetensors", generator=nn.Linear(6, 63))
+    make().save(tmp_path / "built.safetensors")
+    with pytest.raises(ConfigError, match=r"leave out generator="):
+        load(tmp_path / "built.safetensors", generator=again)
+
+
+def test_a_table_of_points_has_their_classes(tmp_path: Path):
+    generator = make(shape=(2,), classes=("a", "b,c"))
+    save_samples(generator, tmp_path / "points.csv", 3, seed=4)
+    with (tmp_path / "points.csv").open(newline="") as file:
+        header, *rows = csv.reader(file)
+    assert header == ["x0", "x1", "class"]
+    assert [row[2] for row in rows] == ["a", "b,c", "a"]
+    assert np.array_equal(np.array([row[:2] for row in rows], dtype=np.float32), generator.sample(3, seed=4).numpy())
 
 
 # Places and ways
@@ -162,13 +246,13 @@ def test_places_and_terms_are_read():
 
 @pytest.mark.parametrize("text", ["", "1,", "cat", "1:", "1:2:3", "1.5", "1 - - 2", "1 +", "-", "1 2"])
 def test_what_names_no_latents(text: str):
-    with pytest.raises(ConfigError, match="which latents"):
+    with pytest.raises(ConfigError, match="does not name a latent"):
         parse_terms(text)
 
 
 def test_a_place_is_the_sample_of_that_number():
     generator = make()
-    torch.testing.assert_close(generator.decode(generator.latent((3, 17)))[0], generator.sample(18, seed=3)[17])
+    torch.testing.assert_close(generator(generator.latent((3, 17)))[0], generator.sample(18, seed=3)[17])
     assert torch.equal(generator.latent(3), generator.latent((3, 0)))
     way = generator.interpolate((3, 17), 4, 3)
     torch.testing.assert_close(way[0], generator.sample(18, seed=3)[17])
@@ -223,11 +307,14 @@ def test_pictures_have_their_cells(tmp_path: Path):
     generator = make(classes=ANIMALS)
     save_arithmetic(generator, tmp_path / "sum.png", parse_terms("1,2,3 - 4 + 5,6"), label="cat")
     with Image.open(tmp_path / "sum.png") as picture:
-        assert picture.height == 4 * 50 + 2
+        assert picture.height == 4 * 66 + 2
         sum_ = np.asarray(picture)
-    assert (sum_[2:50, -48:] == 255).all()  # an empty cell
-    assert (sum_[152:200, -48:] != 255).any()  # a neighbour of the result
+    assert (sum_[2:50, -50:] == 255).all()  # the first row holds four samples, the last one nine
+    assert (sum_[200:248, -50:-2] != 255).any()  # a sample near the result
+    assert (sum_[2:64, : -9 * 50 - 2] < 200).any()  # the row's name
     save_interpolation(generator, tmp_path / "strip.png", 1, None, 6, label="cat", last_label="dog")
+    with Image.open(tmp_path / "strip.png") as picture:
+        assert (np.asarray(picture)[:, : -6 * 50 - 2] < 200).any()  # the names of the classes
     assert save_walk(generator, tmp_path / "walk.webp", [1, 2], 3, side=2) == 6
     with Image.open(tmp_path / "walk.webp") as walk:
         assert (walk.size, walk.n_frames) == ((102, 102), 6)
@@ -268,7 +355,7 @@ def test_pictures_that_cannot_be(tmp_path: Path):
     images, points = make(), make(shape=(2,))
     with pytest.raises(ConfigError, match=r"\.gif, \.webp or \.mp4"):
         save_walk(images, tmp_path / "walk.png", [1, 2], 2)
-    with pytest.raises(ConfigError, match=r"expected: \.png"):
+    with pytest.raises(ConfigError, match=r"expected: \.png, \.webp, \.jpg or \.jpeg"):
         save_arithmetic(images, tmp_path / "sum.gif", parse_terms("1"))
     with pytest.raises(ConfigError, match="points"):
         save_walk(points, tmp_path / "walk.gif", [1, 2], 2)
@@ -296,7 +383,7 @@ def test_a_generators_own_samples_are_found(generator: Generator):
     chance = (generator.sample(4, seed=10) - samples).square().flatten(1).mean(1)
     found = generator.invert(samples, steps=300)
     assert (found.errors < chance / 100).all()
-    made = generator.decode(found.latents, found.labels)
+    made = generator(found.latents, found.labels)
     torch.testing.assert_close((made - samples).square().flatten(1).mean(1), found.errors)
     if generator.header.latent.distribution == "uniform":
         assert found.latents.min() >= -1
@@ -347,7 +434,7 @@ def test_nearest_is_what_a_plain_loop_finds(kind: str, monkeypatch: pytest.Monke
         queries = torch.from_numpy(values[::50] + 0.01)
         real = torch.from_numpy(values).double()
     values.setflags(write=False)  # as memory maps are
-    monkeypatch.setattr("saddle.metrics.inputs._NUMBERS", 64 * 60)
+    monkeypatch.setattr("saddle.metrics.nearest.rows_at_once", lambda width: 64)  # in several pieces
     distances = (queries.double().flatten(1)[:, None] - real.flatten(1)[None]).norm(dim=2)
     expected, order = distances.sort(1)
     found = nearest(queries, values, 5)
@@ -371,29 +458,51 @@ def test_neighbours_that_are_not_there():
             nearest(torch.zeros(1, 1, 4, 4), values, count)
 
 
+def test_equal_rows_are_one_neighbour_with_their_number():
+    chance = np.random.default_rng(0)
+    distinct = chance.integers(0, 256, (6, 1, 4, 4), dtype=np.uint8)
+    copies = [1, 40, 2, 7, 1, 3]
+    order = chance.permutation(np.repeat(np.arange(6), copies))
+    values = distinct[order]
+    queries = torch.from_numpy(chance.random((5, 1, 4, 4), dtype=np.float32))
+    plain = nearest(queries, distinct, 6)
+    found = nearest_distinct(queries, values, 3)
+    torch.testing.assert_close(found.distances, plain.distances[:, :3])
+    assert found.copies.tolist() == [[copies[one] for one in row[:3]] for row in plain.indices.tolist()]
+    first = [int(np.flatnonzero(order == number)[0]) for number in range(6)]
+    assert found.indices.tolist() == [[first[one] for one in row[:3]] for row in plain.indices.tolist()]
+    assert nearest_distinct(queries, values, 20).copies.shape == (5, 6)  # more are not there
+    assert nearest_distinct(queries, values, 6).copies.sum(1).tolist() == [54] * 5
+    for count in (0, 55):
+        with pytest.raises(DataError, match="1 to 54"):
+            nearest_distinct(queries, values, count)
+
+
 @pytest.fixture
 def file(tmp_path: Path) -> Path:
-    made = make()
-    scaling = Scaling(torch.tensor([2 / 255]), torch.tensor([-1.0]), images=True)
-    save_network(tmp_path / "g.safetensors", made.network, scaling, made.header)
+    make().save(tmp_path / "g.safetensors")
     return tmp_path / "g.safetensors"
 
 
 def test_samples_beside_the_data_and_held_out_data(file: Path, tmp_path: Path):
-    found = compare(file, 3, neighbours=2, seed=1, source="digits")
+    found = check_for_copies(file, 3, neighbours=2, seed=1, source="digits")
     assert len(found.data) == 1500
     assert found.neighbours.indices.shape == (3, 2)
     assert found.held_out == pytest.approx(1.147, abs=0.001)  # of the 297 held-out digits
-    save_neighbours(tmp_path / "nearest.png", found.samples, found.data, found.neighbours)
+    save_neighbours(tmp_path / "nearest.png", found)
     with Image.open(tmp_path / "nearest.png") as picture:
         cells = np.asarray(picture)[:, -150:]
     real = found.data.values[found.neighbours.indices[0, 1].item()][0]
     assert np.array_equal(cells[2:50, -50:-2], real.repeat(6, 0).repeat(6, 1))
+    three = found._replace(neighbours=found.neighbours._replace(copies=3 * found.neighbours.copies))
+    save_neighbours(tmp_path / "three.png", three)
+    with Image.open(tmp_path / "three.png") as picture:
+        assert not np.array_equal(np.asarray(picture)[50:66, -50:-2], cells[50:66, -50:-2])  # 1.23 x3
 
 
 def test_data_without_a_held_out_part(file: Path, tmp_path: Path):
     np.save(tmp_path / "own.npy", np.random.default_rng(0).integers(0, 256, (20, 12, 12), dtype=np.uint8))
-    found = compare(file, 2, source=str(tmp_path / "own.npy"))
+    found = check_for_copies(file, 2, source=str(tmp_path / "own.npy"))
     assert found.data.shape == (1, 8, 8)  # brought to the generator's
     assert found.held_out is None
 

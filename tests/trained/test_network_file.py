@@ -10,8 +10,9 @@ import torch
 
 from saddle.base.tensors import save_tensors
 from saddle.errors import CheckpointError
-from saddle.trained.classifier_file import load_classifier_file
-from saddle.trained.generator_file import load_generator
+from saddle.trained.classifier import load_classifier
+from saddle.trained.files import ClassifierHeader, GeneratorHeader, load_network
+from saddle.trained.generator import load
 
 ONE = torch.ones(1)
 HEADERS: dict[str, dict[str, Any]] = {
@@ -24,7 +25,7 @@ HEADERS: dict[str, dict[str, Any]] = {
     },
     "classifier": {"labelled": 3, "discriminator": {}},
 }
-LOADERS = {"generator": load_generator, "classifier": load_classifier_file}
+KINDS = {"generator": GeneratorHeader, "classifier": ClassifierHeader}
 
 
 def write(path: Path, kind: str, **scaling: torch.Tensor) -> Path:
@@ -36,7 +37,7 @@ def write(path: Path, kind: str, **scaling: torch.Tensor) -> Path:
 
 @pytest.mark.parametrize("kind", HEADERS)
 def test_weights_and_scaling_come_back(tmp_path: Path, kind: str):
-    weights, scaling, header = LOADERS[kind](write(tmp_path, kind, factor=2 * torch.ones(2), offset=ONE))
+    weights, scaling, header = load_network(write(tmp_path, kind, factor=2 * torch.ones(2), offset=ONE), KINDS[kind])
     assert weights == {"weight": ONE}
     assert scaling.factor.tolist() == [2, 2]
     assert not scaling.images
@@ -57,12 +58,34 @@ def test_weights_and_scaling_come_back(tmp_path: Path, kind: str):
 )
 def test_a_scaling_that_is_none(tmp_path: Path, kind: str, scaling: dict[str, torch.Tensor]):
     with pytest.raises(CheckpointError, match="scaled"):
-        LOADERS[kind](write(tmp_path, kind, **scaling))
+        load_network(write(tmp_path, kind, **scaling), KINDS[kind])
 
 
 @pytest.mark.parametrize("kind", HEADERS)
-@pytest.mark.parametrize("header", [["list"], "text", None, {}, {"format": "saddle-checkpoint-1"}])
+@pytest.mark.parametrize("header", [["list"], "text", None, {}, {"format": "somebody-elses-1"}])
 def test_a_header_of_something_else(tmp_path: Path, kind: str, header: Any):
     save_tensors(tmp_path / "x.safetensors", {"scaling.factor": ONE, "scaling.offset": ONE}, header)
-    with pytest.raises(CheckpointError, match=f"no {kind} file of this version"):
-        LOADERS[kind](tmp_path / "x.safetensors")
+    with pytest.raises(CheckpointError, match=f"is not a {kind} file of saddle"):
+        load_network(tmp_path / "x.safetensors", KINDS[kind])
+
+
+def test_another_kind_of_file_is_called_what_it_is(tmp_path: Path):
+    with pytest.raises(CheckpointError, match=r"is a generator file, not a classifier file\n  remedy: .*semi-superv"):
+        load_classifier(write(tmp_path, "generator", factor=ONE, offset=ONE))
+    with pytest.raises(
+        CheckpointError, match=r"is a classifier file, not a generator file\n  remedy: .*the run folder"
+    ):
+        load(write(tmp_path, "classifier", factor=ONE, offset=ONE))
+    save_tensors(tmp_path / "x.safetensors", {}, {"format": "saddle-checkpoint-2"})
+    with pytest.raises(CheckpointError, match="is a checkpoint, not a generator file"):
+        load(tmp_path / "x.safetensors")
+
+
+@pytest.mark.parametrize("kind", HEADERS)
+def test_files_of_another_version_and_with_a_key_too_few(tmp_path: Path, kind: str):
+    save_tensors(tmp_path / "x.safetensors", {}, {"format": f"saddle-{kind}-9"})
+    with pytest.raises(CheckpointError, match=f"is a {kind} file of another version"):
+        load_network(tmp_path / "x.safetensors", KINDS[kind])
+    save_tensors(tmp_path / "x.safetensors", {}, {"format": f"saddle-{kind}-1"})
+    with pytest.raises(CheckpointError, match=r"header .*\n  got: recipe: Field required"):
+        load_network(tmp_path / "x.safetensors", KINDS[kind])

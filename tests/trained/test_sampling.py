@@ -13,6 +13,8 @@ from PIL import Image
 
 import saddle
 from saddle.base.progress import Silent
+from saddle.config.schema import DataConfig
+from saddle.data import open_data
 from saddle.errors import CheckpointError, ConfigError, SaddleError
 from saddle.trained.explore import save_interpolation
 from saddle.trained.export import save_samples
@@ -62,7 +64,7 @@ def test_truncation_draws_latents_to_the_middle(images: Path):
     generator = saddle.load(images)
     whole, half = generator.latents(50, 3), generator.latents(50, 3, truncation=0.5)
     torch.testing.assert_close(half, whole / 2)
-    assert torch.equal(generator.sample(5, seed=3, truncation=0.5), generator.decode(half[:5]))
+    assert torch.equal(generator.sample(5, seed=3, truncation=0.5), generator(half[:5]))
     assert generator.sample(50, truncation=0.1).std(0).mean() < generator.sample(50).std(0).mean() / 2
     for truncation in (0.0, 1.5):
         with pytest.raises(ConfigError, match="truncation"):
@@ -81,7 +83,7 @@ def test_spherical_interpolation_keeps_the_radius_and_linear_does_not():
 
 def test_npy_npz_folder_and_grid_agree(images: Path, tmp_path: Path):
     generator = saddle.load(images)
-    for name in ("a.npy", "a.npz", "a.png", "folder"):
+    for name in ("a.npy", "a.npz", "a.png", "a.jpg", "folder"):
         save_samples(generator, tmp_path / name, 20, seed=5)
     array = np.load(tmp_path / "a.npy", allow_pickle=False)
     assert array.dtype == np.uint8
@@ -92,26 +94,33 @@ def test_npy_npz_folder_and_grid_agree(images: Path, tmp_path: Path):
     files = sorted((tmp_path / "folder").iterdir())
     assert len(files) == 20
     assert np.array_equal(np.asarray(Image.open(files[7])), array[7, 0])
-    with Image.open(tmp_path / "a.png") as grid:
+    with Image.open(tmp_path / "a.png") as grid, Image.open(tmp_path / "a.jpg") as lossy:
         assert grid.width > 5 * 48
+        assert (lossy.format, lossy.size) == ("JPEG", grid.size)
+        assert np.abs(np.asarray(lossy).astype(int) - np.asarray(grid)).mean() < 3
 
 
 def test_points_are_float_arrays(points: Path, tmp_path: Path):
     generator = saddle.load(points)
-    for name in ("p.npy", "p.npz", "p.png"):
+    for name in ("p.npy", "p.npz", "p.png", "p.csv"):
         save_samples(generator, tmp_path / name, 300)
     array = np.load(tmp_path / "p.npy", allow_pickle=False)
     assert (array.dtype, array.shape) == (np.float32, (300, 2))
     with np.load(tmp_path / "p.npz", allow_pickle=False) as archive:
         assert np.array_equal(archive["points"], array)
+    header, *rows = (tmp_path / "p.csv").read_text().splitlines()
+    assert header == "x0,x1"
+    assert np.array_equal(np.array([row.split(",") for row in rows], dtype=np.float32), array)
+    assert np.array_equal(open_data(DataConfig(source=str(tmp_path / "p.csv"), held_out=0)).values, array)
     for name in ("p", "p.gif"):
         with pytest.raises(ConfigError):
             save_samples(generator, tmp_path / name, 3)
     with pytest.raises(ConfigError, match="points"):
         save_interpolation(generator, tmp_path / "x.png", 1, 2, 5)
-    assert {path.name for path in tmp_path.iterdir()} == {"p.npy", "p.npz", "p.png"}
+    assert {path.name for path in tmp_path.iterdir()} == {"p.npy", "p.npz", "p.png", "p.csv"}
 
 
+@pytest.mark.slow
 def test_memory_does_not_grow_with_the_count(images: Path, tmp_path: Path):
     """A million 8×8 samples are 64 MB as pixels and 256 MB as floats; the process may not notice."""
     script = (
@@ -142,8 +151,9 @@ def test_strip_and_animations(images: Path, tmp_path: Path):
     ("out", "count", "words"),
     [
         ("x.npy", 0, "at least 1"),
-        ("x.png", 5000, "at most 4,096"),
-        ("x.bmp", 5, "unknown form"),
+        ("x.png", 5000, "at most 4,096 in a .png"),
+        ("x.bmp", 5, r"images cannot be written in this form\n.*\.jpeg, \.npy, \.npz or a folder\n.*got: \.bmp"),
+        ("x.csv", 5, "images cannot be written in this form"),
         ("missing/x.npy", 5, "no folder"),
     ],
 )
@@ -205,8 +215,8 @@ def test_a_folder_of_pictures_is_whole_or_absent(images: Path, tmp_path: Path, m
 @pytest.mark.parametrize(
     ("latents", "labels", "said"),
     [
-        (torch.zeros(3, 1), None, "these are no latents"),
-        (torch.zeros(2), None, "these are no latents"),
+        (torch.zeros(3, 1), None, "these are no latents of this generator"),
+        (torch.zeros(2), None, "these are no latents of this generator"),
         (None, None, "needs labels"),
         (None, torch.zeros(2, dtype=torch.long), "do not fit"),
         (None, torch.zeros(3, 2), "do not fit"),
@@ -223,4 +233,4 @@ def test_latents_and_labels_that_do_not_fit(
     if latents is None:
         latents = generator.latents(3, 0)
     with pytest.raises(ConfigError, match=said):
-        generator.decode(latents, labels)
+        generator(latents, labels)

@@ -87,7 +87,7 @@ def fit(out: Path, images: int) -> Gaussian:
         recipe="likelihood", images_seen=0, kind="points", shape=(1,), class_names=(), data="points",
         latent=config.latent, network=CustomNetworkConfig(name="Gaussian", parameters=2), condition="concatenate",
     )  # fmt: skip
-    checkpoints = Checkpoints(run, 2, learner, record, scorer, scaling, header)
+    checkpoints = Checkpoints(run, "gaussian", 2, learner, record, scorer, scaling, header)
     position = checkpoints.restore(lambda _: None)
     record.begin(position, images)
     feed = Feed(store, scaling, seed=0, device=learner.device)

@@ -158,7 +158,7 @@ def test_data_dependent_initialisation_standardises_every_layer():
 
 
 @pytest.mark.parametrize(
-    ("labels", "why"), [(None, "has no labels"), (np.array([0, 1] * 5), "has other classes: 0, 1")]
+    ("labels", "why"), [(None, "has no labels"), (np.array([0, 1] * 150), "has other classes: 0, 1")]
 )
 def test_the_classify_command_counts_classes_and_says_why_not_errors(
     run: saddle.Run,
@@ -168,7 +168,7 @@ def test_the_classify_command_counts_classes_and_says_why_not_errors(
     labels: np.ndarray | None,
     why: str,
 ):
-    images = np.random.default_rng(0).integers(0, 256, (10, 8, 8), dtype=np.uint8)
+    images = np.random.default_rng(0).integers(0, 256, (300, 8, 8), dtype=np.uint8)  # nothing is held out
     np.savez(tmp_path / "x.npz", **({"images": images} if labels is None else {"images": images, "labels": labels}))
     monkeypatch.setattr("sys.argv", ["saddle", "classify", str(run.path), "--data", str(tmp_path / "x.npz")])
     with pytest.raises(SystemExit) as exit_:
@@ -176,4 +176,4 @@ def test_the_classify_command_counts_classes_and_says_why_not_errors(
     assert exit_.value.code == 0
     out = capsys.readouterr().out
     assert why in out
-    assert sum(int(line.split()[-1]) for line in out.splitlines() if line.startswith("class ")) == 10
+    assert sum(int(line.split()[-1]) for line in out.splitlines() if line.startswith("class ")) == 300

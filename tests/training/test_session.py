@@ -501,3 +501,53 @@ def test_averages_begin_as_the_initialised_players(tiny_images: Store):
     gan = make_gan(config, tiny_images, scaling, Networks(), torch.device("cpu"))
     mean = torch.from_numpy(tiny_images.values.mean(0)).flatten() / 255
     torch.testing.assert_close(torch.sigmoid(gan.averaged.last.bias), mean.float(), rtol=1e-3, atol=1e-4)
+
+
+def test_a_run_that_began_earlier_and_locks_later_does_not_mix_with_another(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """Settings are compared once the folder is held, however long the preparation took."""
+    from saddle.training import session
+
+    real = session.probe_threads
+    tried: list[str] = []
+
+    def slow(*arguments: Any) -> int:
+        with pytest.raises(RunError, match="another process"):
+            train(tmp_path / "run", seed=1)
+        tried.append("another run")
+        return real(*arguments)
+
+    monkeypatch.setattr(session, "probe_threads", slow)
+    run = train(tmp_path / "run", seed=2, threads="auto")
+    assert tried
+    assert load_config(run.folder.config).seed == 2
+
+
+@pytest.mark.parametrize("damage", ["deleted", "flipped", "older"])
+def test_a_finished_run_regains_its_generator(tmp_path: Path, damage: str):
+    run = train(tmp_path / "run", images=160)
+    older = content(run)
+    run = train(tmp_path / "run")
+    whole = content(run)
+    if damage == "deleted":
+        run.folder.generator.unlink()
+    else:
+        run.folder.generator.write_bytes(older if damage == "older" else whole[:-1] + bytes([whole[-1] ^ 1]))
+    listener = Listener()
+    train(tmp_path / "run", progress=listener)
+    assert content(run) == whole
+    assert any("made again from the checkpoint" in text for text in listener.said)
+
+
+def test_checkpoints_of_other_runs_and_of_other_positions_are_refused(tmp_path: Path):
+    run, other = train(tmp_path / "run", images=192), train(tmp_path / "other", images=192, seed=1)
+    newest = run.folder.all_checkpoints()[-1][1]
+    mine = newest.read_bytes()
+    newest.write_bytes(other.folder.all_checkpoints()[-1][1].read_bytes())
+    with pytest.raises(CheckpointError, match="another run"):
+        train(tmp_path / "run")
+    newest.write_bytes(mine)
+    newest.rename(newest.with_name(f"{208:012d}.safetensors"))
+    with pytest.raises(CheckpointError, match="another position"):
+        train(tmp_path / "run")

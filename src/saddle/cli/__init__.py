@@ -4,24 +4,29 @@ from __future__ import annotations
 
 import os
 import sys
-from typing import Any
+from importlib import metadata
+from typing import Annotated, Any
 
 import typer
 from typer.core import TyperGroup
 
 from saddle.cli import (
     arithmetic,
+    cache,
     classify,
     compare,
     data,
     evaluate,
+    info,
     interpolate,
     invert,
+    listing,
     nearest,
     recipes,
     report,
     reproduce,
     sample,
+    settings,
     train,
     walk,
 )
@@ -50,17 +55,36 @@ class _Commands(TyperGroup):
         return result
 
 
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        print(f"saddle {metadata.version('saddle')}")
+        raise typer.Exit
+
+
 app = typer.Typer(
     cls=_Commands,
     name="saddle",
-    help="Train, judge, use and share generative adversarial networks.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
+
+
+@app.callback()
+def _options(  # pyright: ignore[reportUnusedFunction]
+    version: Annotated[
+        bool, typer.Option("--version", is_eager=True, callback=_print_version, help="Print the version and exit.")
+    ] = False,
+) -> None:
+    """Train, judge, use and share generative adversarial networks."""
+
+
 app.command("recipes")(recipes.recipes)
+app.command("settings")(settings.settings)
 app.command("train")(train.train)
+app.command("list")(listing.list_runs)
+app.command("info")(info.info)
 app.command("sample")(sample.sample)
 app.command("interpolate")(interpolate.interpolate)
 app.command("walk")(walk.walk)
@@ -74,12 +98,9 @@ app.command("compare")(compare.compare)
 app.command("reproduce")(reproduce.reproduce)
 app.command("report")(report.report)
 app.add_typer(data.app, name="data")
+app.add_typer(cache.app, name="cache")
 
 
 def main() -> None:
     """Run the command line."""
-    # OpenMP's threads spin while they wait for each other. At a load of 9 on 2 cores, a round of two threads took
-    # 360 ms, and 21 ms with this bound; alone the bound costs about a sixth (docs/results.md, benchmarks/threads.py).
-    # Read as torch is imported.
-    os.environ.setdefault("GOMP_SPINCOUNT", "1000")
     app()

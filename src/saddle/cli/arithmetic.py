@@ -17,10 +17,12 @@ def arithmetic(
         typer.Argument(
             metavar="SUM",
             help="Such as 1,2,3 - 4,5,6 + 7,8,9: means of latents, added and subtracted. A latent is SEED, or "
-            "SEED:NUMBER for sample NUMBER of saddle sample --seed SEED.",
+            "SEED:NUMBER for sample NUMBER of `saddle sample --seed SEED`.",
         ),
     ],
-    out: Annotated[Path, typer.Option(help="A .png: a row for each mean, then the result.")] = Path("arithmetic.png"),
+    out: Annotated[
+        Path, typer.Option(help="A .png or .jpg: a row for each term, and the result in the last row.")
+    ] = Path("arithmetic.png"),
     label: LabelOption = None,
     device: DeviceOption = "auto",
 ) -> None:
@@ -31,4 +33,8 @@ def arithmetic(
 
     summed = parse_terms(" ".join(terms))
     save_arithmetic(load(run, device=device), out, summed, label=label)
-    print(f"{len(summed)} means and their sum in {out}")
+    formula = " ".join(f"{'-' if term.sign < 0 else '+'} mean({term.names})" for term in summed).removeprefix("+ ")
+    print(f"result = {formula}")
+    print("each row: the sample of a term's mean latent, then the samples of its latents")
+    print("last row: the sample of the result, then samples of latents near it")
+    print(f"{len(summed) + 1} rows in {out}")

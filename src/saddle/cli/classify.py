@@ -16,25 +16,30 @@ def classify(
         Path, typer.Argument(metavar="RUN", help="A run folder of a semi-supervised recipe, or its classifier file.")
     ],
     data: Annotated[str, typer.Option(help="A data set's name, or a path.")],
-    out: Annotated[Path | None, typer.Option(help="Where the predictions go, as .csv.")] = None,
+    out: Annotated[Path | None, typer.Option(help="A .csv file for the predictions.")] = None,
     set_: Annotated[
-        list[str] | None, typer.Option("--set", metavar="data.KEY=VALUE", help="Any data key; repeatable.")
+        list[str] | None, typer.Option("--set", metavar="data.KEY=VALUE", help="Any setting of the data; repeatable.")
     ] = None,
     device: DeviceOption = "auto",
 ) -> None:
-    """Classify data with the discriminator that a semi-supervised run trained."""
+    """Classify data with a semi-supervised run's discriminator."""
     from saddle.base.progress import for_stream
     from saddle.config import parse_settings
-    from saddle.config.resolve import data_config
+    from saddle.config.resolve import data_config, merge_settings
     from saddle.data import open_data
     from saddle.trained.classifier import class_counts, data_for, errors, load_classifier, write_predictions
 
     classifier = load_classifier(run, device=device)
-    config = data_for(classifier, data_config(data, parse_settings(set_ or [])))
+    # All of the data are classified, unless a part is asked for.
+    settings = merge_settings([{"data": {"held_out": 0.0}}, parse_settings(set_ or [])])
+    config = data_for(classifier, data_config(data, settings))
     store = open_data(config, progress=for_stream(sys.stderr))
     probabilities = classifier.probabilities(store)
     if classifier.header.discriminator.minibatch_kernels:
-        print("warning: minibatch discrimination: answers depend on what is asked together", file=sys.stderr)
+        print(
+            "warning: this run has minibatch discrimination, so each answer depends on the other samples, too",
+            file=sys.stderr,
+        )
     for name, count in zip(classifier.header.class_names, class_counts(probabilities), strict=True):
         print(f"class {name}: {count:,}")
     wrong = errors(probabilities, store, classifier)

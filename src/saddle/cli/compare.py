@@ -12,10 +12,13 @@ from saddle.cli.tables import print_table
 
 
 def compare(
-    runs: Annotated[list[Path], typer.Argument(metavar="RUN", help="Two run folders or more.")],
-    out: Annotated[Path, typer.Option(help="The page.")] = Path("compare.html"),
+    runs: Annotated[list[Path], typer.Argument(metavar="RUN", help="Two or more run folders.")],
+    out: Annotated[Path, typer.Option(help="The HTML page to write.")] = Path("compare.html"),
 ) -> None:
-    """Hold runs against each other: settings that differ, figures, scores; curves and samples in an HTML page."""
+    """Compare runs: settings that differ, figures and scores.
+
+    Curves and samples stand in an HTML page.
+    """
     from saddle.pages.comparison import compare as read
     from saddle.pages.comparison import write_comparison
 
@@ -31,7 +34,7 @@ def compare(
         print()
         rows = [(row.metric, *row.values, row.better, row.protocol) for row in found.scores]
         print_table([("score", *found.names, "better", "protocol"), *rows])
-        print(found.verdict)
+    print(f"\n{found.verdict}")
     for note in found.notes:
         print(f"warning: {note}", file=sys.stderr)
     print(f"\ncurves and samples in {out}")

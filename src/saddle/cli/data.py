@@ -21,10 +21,13 @@ def inspect(
     path: Annotated[str, typer.Argument(metavar="PATH", help="A data set's name, or a path.")],
     out: Annotated[Path, typer.Option(help="Where the preview grid goes.")] = Path("preview.png"),
     set_: Annotated[
-        list[str] | None, typer.Option("--set", metavar="data.KEY=VALUE", help="Any data key; repeatable.")
+        list[str] | None, typer.Option("--set", metavar="data.KEY=VALUE", help="Any setting of the data; repeatable.")
     ] = None,
 ) -> None:
-    """Say what was found, what is skipped and why, and draw a preview with labels."""
+    """Say what is there and what is skipped, and draw a preview.
+
+    It also says what a training would need.
+    """
     from saddle.base.progress import for_stream
     from saddle.config import parse_settings
     from saddle.config.resolve import data_config
@@ -40,5 +43,10 @@ def inspect(
         print(f"{'':<{width}}  class {name}: {count:,}")
     for skipped in found.skipped:
         print(f"skipped {skipped.path}: {skipped.reason}")
-    save_picture(draw_preview(found.store), out)
+    if found.needs:
+        print("a training would need:")
+        width = max(len(name) for name, _ in found.needs)
+        for name, value in found.needs:
+            print(f"  {name:<{width}}  {value}")
+    save_picture(draw_preview(found.preview), out)
     print(f"preview in {out}")

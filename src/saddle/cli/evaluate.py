@@ -15,18 +15,20 @@ from saddle.cli.tables import print_table
 def evaluate(
     run: RunArgument,
     metric: Annotated[
-        list[str] | None, typer.Option(help="A figure by name; repeatable.  [default: all that fit]")
+        list[str] | None, typer.Option(help="A metric by name; repeatable.  [default: all that fit the data]")
     ] = None,
-    count: Annotated[int | None, typer.Option(help="Samples a seed.  [default: 10000; on the line 100000]")] = None,
-    seeds: Annotated[int, typer.Option(help="How many sampling seeds: the spread is over these.")] = 3,
+    count: Annotated[
+        int | None, typer.Option(help="Samples for each seed.  [default: 10000, of numbers 100000]")
+    ] = None,
+    seeds: Annotated[int, typer.Option(help="How many sampling seeds. The spread is taken over them.")] = 3,
     extractor: Annotated[
         str | None, typer.Option(help="mnist-cnn-v1, digits-cnn-v1, inception-v3 or pixels.  [default: by the data]")
     ] = None,
-    weights: Annotated[Path | None, typer.Option(help="The Inception network's file.")] = None,
-    data: Annotated[str | None, typer.Option(help="Other data than those of the run: a name, or a path.")] = None,
+    weights: Annotated[Path | None, typer.Option(help="The file with the Inception network's weights.")] = None,
+    data: Annotated[str | None, typer.Option(help="Other data than the run's: a name, or a path.")] = None,
     device: DeviceOption = "auto",
 ) -> None:
-    """Score a generator: value, spread, and what real samples score (the floor)."""
+    """Score a generator, and show what real samples score."""
     from saddle.base.progress import for_stream
     from saddle.runs.scores import table
     from saddle.scoring.evaluate import evaluate as score

@@ -19,7 +19,9 @@ def interpolate(
     ] = None,
     steps: Annotated[int, typer.Option(help="Samples, both ends included.")] = 10,
     space: SpaceOption = None,
-    out: Annotated[Path, typer.Option(help="A .png strip, or a .gif, .webp or .mp4.")] = Path("interpolation.png"),
+    out: Annotated[Path, typer.Option(help="A strip (.png, .jpg) or an animation (.gif, .webp, .mp4).")] = Path(
+        "interpolation.png"
+    ),
     label: Annotated[
         str | None, typer.Option("--label", "--from-label", metavar="CLASS", help="The class, by name or index.")
     ] = None,

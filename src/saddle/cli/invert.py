@@ -14,16 +14,21 @@ from saddle.cli.options import DeviceOption, LabelOption, RunArgument
 def invert(
     run: RunArgument,
     image: Annotated[
-        list[str], typer.Option(metavar="FILE|INDEX", help="An image, or its row in the run's data; repeatable.")
+        list[str],
+        typer.Option(
+            metavar="FILE|INDEX", help="An image file, or the number of an image in the run's data; repeatable."
+        ),
     ],
     steps: Annotated[int, typer.Option(help="Steps of each search.")] = 500,
     restarts: Annotated[int, typer.Option(help="Searches for each image; the best one counts.")] = 4,
     seed: Annotated[int, typer.Option(help="Decides where the searches start.")] = 0,
-    out: Annotated[Path, typer.Option(help="A .png: the images above what was found.")] = Path("inverted.png"),
+    out: Annotated[Path, typer.Option(help="A .png or .jpg: the images, and below them what was found.")] = Path(
+        "inverted.png"
+    ),
     label: LabelOption = None,
     device: DeviceOption = "auto",
 ) -> None:
-    """Find the latents of given images, as near as the generator can come."""
+    """Find the latents whose samples come nearest to given images."""
     from saddle.base.progress import for_stream
     from saddle.trained.explore import save_inversion
     from saddle.trained.generator import load
@@ -35,4 +40,4 @@ def invert(
     for number, (name, error) in enumerate(zip(image, found.errors, strict=True)):
         kind = "" if found.labels is None else f", as class {generator.class_names[found.labels[number]]}"
         print(f"{name}: mean squared error {error:.5f} of pixels in [0, 1]{kind}")
-    print(f"given above found in {out}")
+    print(f"the given images, and below them what was found, in {out}")

@@ -8,9 +8,13 @@ from typing import Annotated
 import typer
 
 RunArgument = Annotated[Path, typer.Argument(metavar="RUN", help="A run folder, or a generator's .safetensors file.")]
-DeviceOption = Annotated[str, typer.Option(help="cpu, cuda, mps, or auto for the best there is.")]
+DEVICE_HELP = "cpu, cuda, mps or auto (default): the best that is there."
+DeviceOption = Annotated[str, typer.Option(show_default=False, help=DEVICE_HELP)]
 LabelOption = Annotated[str | None, typer.Option(metavar="CLASS", help="One class, by name or index.")]
 SpaceOption = Annotated[
     str | None,
-    typer.Option(metavar="spherical|linear", help="The way.  [default: linear for uniform latents, else spherical]"),
+    typer.Option(
+        metavar="spherical|linear",
+        help="How latents are joined.  [default: linear for uniform latents, spherical otherwise]",
+    ),
 ]

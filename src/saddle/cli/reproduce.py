@@ -10,22 +10,29 @@ import typer
 
 
 def reproduce(
-    table: Annotated[str | None, typer.Argument(metavar="TABLE", help="Its name; without one, all are listed.")] = None,
-    out: Annotated[Path | None, typer.Option(help="Folder for runs and page.  [default: reproductions]")] = None,
+    table: Annotated[
+        str | None, typer.Argument(metavar="TABLE", help="The table's name. Without one, all tables are listed.")
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Folder for the runs and the page.  [default: reproductions]")
+    ] = None,
     row: Annotated[
-        list[str] | None, typer.Option(metavar="NAME", help="Run this row alone; repeatable.  [default: all]")
+        list[str] | None, typer.Option(metavar="NAME", help="Run only this row; repeatable.  [default: all]")
     ] = None,
     seeds: Annotated[int | None, typer.Option(help="Runs of each row.  [default: the table's]")] = None,
     length: Annotated[
-        float, typer.Option(metavar="SHARE", help="End each run at this share of its length; more goes on from there.")
+        float,
+        typer.Option(metavar="SHARE", help="End each run at this share of its full length. A larger share resumes it."),
     ] = 1.0,
-    quick: Annotated[bool, typer.Option("--quick", help="A smoke run of seconds: its figures mean nothing.")] = False,
+    quick: Annotated[
+        bool, typer.Option("--quick", help="Only try that everything works, in seconds; the figures mean nothing.")
+    ] = False,
     set_: Annotated[
         list[str] | None,
-        typer.Option("--set", metavar="KEY=VALUE", help="For all runs, such as epochs=20; repeatable."),
+        typer.Option("--set", metavar="KEY=VALUE", help="A setting for all runs, such as epochs=20; repeatable."),
     ] = None,
 ) -> None:
-    """Run a published table again; the same command goes on where it stopped."""
+    """Run a published table again. The same command resumes where it stopped."""
     from saddle.base.progress import for_stream
     from saddle.config import parse_settings
     from saddle.errors import ConfigError

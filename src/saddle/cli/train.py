@@ -7,20 +7,28 @@ from typing import Annotated, Any
 
 import typer
 
+from saddle.cli.options import DEVICE_HELP
+
 
 def train(
     recipe: Annotated[str, typer.Argument(metavar="RECIPE", help="A name from `saddle recipes`, or a .toml file.")],
     data: Annotated[str | None, typer.Option(help="A data set's name, or a path.")] = None,
-    out: Annotated[Path | None, typer.Option(help="The run folder.  [default: runs/RECIPE]")] = None,
-    seed: Annotated[int | None, typer.Option(help="Decides everything random.")] = None,
-    device: Annotated[str | None, typer.Option(help="cpu, cuda, mps or auto.")] = None,
-    threads: Annotated[str | None, typer.Option(metavar="N|auto", help="CPU threads; auto tries some.")] = None,
-    set_: Annotated[
-        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Any key of the config; repeatable.")
+    out: Annotated[
+        Path | None, typer.Option(help="The run folder.  [default: runs/RECIPE, or runs/RECIPE-seed-N]")
     ] = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the whole config and stop.")] = False,
+    seed: Annotated[int | None, typer.Option(help="Seed of everything that is random.")] = None,
+    device: Annotated[str | None, typer.Option(help=DEVICE_HELP)] = None,
+    threads: Annotated[
+        str | None,
+        typer.Option(metavar="N|auto", help="CPU threads, or auto (default), which measures what is fastest."),
+    ] = None,
+    set_: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="KEY=VALUE", help="Any setting of `saddle settings`; repeatable."),
+    ] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the whole config and train nothing.")] = False,
 ) -> None:
-    """Train a recipe. The same command again goes on where it stopped."""
+    """Train a recipe. The same command resumes a run that was stopped."""
     from saddle.config import load_recipe, parse_settings, resolve, to_toml
 
     named = {"seed": seed, "device": device, "threads": _threads(threads), "data": data and {"source": data}}

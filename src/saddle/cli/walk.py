@@ -13,10 +13,11 @@ from saddle.cli.options import DeviceOption, LabelOption, RunArgument, SpaceOpti
 def walk(
     run: RunArgument,
     seeds: Annotated[
-        str, typer.Option(metavar="SEED[:NUMBER],...", help="The latents to pass, then back to the first.")
+        str,
+        typer.Option(metavar="SEED[:NUMBER],...", help="The latents to pass. The walk ends at the first one again."),
     ] = "1,2,3,4",
-    steps: Annotated[int, typer.Option(help="Frames from each to the next.")] = 20,
-    grid: Annotated[int, typer.Option(help="So many by so many walkers side by side.")] = 1,
+    steps: Annotated[int, typer.Option(help="Frames from one latent to the next.")] = 20,
+    grid: Annotated[int, typer.Option(help="Show a square of walks with so many in each row.")] = 1,
     space: SpaceOption = None,
     out: Annotated[Path, typer.Option(help="A .gif, .webp or .mp4.")] = Path("walk.webp"),
     label: LabelOption = None,

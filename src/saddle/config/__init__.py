@@ -1,5 +1,6 @@
 """The validated config tree, and how recipes and settings are layered into one."""
 
+from saddle.config.keys import decides
 from saddle.config.resolve import (
     Recipe,
     all_recipes,
@@ -17,6 +18,7 @@ __all__ = [
     "Config",
     "Recipe",
     "all_recipes",
+    "decides",
     "difference",
     "load_config",
     "load_recipe",

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, get_args
+from typing import Any
 
-from pydantic import BaseModel, ValidationError
+from pydantic import ValidationError
 
 from saddle.base.suggest import suggest
+from saddle.config.keys import known_tables
 from saddle.config.schedules import NUMBER
-from saddle.config.schema import Config
 
 
 def explain(error: ValidationError) -> list[str]:
@@ -25,7 +25,7 @@ def explain(error: ValidationError) -> list[str]:
 
 def _explain_key(key: str, findings: list[Any]) -> str:
     first = findings[0]
-    if first["type"] == "extra_forbidden" and key in _paths(_known_keys(Config)):
+    if first["type"] == "extra_forbidden" and key in _paths(known_tables()):
         return f"{key}: not a setting of the family or kind chosen here"
     if first["type"] == "extra_forbidden":
         return f"unknown key {key!r}{_suggestion(key)}"
@@ -51,7 +51,7 @@ def _lower(message: str) -> str:
 
 def _dotted(location: tuple[int | str, ...]) -> str:
     """The key as the user wrote it. Pydantic puts union tags and type names into the location: they are not keys."""
-    tables: dict[str, Any] | None = _known_keys(Config)
+    tables: dict[str, Any] | None = known_tables()
     parts: list[str] = []
     for part in location:
         if isinstance(part, int):
@@ -66,13 +66,20 @@ def _dotted(location: tuple[int | str, ...]) -> str:
     return ".".join(parts)
 
 
-def _suggestion(key: str) -> str:
-    every_key = list(_paths(_known_keys(Config)))
+def suggest_key(key: str) -> str | None:
+    """The remedy for a key that is not known: the nearest one; None where nothing is near."""
+    every_key = _paths(known_tables())
     parent, _, last = key.rpartition(".")
     siblings = {path.rpartition(".")[2]: path for path in every_key if path.rpartition(".")[0] == parent}
     anywhere = {path.rpartition(".")[2]: path for path in reversed(every_key)}  # of several the first
-    if remedy := suggest(last, siblings) or suggest(last, anywhere) or suggest(key, every_key):
+    return suggest(last, siblings, shown=siblings) or suggest(last, anywhere, shown=anywhere) or suggest(key, every_key)
+
+
+def _suggestion(key: str) -> str:
+    if remedy := suggest_key(key):
         return f"; {remedy}"
+    parent = key.rpartition(".")[0]
+    siblings = [path.rpartition(".")[2] for path in _paths(known_tables()) if path.rpartition(".")[0] == parent]
     return f"; known here: {', '.join(sorted(siblings))}" if siblings else ""
 
 
@@ -83,17 +90,3 @@ def _paths(tables: Mapping[str, Any], prefix: str = "") -> list[str]:
         if below is not None:
             found += _paths(below, f"{prefix}{key}.")
     return found
-
-
-def _known_keys(model: type[BaseModel]) -> dict[str, Any]:
-    """The tree of keys below ``model``: a table for a section (all variants of a union together), None for a leaf."""
-    tree: dict[str, Any] = {}
-    for name, field in model.model_fields.items():
-        sections = [kind for kind in _types(field.annotation) if isinstance(kind, type) and issubclass(kind, BaseModel)]
-        tree[name] = {key: below for section in sections for key, below in _known_keys(section).items()} or None
-    return tree
-
-
-def _types(annotation: Any) -> list[Any]:
-    arguments = get_args(annotation)
-    return [leaf for argument in arguments for leaf in _types(argument)] if arguments else [annotation]

@@ -23,9 +23,13 @@ class LatentConfig(Section):
     """The distribution of z."""
 
     size: PositiveInt = 100
+    """numbers in each z"""
     distribution: Literal["normal", "uniform"] = "normal"
-    low: float = -1.0  # of the uniform distribution
+    """normal: mean 0, standard deviation 1; uniform: between low and high"""
+    low: float = -1.0
+    """lower end of the uniform distribution"""
     high: float = 1.0
+    """upper end of the uniform distribution"""
 
     @model_validator(mode="after")
     def _ordered(self) -> Self:
@@ -35,28 +39,45 @@ class LatentConfig(Section):
 
 
 Activation = Literal["relu", "leaky_relu", "elu", "gelu", "silu", "softplus", "tanh", "sigmoid", "maxout"]
-Norm = Literal["none", "batch", "layer", "virtual"]  # virtual: of generators only
+Norm = Literal["none", "batch", "layer", "virtual"]
+Output = Literal["sigmoid", "tanh", "linear"]
 
 
 class MLPConfig(Section):
-    """A stack of linear layers; see ``saddle.networks.mlp``."""
+    """A stack of linear layers."""
 
     family: Literal["mlp"] = "mlp"
-    widths: Annotated[tuple[PositiveInt, ...], Field(min_length=1)] = (256, 512)
+    """the kind of network"""
+    widths: Annotated[tuple[PositiveInt, ...], Field(min_length=1)] = (512, 256)
+    """units of each hidden layer"""
     activation: Activation = "leaky_relu"
-    slope: NonNegativeFloat = 0.2  # of leaky_relu
-    pieces: PositiveInt = 5  # linear pieces of each maxout unit
+    """of each hidden layer"""
+    slope: NonNegativeFloat = 0.2
+    """of leaky_relu, below zero"""
+    pieces: PositiveInt = 5
+    """linear pieces of each maxout unit"""
     norm: Norm = "none"
-    norm_after: bool = False  # the norm follows the activation instead of preceding it
-    norm_momentum: Annotated[float, Field(gt=0, le=1)] = 0.1  # weight of the newest batch in the running statistics
-    dropout: Fraction = 0.0  # share of activations dropped
-    input_dropout: Fraction = 0.0  # the same on the network's input
-    noise: NonNegativeFloat = 0.0  # standard deviation of Gaussian noise in training on what enters each further layer
+    """of each hidden layer; virtual (batch norm against a fixed reference batch) is of generators only"""
+    norm_after: bool = False
+    """the norm follows the activation instead of preceding it"""
+    norm_momentum: Annotated[float, Field(gt=0, le=1)] = 0.1
+    """weight of the newest batch in the running statistics of batch norm"""
+    dropout: Fraction = 0.0
+    """share of activations dropped in training"""
+    input_dropout: Fraction = 0.0
+    """share of the network's inputs dropped in training"""
+    noise: NonNegativeFloat = 0.0
+    """standard deviation of Gaussian noise in training on what enters each further layer"""
     initialisation: Literal["default", "normal", "uniform", "orthogonal"] = "default"
-    scale: PositiveFinite = 0.02  # normal: standard deviation; uniform: half width
-    label_widths: tuple[PositiveInt, ...] = ()  # layers of the label's own before it joins; empty: it joins the input
-    joint_widths: tuple[PositiveInt, ...] = ()  # layers after the two have joined
-    joint_pieces: PositiveInt = 5  # maxout pieces of these
+    """of the weights; default: PyTorch's own"""
+    scale: PositiveFinite = 0.02
+    """of the initial weights: their standard deviation if normal, their half width if uniform"""
+    label_widths: tuple[PositiveInt, ...] = ()
+    """layers of the label's own before it joins; empty: it joins the input"""
+    joint_widths: tuple[PositiveInt, ...] = ()
+    """layers after the label and the input have joined"""
+    joint_pieces: PositiveInt = 5
+    """linear pieces of each maxout unit in the joint layers"""
 
     @model_validator(mode="after")
     def _joined(self) -> Self:
@@ -66,38 +87,55 @@ class MLPConfig(Section):
 
 
 class GeneratorMLPConfig(MLPConfig):
-    """As ``MLPConfig``, plus the output that decides the range of the data."""
+    """A stack of linear layers; the output decides the range of the data."""
 
-    output: Literal["sigmoid", "tanh", "linear"] = "tanh"
-    output_bias: Literal["zero", "marginals"] = "zero"  # marginals: a sigmoid G starts at the data's mean sample
+    widths: Annotated[tuple[PositiveInt, ...], Field(min_length=1)] = (256, 512)
+    """units of each hidden layer"""
+    output: Output = "tanh"
+    """of the last layer; the data are brought to its range"""
+    output_bias: Literal["zero", "marginals"] = "zero"
+    """of the last layer at the start; marginals: a sigmoid G starts at the data's mean sample"""
 
 
 class DCGANConfig(Section):
     """A stack of strided convolutions; see ``saddle.networks.dcgan``. The defaults are the paper's guidelines."""
 
     family: Literal["dcgan"] = "dcgan"
-    width: PositiveInt = 64  # channels beside the image; twice as many with each halving of the grid,
-    max_width: PositiveInt = 512  # up to this
+    """the kind of network"""
+    width: PositiveInt = 64
+    """channels beside the image; twice as many with each halving of the grid, up to max_width"""
+    max_width: PositiveInt = 512
+    """the most channels of a layer"""
     activation: Literal["relu", "leaky_relu", "elu", "gelu", "silu"] = "leaky_relu"
-    slope: NonNegativeFloat = 0.2  # of leaky_relu
+    """of each hidden layer"""
+    slope: NonNegativeFloat = 0.2
+    """of leaky_relu, below zero"""
     norm: Norm = "batch"
-    dropout: Fraction = 0.0  # share of activations dropped
+    """of each hidden layer; virtual (batch norm against a fixed reference batch) is of generators only"""
+    dropout: Fraction = 0.0
+    """share of activations dropped in training"""
     initialisation: Literal["default", "normal", "orthogonal"] = "normal"
-    scale: PositiveFinite = 0.02  # normal: standard deviation, of weights about 0 and of norms' factors about 1
+    """of the weights; default: PyTorch's own"""
+    scale: PositiveFinite = 0.02
+    """of a normal initialisation: standard deviation of the weights about 0 and of the norms' factors about 1"""
 
 
 class GeneratorDCGANConfig(DCGANConfig):
-    """The generator's."""
+    """Strided convolutions from z to images. The defaults are the paper's guidelines (Radford et al. 2015)."""
 
     activation: Literal["relu", "leaky_relu", "elu", "gelu", "silu"] = "relu"
-    upsampling: Literal["transposed", "resize"] = "transposed"  # resize: nearest neighbour, then a convolution
-    output: Literal["sigmoid", "tanh", "linear"] = "tanh"
+    """of each hidden layer"""
+    upsampling: Literal["transposed", "resize"] = "transposed"
+    """transposed convolutions, or resize: nearest neighbour, then a convolution"""
+    output: Output = "tanh"
+    """of the last layer; the data are brought to its range"""
 
 
 class DiscriminatorDCGANConfig(DCGANConfig):
-    """The discriminator's."""
+    """Strided convolutions on images. The defaults are the paper's guidelines (Radford et al. 2015)."""
 
-    input_norm: bool = False  # the norm follows the first convolution too
+    input_norm: bool = False
+    """the norm follows the first convolution too"""
 
 
 REGISTERED: dict[str, type[Section]] = {}  # the settings of families that are not saddle's own, by name
@@ -109,7 +147,9 @@ class RegisteredNetworkConfig(Section):
     model_config = ConfigDict(extra="allow")
 
     family: str
-    output: Literal["sigmoid", "tanh", "linear"] = "tanh"  # the range that a generator's data are brought to
+    """the kind of network"""
+    output: Output = "tanh"
+    """of a generator; the data are brought to its range"""
 
     @model_validator(mode="after")
     def _known_settings(self) -> Self:
@@ -125,12 +165,16 @@ class RegisteredNetworkConfig(Section):
 
 
 class CustomNetworkConfig(Section):
-    """A user's own ``nn.Module``, given through Python; recorded so that a resumed run can be compared."""
+    """Your own ``nn.Module``, given through Python; recorded so that a resumed run can be compared."""
 
     family: Literal["custom"] = "custom"
+    """the kind of network"""
     name: str
+    """of the module's class"""
     parameters: NonNegativeInt
-    output: Literal["sigmoid", "tanh", "linear"] = "tanh"  # the range that a generator's data are brought to
+    """how many the module has"""
+    output: Output = "tanh"
+    """of a generator; the data are brought to its range"""
 
 
 def _family(value: Any) -> Any:

@@ -6,6 +6,7 @@ import json
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from hashlib import sha256
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from saddle.base.suggest import suggest
 from saddle.config.consistent import contradictions
 from saddle.config.explain import explain
+from saddle.config.keys import decides
 from saddle.config.schedules import fix_shares
 from saddle.config.schema import Config, DataConfig
 from saddle.errors import ConfigError
@@ -300,6 +302,13 @@ def difference(*configs: Config) -> list[tuple[Any, ...]]:
     keys = dict.fromkeys(key for table in tables for key in table)
     rows = [(key, *(table.get(key) for table in tables)) for key in keys]
     return [row for row in rows if any(value != row[1] for value in row[2:])]
+
+
+def identity_of(config: Config) -> str:
+    """SHA-256 of the settings that decide a run's result: equal for every part of one run, whatever its length."""
+    deciding = {key: value for key, value in _flatten(config.model_dump(mode="json")).items() if decides(key)}
+    deciding.pop("data.source")  # the same data may lie at another place
+    return sha256(json.dumps(deciding, sort_keys=True).encode()).hexdigest()
 
 
 def _flatten(tables: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

@@ -45,10 +45,15 @@ class LinearSchedule(Section):
     """
 
     kind: Literal["linear"] = "linear"
+    """the form of the schedule"""
     value: NonNegativeFloat
+    """the number at the beginning"""
     to: NonNegativeFloat
+    """the number at the end"""
     start: Position = 0
+    """images seen when it begins to change, or a share of the run's length, such as '50%'"""
     end: Position = "100%"
+    """images seen when it has changed, or a share of the run's length"""
 
     @model_validator(mode="after")
     def _ordered(self) -> Self:
@@ -74,10 +79,15 @@ class ExponentialSchedule(Section):
     """``value`` divided by ``divisor`` for every ``every`` images seen, down to ``minimum``."""
 
     kind: Literal["exponential"] = "exponential"
+    """the form of the schedule"""
     value: NonNegativeFloat
+    """the number at the beginning"""
     divisor: Annotated[float, Field(gt=1)]
+    """what the number is divided by while `every` images are seen"""
     every: PositiveInt
+    """images seen until the number is divided once; in between it falls evenly"""
     minimum: NonNegativeFloat = 0.0
+    """it does not fall below this"""
 
     def at(self, images_seen: int) -> float:
         """The number after ``images_seen``."""

@@ -18,34 +18,49 @@ from saddle.config.networks import (
     MLPConfig,
 )
 from saddle.config.schedules import FractionNumber, NonNegativeNumber, PositiveNumber, stays_below_one
-from saddle.config.section import Fraction, PositiveFinite, Section, chosen_by
+from saddle.config.section import Fraction, PositiveFinite, Role, Section, chosen_by
 
 
 class DataConfig(Section):
     """Where real samples come from and how they are brought to one shape."""
 
-    source: str = "digits"  # a data set's name, or a path
+    source: str = "digits"
+    """a data set's name, or a path; empty: the user must give data"""
     split: Literal["train", "test"] = "train"
-    size: PositiveInt | tuple[PositiveInt, PositiveInt] | None = None  # side, or [height, width]; none: as it is
-    fit: Literal["crop", "pad", "stretch"] = "crop"  # how another aspect ratio is brought to `size`
-    channels: Literal[1, 3, 4] | None = None  # none: the fewest that lose nothing
-    columns: Annotated[tuple[NonNegativeInt | str, ...], Field(min_length=1)] | None = None  # of a table, by name or
-    # by number from 0; none: all
-    max_unreadable: Annotated[float, Field(ge=0, le=1)] = 0.01  # a larger share of unreadable files refuses the run
-    fingerprint: str | None = None  # when given, other data are refused
-    first: PositiveInt | None = None  # only so many of the first samples
-    labelled: PositiveInt | None = None  # labels shown to the semi-supervised game, equally many of each class
-    held_out: Fraction = 0.05  # share of data without a test split of their own that is not trained on; 0: none
+    """which part of the data is trained on"""
+    size: PositiveInt | tuple[PositiveInt, PositiveInt] | None = None
+    """side of the images, or [height, width]; none: as it is"""
+    fit: Literal["crop", "pad", "stretch"] = "crop"
+    """how images of another aspect ratio are brought to data.size"""
+    channels: Literal[1, 3, 4] | None = None
+    """none: 1 if all images are grey, else 3, with transparent images on white; 4 keeps the transparency"""
+    columns: Annotated[tuple[NonNegativeInt | str, ...], Field(min_length=1)] | None = None
+    """of a table, by name or by number from 0; none: all"""
+    max_unreadable: Annotated[float, Field(ge=0, le=1)] = 0.01
+    """a larger share of unreadable files refuses the run"""
+    fingerprint: Annotated[str | None, Role.FOUND] = None
+    """of the data, which a run records; when given, other data are refused"""
+    first: PositiveInt | None = None
+    """only so many of the first samples; none: all"""
+    labelled: PositiveInt | None = None
+    """labels shown to the semi-supervised game, equally many of each class"""
+    held_out: Fraction = 0.05
+    """share of data without a test split of their own that is not trained on; 0: none"""
 
 
 class AdamConfig(Section):
     """Adam (Kingma & Ba 2015, algorithm 1)."""
 
     kind: Literal["adam"] = "adam"
+    """the optimizer"""
     learning_rate: PositiveNumber = 2e-4
+    """size of the steps"""
     betas: tuple[FractionNumber, FractionNumber] = (0.5, 0.999)
+    """how slowly the running means of the gradient and of its square change"""
     eps: PositiveFinite = 1e-8
+    """added to the denominator of the step"""
     weight_decay: NonNegativeFloat = 0.0
+    """the weights, times this, are added to the gradient"""
 
     @model_validator(mode="after")
     def _below_one(self) -> Self:
@@ -58,9 +73,13 @@ class SGDConfig(Section):
     """Stochastic gradient descent with momentum."""
 
     kind: Literal["sgd"] = "sgd"
+    """the optimizer"""
     learning_rate: PositiveNumber = 0.1
+    """size of the steps"""
     momentum: FractionNumber = 0.0
+    """share of the last step that is taken again"""
     weight_decay: NonNegativeFloat = 0.0
+    """the weights, times this, are added to the gradient"""
 
     @model_validator(mode="after")
     def _below_one(self) -> Self:
@@ -79,21 +98,26 @@ class GeneratorConfig(Section):
 
     network: GeneratorNetworkConfig = GeneratorMLPConfig()
     optimizer: OptimizerConfig = AdamConfig()
-    condition: Literal["concatenate", "embedding"] = "concatenate"  # how a label joins z, in a conditional game
+    condition: Literal["concatenate", "embedding"] = "concatenate"
+    """how a label joins z, in a conditional game"""
 
 
 class DiscriminatorConfig(Section):
     """D and its optimizer. D ends in a logit: the sigmoid belongs to the loss."""
 
-    network: DiscriminatorNetworkConfig = MLPConfig(widths=(512, 256))
+    network: DiscriminatorNetworkConfig = MLPConfig()
     optimizer: OptimizerConfig = AdamConfig()
-    condition: Literal["concatenate", "embedding", "projection"] = "concatenate"  # how a label joins a sample
-    input_noise: NonNegativeFloat = 0.0  # standard deviation of Gaussian noise on what D sees in training
-    # Normalisation of every layer: spectral, or weight norm; direction: weight norm whose lengths do not move after the
-    # first batch has set them, those of the last layer apart.
+    condition: Literal["concatenate", "embedding", "projection"] = "concatenate"
+    """how a label joins a sample, in a conditional game"""
+    input_noise: NonNegativeFloat = 0.0
+    """standard deviation of Gaussian noise on what D sees in training"""
     weights: Literal["plain", "spectral", "weight", "direction"] = "plain"
-    minibatch_kernels: NonNegativeInt = 0  # of minibatch discrimination; 0: none
-    minibatch_dimensions: PositiveInt = 5  # of each kernel
+    """normalisation of every layer's weights: spectral norm, or weight norm; direction: weight norm whose lengths stay
+    as the first batch has set them, except in the last layer"""
+    minibatch_kernels: NonNegativeInt = 0
+    """of minibatch discrimination; 0: none"""
+    minibatch_dimensions: PositiveInt = 5
+    """of each kernel of minibatch discrimination"""
 
     @model_validator(mode="after")
     def _no_reference(self) -> Self:
@@ -108,72 +132,107 @@ class GameConfig(Section):
     """What D and G are scored on, and in which order they play."""
 
     rule: Literal["plain", "semi_supervised"] = "plain"
+    """semi_supervised: D also learns to classify, from data.labelled labels"""
     loss: Literal["non_saturating", "saturating", "least_squares", "hinge", "wasserstein", "relativistic"] = (
         "non_saturating"
     )
-    discriminator_weight: PositiveFinite = 1.0  # factor on D's loss
-    label_smoothing: Annotated[float, Field(ge=0, lt=0.5)] = 0.0  # one-sided: D's target for real is 1 - this
-    r1: NonNegativeNumber = 0.0  # gamma of the zero-centred gradient penalty on real samples
-    r2: NonNegativeNumber = 0.0  # the same on generated samples
-    gradient_penalty: NonNegativeNumber = 0.0  # lambda of WGAN-GP's penalty, between real and generated samples
-    penalty_every: PositiveInt = 1  # the penalties join D's loss in one of so many rounds, as many times as heavy
-    clip: NonNegativeFloat = 0.0  # D's weights are held within ±this after each of its steps; 0: free
-    feature_matching: Literal["none", "l1", "l2"] = "none"  # replaces G's loss by the distance of D's mean features
-    historical_averaging: NonNegativeFloat = 0.0  # weight of the distance from the past's mean weights
-    discriminator_steps: PositiveInt = 1  # D's turns in a round
-    packing: PositiveInt = 1  # samples that D judges together
-    update: Literal["alternating", "simultaneous"] = "alternating"  # simultaneous: G learns from D as it was
-    share: Literal["nothing", "samples", "pass"] = "nothing"  # what G's turn takes from D's last: G's pass, or D's too
+    """what D and G minimise"""
+    discriminator_weight: PositiveFinite = 1.0
+    """factor on D's loss"""
+    label_smoothing: Annotated[float, Field(ge=0, lt=0.5)] = 0.0
+    """one-sided: D's target for real samples is 1 minus this"""
+    r1: NonNegativeNumber = 0.0
+    """gamma of the zero-centred gradient penalty on real samples"""
+    r2: NonNegativeNumber = 0.0
+    """gamma of the zero-centred gradient penalty on generated samples"""
+    gradient_penalty: NonNegativeNumber = 0.0
+    """lambda of WGAN-GP's penalty, between real and generated samples"""
+    penalty_every: PositiveInt = 1
+    """the penalties join D's loss in one of so many rounds, as many times as heavy"""
+    clip: NonNegativeFloat = 0.0
+    """D's weights are held within ±this after each of its steps; 0: free"""
+    feature_matching: Literal["none", "l1", "l2"] = "none"
+    """replaces G's loss by the distance between D's mean features of real and of generated samples"""
+    historical_averaging: NonNegativeFloat = 0.0
+    """weight of the distance from the past's mean weights"""
+    discriminator_steps: PositiveInt = 1
+    """D's turns in a round"""
+    packing: PositiveInt = 1
+    """samples that D judges together"""
+    update: Literal["alternating", "simultaneous"] = "alternating"
+    """alternating: G learns from D after D's step; simultaneous: from D as it was before"""
+    share: Literal["nothing", "samples", "pass"] = "nothing"
+    """what G's turn takes over from D's last one: its generated samples, or D's judgement of them too"""
 
 
 class AverageConfig(Section):
     """The averaged generator: an exponential moving average of G's weights."""
 
-    half_life: NonNegativeNumber = 0  # images seen until a weight counts half; 0: no averaging
-    rampup: NonNegativeFloat = 0.05  # the half-life is at most this share of the images seen so far; 0: no ramp
+    half_life: NonNegativeNumber = 0
+    """images seen until a weight counts half; 0: no averaging"""
+    rampup: NonNegativeFloat = 0.05
+    """the half-life is at most this share of the images seen so far; 0: no ramp"""
 
 
 class CheckpointConfig(Section):
     """When the whole state is saved."""
 
-    every: PositiveInt | Literal["auto"] = "auto"  # auto: ten times in the run, and at least every five minutes
-    keep: PositiveInt = 2
+    every: Annotated[PositiveInt | Literal["auto"], Role.WATCH] = "auto"
+    """images seen from one to the next; auto: ten times in the run, and at least every five minutes"""
+    keep: Annotated[PositiveInt, Role.WATCH] = 2
+    """how many of the newest are kept"""
 
 
 class SamplesConfig(Section):
     """The grids from fixed latents."""
 
-    every: PositiveInt | Literal["auto"] = "auto"  # auto: 20 in the run
+    every: Annotated[PositiveInt | Literal["auto"], Role.WATCH] = "auto"
+    """images seen from one grid to the next; auto: 20 grids in the run"""
     count: PositiveInt = 64
+    """samples in a grid"""
 
 
 class EvaluateConfig(Section):
     """Scores of the averaged generator during training; the generator with the best one is kept."""
 
-    every: NonNegativeInt = 0  # 0: never
-    metric: str = "fd"  # decides which generator is the best
-    count: PositiveInt = 5_000  # samples scored
-    extractor: str | None = None  # none: the one that suits the data
+    every: Annotated[NonNegativeInt, Role.BEST] = 0
+    """images seen from one score to the next; 0: never"""
+    metric: Annotated[str, Role.BEST] = "fd"
+    """decides which generator is the best"""
+    count: Annotated[PositiveInt, Role.SCORES] = 5_000
+    """samples scored each time"""
+    extractor: Annotated[str | None, Role.SCORES] = None
+    """the network whose features are compared; none: the one that suits the data"""
 
 
 class LogConfig(Section):
     """The lines of ``log.jsonl``."""
 
-    every: PositiveInt | Literal["auto"] = "auto"  # auto: 50 in the run
-    tensorboard: bool = False
+    every: Annotated[PositiveInt | Literal["auto"], Role.WATCH] = "auto"
+    """images seen from one line to the next; auto: 50 lines in the run"""
+    tensorboard: Annotated[bool, Role.WATCH] = False
+    """write TensorBoard events too"""
 
 
 class Config(Section):
     """Everything that decides a run. Give either ``epochs`` or ``images``, not both."""
 
     recipe: str
-    epochs: PositiveFinite | None = None
-    images: PositiveInt | None = None
+    """the recipe's name"""
+    epochs: Annotated[PositiveFinite | None, Role.LENGTH] = None
+    """length of the run in passes over the data"""
+    images: Annotated[PositiveInt | None, Role.LENGTH] = None
+    """length of the run in images seen by D"""
     batch_size: PositiveInt = 64
-    seed: NonNegativeInt = 0
-    device: str = "auto"
-    threads: PositiveInt | Literal["auto"] = "auto"
-    conditional: bool | Literal["auto"] = False  # labels go to G and D; auto: when the data have classes
+    """real samples in each of D's turns"""
+    seed: Annotated[NonNegativeInt, Role.SEED] = 0
+    """decides everything random"""
+    device: Annotated[str, Role.FOUND] = "auto"
+    """cpu, cuda, mps, or auto: the best that is there"""
+    threads: Annotated[PositiveInt | Literal["auto"], Role.THREADS] = "auto"
+    """CPU threads; auto: what is measured to be fastest"""
+    conditional: Annotated[bool | Literal["auto"], Role.FOUND] = False
+    """labels go to G and D; auto: when the data have classes"""
     data: DataConfig = DataConfig()
     latent: LatentConfig = LatentConfig()
     generator: GeneratorConfig = GeneratorConfig()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from enum import Enum, auto
 from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Discriminator, Field
@@ -12,9 +13,26 @@ Fraction = Annotated[float, Field(ge=0, lt=1)]
 
 
 class Section(BaseModel):
-    """Base of all sections: immutable, and an unknown key is an error."""
+    """Base of all sections: immutable, and an unknown key is an error.
 
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, validate_default=True)
+    The text under each setting is its help: ``saddle settings`` shows it.
+    """
+
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", allow_inf_nan=False, validate_default=True, use_attribute_docstrings=True
+    )
+
+
+class Role(Enum):
+    """What a setting is for, where it is none of those that make a run what it is. Stands in its annotation."""
+
+    LENGTH = auto()  # how long the run is
+    SEED = auto()  # which of many equal runs it is
+    FOUND = auto()  # what the data and the machine are, once a session has looked
+    THREADS = auto()  # how the machine is used
+    WATCH = auto()  # what is written down, and when
+    BEST = auto()  # which generator is kept as the best one
+    SCORES = auto()  # how generators are scored to find it
 
 
 def chosen_by(key: str, default: str) -> Discriminator:

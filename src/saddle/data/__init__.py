@@ -1,4 +1,4 @@
-"""Data: digits, idx files, image folders and zips, arrays: all become one ``Store``."""
+"""Data of every kind become one ``Store``: named sets, image folders and zips, arrays, tables, drawn points."""
 
 from __future__ import annotations
 

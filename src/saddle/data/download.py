@@ -1,4 +1,4 @@
-"""Fetching a file from the first mirror that gives it whole."""
+"""Downloading a file from the first mirror that sends all of it."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ TIMEOUT = 30.0  # seconds without a byte from a mirror
 def download(
     urls: Sequence[str], path: Path, sum_of: Callable[[Path], str], expected: str, progress: Progress
 ) -> list[str]:
-    """Fetch ``path`` from one of ``urls``, tried in turn; a file cut short or not the right one is not left behind.
+    """Download ``path`` from one of ``urls``, tried in turn. An incomplete or wrong file is not left behind.
 
     Args:
         urls: addresses of the same file.
         path: where to put it; its folder is made.
         sum_of: computes the checksum of a file.
         expected: what it must be.
-        progress: who watches.
+        progress: is told how far the download is.
 
     Returns:
-        Why each mirror failed; empty when ``path`` is there.
+        Why each mirror failed; empty if ``path`` is there.
 
     Raises:
         DataError: the folder cannot be made.
@@ -56,23 +56,23 @@ def download(
 
 
 def check_file(path: Path, sum_of: Callable[[Path], str], expected: str) -> None:
-    """Refuse a cached file that is not what was downloaded.
+    """Refuse a cached file with a wrong checksum.
 
     Raises:
-        DataError: its checksum is another.
+        DataError: the checksum is wrong.
     """
     found = sum_of(path)
     if found != expected:
         raise DataError(
-            f"{path} is not the file it should be",
+            f"{path} is not the file that was published",
             expected=f"checksum {expected}",
             got=f"checksum {found}",
-            remedy="delete it, and it is downloaded anew",
+            remedy="delete it, and it is downloaded again",
         )
 
 
 def md5_of_file(path: Path) -> str:
-    """MD5 of the file as it is: enough against damage in transit, which is what it is for."""
+    """MD5 of the file as it is. It is enough to notice a damaged download, which is its purpose here."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
 

@@ -1,4 +1,4 @@
-"""Between the data's units and the generator's range."""
+"""The conversion between the data's units and the generator's range."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from saddle.data.store import Store
 
 
 class Scaling:
-    """The affine map between the data's units and the generator's range.
+    """An affine map between the data's units and the generator's range.
 
     Args:
         factor, offset: generator's value = data's value · factor + offset; shape (1,) or that of one sample.
@@ -26,10 +26,10 @@ class Scaling:
 
     @classmethod
     def fit(cls, store: Store, output: str) -> Scaling:
-        """The scaling that brings ``store`` to the range of a generator whose last activation is ``output``.
+        """The scaling from the units of ``store`` to the range of a generator whose last activation is ``output``.
 
-        Images: sigmoid [0, 1]; tanh and linear [-1, 1]. Points: linear leaves them as they are; sigmoid and tanh bring
-        each coordinate's smallest and largest value to the ends of the range.
+        For images, the range is [0, 1] with sigmoid, and [-1, 1] with tanh and linear. Points stay as they are with
+        linear. With sigmoid and tanh, the smallest and largest value of each coordinate go to the ends of the range.
         """
         low, high = (0.0, 1.0) if output == "sigmoid" else (-1.0, 1.0)
         if store.kind == "images":
@@ -54,6 +54,12 @@ class Scaling:
         """Generator's range → images in [0, 1], or points in the data's units."""
         values = (samples.float() - self.offset) / self.factor
         return (values / 255).clamp(0, 1) if self.images else values
+
+
+def as_floats(values: Tensor, dtype: torch.dtype = torch.float32) -> Tensor:
+    """uint8 pixels → numbers in [0, 1]; points as they are."""
+    floats = values.to(dtype)
+    return floats / 255 if values.dtype == torch.uint8 else floats
 
 
 def to_pixels(images: Tensor) -> np.ndarray[Any, np.dtype[np.uint8]]:

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import difflib
 import zipfile
 from pathlib import Path
 
 from saddle.base.progress import Progress, Silent
+from saddle.base.suggest import suggest
 from saddle.config.schema import DataConfig
 from saddle.data.formats.arrays import ARRAY_SUFFIXES, open_array_file
 from saddle.data.formats.columns import TABLE_SUFFIXES, open_table
 from saddle.data.formats.idx import holds_idx, open_idx
-from saddle.data.formats.images import open_image_folder, open_images
+from saddle.data.formats.images import open_images
+from saddle.data.held_out import take_part
 from saddle.data.named import cifar10, stacked
 from saddle.data.named.digits import open_digits
 from saddle.data.named.mnist import SOURCES, class_names_for, open_named
@@ -25,12 +26,15 @@ NAMES = ("digits", *SOURCES, stacked.NAME, cifar10.NAME)
 def open_data(config: DataConfig, *, progress: Progress | None = None) -> Store:
     """The data that ``config.source`` names.
 
-    A name of ``NAMES`` or a distribution such as ``gaussian(4, 1.25)`` comes first; anything else is a path: a folder
+    A name in ``NAMES`` or a distribution such as ``gaussian(4, 1.25)`` comes first. Anything else is a path: a folder
     of idx files, CIFAR-10's binary version, a folder or zip of images, an ``.npy`` or ``.npz`` file, or a ``.csv``
-    table of numbers. A folder that holds both ``train`` and ``test`` (folders or zips) is split by them.
+    table of numbers. A folder that holds both ``train`` and ``test`` (folders or zips) is split by them; of data
+    without a test split a share is held out, which ``config.split = "test"`` opens (see ``saddle.data.held_out``).
 
     Raises:
-        DataError: nothing is there, it cannot be used, or it is not what ``config.fingerprint`` promises.
+        DataError: ``config.source`` is empty, nothing is there, it cannot be used, or it is not what
+            ``config.fingerprint`` promises.
+        NoSuchSplit: there is no such split.
     """
     store = _open(config, progress or Silent())
     if store.kind == "images" and config.columns is not None:
@@ -47,16 +51,16 @@ def take_first(store: Store, config: DataConfig) -> Store:
     if config.first is None:
         return store
     if store.draw is not None or config.first > len(store):
-        held = "samples drawn without end" if store.draw is not None else f"{len(store):,} samples"
+        held = "samples that are drawn fresh" if store.draw is not None else f"{len(store):,} samples"
         raise DataError(
-            f"data.first = {config.first:,} cannot be taken from {store.name}", expected="at most what there is",
+            f"{store.name} has fewer than data.first = {config.first:,} samples", expected="no more than there are",
             got=held, remedy="--set data.first=N with a smaller N",
         )  # fmt: skip
     return store.taking(slice(config.first))
 
 
 def check_fingerprint(store: Store, config: DataConfig) -> None:
-    """Refuse other data than those a config was written for."""
+    """Refuse data that are not the ones a config was written for."""
     if config.fingerprint is not None and config.fingerprint != store.fingerprint:
         raise DataError(
             f"{store.name} has changed",
@@ -66,7 +70,25 @@ def check_fingerprint(store: Store, config: DataConfig) -> None:
         )
 
 
+def images_at(source: str) -> Path | None:
+    """The folder or zip of images that ``source`` means; None where it means other data, or nothing."""
+    path = Path(source).expanduser()
+    if not source or source in NAMES or is_points(source) or not path.exists() or cifar10.find_binary(path):
+        return None
+    if path.is_dir():
+        return None if holds_idx(path) else path
+    if path.suffix.lower() in (*ARRAY_SUFFIXES, *TABLE_SUFFIXES):
+        return None
+    return path if zipfile.is_zipfile(path) or path.suffix.lower() == ".zip" else None
+
+
 def _open(config: DataConfig, progress: Progress) -> Store:
+    if not config.source:
+        raise DataError(
+            "this recipe is for your own data, and none were given",
+            expected="a folder or zip of images, an .npy or .npz file, a .csv table, or a data set's name",
+            remedy="--data FOLDER_OR_ZIP, as in: saddle train images --data FOLDER_OR_ZIP",
+        )
     if config.source == "digits":
         return open_digits(config)
     if config.source in SOURCES:
@@ -82,27 +104,24 @@ def _open(config: DataConfig, progress: Progress) -> Store:
         raise _not_found(config.source)
     if binary := cifar10.find_binary(path):
         return cifar10.open_binary(binary, config)
+    if root := images_at(config.source):
+        return open_images(root, config, progress)
     if path.is_dir():
-        if holds_idx(path):
-            return open_idx(path.resolve().name, path, class_names_for(path), config)
-        return open_image_folder(path, config, progress)
+        return open_idx(path.resolve().name, path, class_names_for(path), config)
     if path.suffix.lower() in ARRAY_SUFFIXES:
-        return open_array_file(path, config)
+        return take_part(open_array_file(path, config), config)
     if path.suffix.lower() in TABLE_SUFFIXES:
-        return open_table(path, config)
-    if zipfile.is_zipfile(path) or path.suffix.lower() == ".zip":
-        return open_images(path, config, progress)
+        return take_part(open_table(path, config), config)
     raise DataError(
-        f"{path} is no data that can be read",
+        f"{path} is not data that can be read",
         expected="a folder of images or idx files, a .zip of images, an .npy or .npz file, or a .csv table",
     )
 
 
 def _not_found(source: str) -> DataError:
     points = signatures()
-    near = difflib.get_close_matches(source.lower().partition("(")[0], [*NAMES, *points], n=2, cutoff=0.5)
     return DataError(
         f"there is no data set or path called {source}",
         expected=f"a path, one of {', '.join(NAMES)}, or points: {', '.join(points.values())}",
-        remedy=f"did you mean {' or '.join(near)}?" if near else "check the path",
+        remedy=suggest(source.partition("(")[0], [*NAMES, *points]) or "check the path",
     )

@@ -1,4 +1,4 @@
-"""The one store behind every kind of data: decoded once, kept as uint8 images or float32 points."""
+"""The one form of every kind of data: decoded once, kept as uint8 images or float32 points."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from saddle.data.named.distributions import Distribution
 
 Values = NDArray[np.uint8] | NDArray[np.float32]
+TRANSPARENT = "transparent"  # the name of the note that ``transparency`` makes
 
 
 @dataclass(frozen=True)
@@ -29,15 +30,19 @@ class Store:
 
     Args:
         name: what it is called in messages.
-        values: images as uint8 (N, C, H, W), or points as float32 (N, d); possibly read-only and memory-mapped. With
-            ``draw``, a fixed sample for pictures, scaling and the length of an epoch.
+        values: images as uint8 (N, C, H, W), or points as float32 (N, d). They may be read-only and memory-mapped.
+            With ``draw``, they are a fixed sample for pictures, scaling and the length of an epoch.
         labels: class indices as int64 (N,), or None.
-        class_names: one name a class; empty without labels.
-        fingerprint: hexadecimal SHA-256 of values, labels and class names: equal content, equal fingerprint.
-        skipped: files left out.
+        class_names: the name of each class; empty without labels.
+        fingerprint: hexadecimal SHA-256 of all values, labels and class names, whichever part of them this store has.
+        skipped: files that are left out because they cannot be read.
         notes: facts for ``saddle data inspect``, such as original sizes and modes, as (name, value).
         draw: (chance, count) → fresh samples (count, *shape), which training sees instead of ``values``; or None.
-        distribution: of points, where it is known.
+        distribution: the distribution of points, where it is known.
+        held_out: the samples that are held out of data without a test split of their own; see
+            ``saddle.data.held_out``.
+        nothing_held_out: why there are none, as a sentence; empty where ``held_out`` is given, and for data that may
+            have a test split of their own.
     """
 
     name: str
@@ -49,6 +54,8 @@ class Store:
     notes: tuple[tuple[str, str], ...] = ()
     draw: Callable[[np.random.Generator, int], Values] | None = None
     distribution: Distribution | None = None
+    held_out: Store | None = None
+    nothing_held_out: str = ""
 
     def __len__(self) -> int:
         return len(self.values)
@@ -57,6 +64,14 @@ class Store:
         """A store of some of the samples; its fingerprint stays that of the whole."""
         labels = None if self.labels is None else self.labels[index]
         return replace(self, values=self.values[index], labels=labels)
+
+    def notices(self) -> list[str]:
+        """What a user must be told when a training begins: which data it does not see, or sees changed."""
+        told = [value for name, value in self.notes if name == TRANSPARENT]
+        if self.held_out is not None:
+            count = f"{len(self.held_out):,} samples of {self.name} are held out for scores"
+            told.append(f"{count}; --set data.held_out=0 trains on them, too")
+        return told
 
     def class_shares(self) -> tuple[float, ...]:
         """How often each class occurs, in class order; empty without labels."""
@@ -88,6 +103,14 @@ def make_store(
     fingerprint = fingerprint_of(values, labels, class_names)
     names, facts = tuple(class_names), tuple(notes)
     return Store(name, values, labels, names, fingerprint, notes=facts, draw=draw, distribution=distribution)
+
+
+def transparency(count: int, images: int) -> list[tuple[str, str]]:
+    """A note that ``count`` of some images lose their transparency; none if there are none."""
+    told = (
+        f"{count:,} of {images:,} images are transparent: shown on white; --set data.channels=4 keeps the transparency"
+    )
+    return [(TRANSPARENT, told)] if count else []
 
 
 def fingerprint_of(

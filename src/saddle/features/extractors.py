@@ -1,4 +1,4 @@
-"""What metrics compare samples by: the features, and the class probabilities, that a named network sees in images."""
+"""What metrics compare samples by: the features, and the class probabilities, that a named network finds in images."""
 
 from __future__ import annotations
 
@@ -13,21 +13,23 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor, nn
 
+from saddle.base.suggest import suggest
 from saddle.base.tensors import load_tensors
+from saddle.data.scaling import as_floats
 from saddle.data.store import Store
 from saddle.errors import MetricError
 from saddle.features.inception import Inception
-from saddle.features.small_cnn import SmallClassifier
-from saddle.metrics.inputs import Seen, numbers
+from saddle.features.output import Output
+from saddle.features.small_cnn import SmallCNN
 
-# SHA-256 of the files in ``weights``; how each was made stands in docs/metrics.md.
+# SHA-256 of the files in ``weights``; docs/metrics.md says how each was made.
 SHIPPED = {
     "digits-cnn-v1": "8f56e7abad6e451f800ac7f9de453d3ca8bad7d5590e24b064181e0013142a8c",
     "mnist-cnn-v1": "9e6e1cb166996aba39746af923af3dbb90a34cd2123fe4d41419da0cfcdd7693",
 }
 NAMES = (*SHIPPED, "inception-v3", "pixels")
 _FORMAT = "saddle-extractor-1"
-_STACK = 3  # images of so many channels are seen channel by channel, as stacked MNIST wants it
+_STACK = 3  # images of so many channels are read channel by channel, for stacked MNIST
 
 
 class Extractor(Protocol):
@@ -35,38 +37,38 @@ class Extractor(Protocol):
 
     @property
     def name(self) -> str:
-        """As it stands in the names of protocols."""
+        """As in the names of protocols."""
         ...
 
     @property
     def fingerprint(self) -> str:
-        """Changes whenever its features may."""
+        """Changes whenever its features may change."""
         ...
 
     @property
     def batch(self) -> int:
-        """How many samples it looks at together."""
+        """How many samples it takes at once."""
         ...
 
     @property
     def class_names(self) -> tuple[str, ...]:
-        """Of the classes that it tells apart; empty if none."""
+        """The classes that it tells apart; empty if none."""
         ...
 
     def check(self, shape: tuple[int, ...]) -> None:
         """Raises:
-        MetricError: it cannot look at samples of this shape.
+        MetricError: it cannot take samples of this shape.
         """
         ...
 
-    def __call__(self, values: Tensor) -> Seen:
-        """Look at uint8 images (B, C, H, W) or float points (B, d)."""
+    def __call__(self, values: Tensor) -> Output:
+        """The features of uint8 images (B, C, H, W) or float points (B, d)."""
         ...
 
 
 @dataclass(frozen=True)
 class Identity:
-    """Samples as they are: pixels in [0, 1], or the coordinates of points."""
+    """Samples as they are: pixels, or the coordinates of points."""
 
     name: str
     fingerprint: str = "as they are"
@@ -77,12 +79,12 @@ class Identity:
         if (len(shape) == 3) != (self.name == "pixels"):
             raise MetricError(f"the extractor {self.name} does not fit samples of shape {shape}")
 
-    def __call__(self, values: Tensor) -> Seen:
-        return Seen(numbers(values).flatten(1), None)
+    def __call__(self, values: Tensor) -> Output:
+        return Output(values.flatten(1), None)
 
 
 class Shipped:
-    """One of the small classifiers that the package carries.
+    """One of the small networks that the package carries.
 
     Args:
         path: of its weights.
@@ -95,8 +97,8 @@ class Shipped:
         self.fingerprint = hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else ""
         if self.fingerprint != digest:
             raise MetricError(
-                f"{path} is not the extractor it should be", expected=f"SHA-256 {digest}",
-                got=self.fingerprint or "no file", remedy="install saddle anew",
+                f"{path} is not the extractor that saddle came with", expected=f"SHA-256 {digest}",
+                got=self.fingerprint or "no file", remedy="install saddle again",
             )  # fmt: skip
         weights, header = load_tensors(path)
         if header.get("format") != _FORMAT:
@@ -105,7 +107,7 @@ class Shipped:
         self.class_names = tuple(header["class_names"])
         self.data = str(header["data"])  # fingerprint of what it was trained on
         self._shape = tuple(header["shape"])
-        self._network = SmallClassifier(self._shape[0], header["widths"], len(self.class_names))
+        self._network = SmallCNN(self._shape[0], header["widths"], len(self.class_names))
         self._network.load_state_dict(weights)
         self._network.eval()
 
@@ -114,23 +116,23 @@ class Shipped:
             raise MetricError(
                 f"the extractor {self.name} does not fit samples of shape {shape}",
                 expected=f"images of shape {self._shape}, or {_STACK} of them as channels",
-                remedy="--extractor pixels takes any, inception-v3 any images",
+                remedy="--extractor pixels or inception-v3 takes any images",
             )
 
-    def __call__(self, values: Tensor) -> Seen:
-        alone = numbers(values).mul(2).sub(1).reshape(-1, *self._shape)
+    def __call__(self, values: Tensor) -> Output:
+        alone = as_floats(values).mul(2).sub(1).reshape(-1, *self._shape)
         with torch.inference_mode():
             features = self._network.features(alone)
             probabilities = self._network.classify(features).softmax(1)
-        return Seen(features.reshape(len(values), -1), probabilities.reshape(len(values), -1, len(self.class_names)))
+        return Output(features.reshape(len(values), -1), probabilities.reshape(len(values), -1, len(self.class_names)))
 
 
 class Module:
     """A user's own network as an extractor; its name holds a digest of its parts and weights.
 
     Args:
-        network: images (B, C, H, W) in [0, 1], or points (B, d) → features (B, n); it is put into evaluation mode while
-            it looks.
+        network: images (B, C, H, W) in [0, 1], or points (B, d) → features (B, n). It is in evaluation mode while it
+            is asked.
     """
 
     batch = 500
@@ -152,53 +154,57 @@ class Module:
         except (RuntimeError, ValueError, IndexError) as error:
             raise MetricError(f"the extractor {self.name} does not fit samples of shape {shape}", got=error) from None
 
-    def __call__(self, values: Tensor) -> Seen:
+    def __call__(self, values: Tensor) -> Output:
         training = self._network.training
         self._network.eval()
         try:
             with torch.inference_mode():
-                features = self._network(numbers(values).to(self._device))
+                features = self._network(as_floats(values).to(self._device))
         finally:
             self._network.train(training)
         if not isinstance(features, Tensor) or features.ndim != 2 or len(features) != len(values):
             found = tuple(features.shape) if isinstance(features, Tensor) else type(features).__name__
-            raise MetricError(f"the extractor {self.name} gives no features", expected=f"({len(values)}, n)", got=found)
-        return Seen(features.float(), None)
+            raise MetricError(
+                f"the extractor {self.name} does not give features", expected=f"({len(values)}, n)", got=found
+            )
+        return Output(features.float(), None)
 
 
 def find_extractor(
-    wanted: str | nn.Module | None, store: Store, *, weights: Path | None = None, device: str = "cpu"
+    wanted: str | nn.Module | None, store: Store, *, inception_weights: Path | None = None, device: str = "cpu"
 ) -> Extractor:
     """The extractor for the samples of ``store``.
 
     Args:
-        wanted: one of ``NAMES``, a module of the user's own, or None for the one that suits the data: that which was
-            trained on them, else pixels; points are compared as they are.
-        weights: file of the Inception network, which runs on ``device``; the small ones stay on the CPU.
+        wanted: one of ``NAMES``, a module of the user's own, or None for the one that suits the data: the one that was
+            trained on them, else pixels. Points are compared as they are.
+        inception_weights: the file of the Inception network, which runs on ``device``; the small ones stay on the CPU.
 
     Raises:
-        MetricError: no such extractor, it does not fit the samples, or its weights are missing, others or of no use.
+        MetricError: there is no such extractor, it does not fit the samples, or the file of weights is missing, is
+            another file or is not needed.
     """
-    if weights is not None and wanted != Inception.name:
+    if inception_weights is not None and wanted != Inception.name:
         raise MetricError(
-            "a file of weights is for the Inception network alone", got=weights, remedy=f"--extractor {Inception.name}"
-        )
+            "a file of weights is only for the Inception network", got=inception_weights,
+            remedy=f"--extractor {Inception.name}",
+        )  # fmt: skip
     if isinstance(wanted, nn.Module):
         extractor: Extractor = Module(wanted)
     elif store.kind == "points":
         if wanted is not None:
-            raise MetricError("points are compared as they are", got=f"extractor {wanted!r}")
+            raise MetricError("points are compared as they are", expected="no extractor", got=repr(wanted))
         return Identity("points")
     elif wanted is None:
         extractor = _trained_on(store)
     elif wanted in SHIPPED:
         extractor = _shipped(wanted)
     elif wanted == Inception.name:
-        extractor = Inception(weights, device=device)
+        extractor = Inception(inception_weights, device=device)
     elif wanted == "pixels":
         extractor = Identity("pixels")
     else:
-        raise MetricError(f"there is no extractor {wanted!r}", expected=", ".join(NAMES))
+        raise MetricError(f"there is no extractor {wanted!r}", expected=", ".join(NAMES), remedy=suggest(wanted, NAMES))
     extractor.check(store.shape)
     return extractor
 
@@ -209,7 +215,7 @@ def _trained_on(store: Store) -> Extractor:
         if store.fingerprint == found.data or (store.name == "stacked-mnist" and name == "mnist-cnn-v1"):
             try:
                 found.check(store.shape)
-            except MetricError:  # the same images at another size
+            except MetricError:  # the same images in another size
                 continue
             return found
     return Identity("pixels")
@@ -222,7 +228,7 @@ def _shipped(name: str) -> Shipped:
 
 
 def class_numbers(probabilities: Tensor) -> Tensor:
-    """The most probable class of each sample, (B,); three channels of digits give hundreds, tens and ones."""
+    """The most probable class of each sample, (B,); of three channels of digits, hundreds, tens and ones."""
     found = probabilities.argmax(2)
     classes: Sequence[int] = [probabilities.shape[2] ** power for power in range(found.shape[1] - 1, -1, -1)]
     return (found * torch.tensor(classes)).sum(1)

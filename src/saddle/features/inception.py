@@ -12,9 +12,9 @@ from torch import Tensor
 
 from saddle.base.machine import find_device
 from saddle.errors import MetricError
-from saddle.metrics.inputs import Seen
+from saddle.features.output import Output
 
-# weights-inception-2015-12-05-6726825d.pth of torch-fidelity's releases: the begin of its SHA-256 stands in its name.
+# weights-inception-2015-12-05-6726825d.pth of torch-fidelity's releases: its name holds the beginning of its SHA-256.
 DIGEST = "6726825d"
 _ADDRESS = "https://github.com/toshas/torch-fidelity/releases/download/v0.2.0/weights-inception-2015-12-05-6726825d.pth"
 
@@ -28,8 +28,8 @@ class Inception:
         device: where the network runs.
 
     Raises:
-        MetricError: torch-fidelity is not installed, or the weights are missing or others. Their hash is checked
-            before they are read, since the format could run code.
+        MetricError: torch-fidelity is not installed, or the weights are missing or are another file. Its hash is
+            checked before it is read, since its format could run code.
     """
 
     name = "inception-v3"
@@ -48,7 +48,7 @@ class Inception:
         if not found.startswith(digest):
             raise MetricError(
                 f"{path} is not the Inception network of the original FID",
-                expected=f"a file whose SHA-256 begins with {digest}", got=found, remedy=f"get it from {_ADDRESS}",
+                expected=f"a file whose SHA-256 begins with {digest}", got=found, remedy=f"download it from {_ADDRESS}",
             )  # fmt: skip
         self.fingerprint = found
         self._device = find_device(device)
@@ -62,14 +62,14 @@ class Inception:
                 f"the extractor {self.name} does not fit samples of shape {shape}", expected="grey or RGB images"
             )
 
-    def __call__(self, values: Tensor) -> Seen:
+    def __call__(self, values: Tensor) -> Output:
         with torch.inference_mode():
             features, logits = self._network(values.to(self._device).expand(-1, 3, -1, -1))
-            return Seen(features.float(), logits.float().softmax(1)[:, None])
+            return Output(features.float(), logits.float().softmax(1)[:, None])
 
 
 def _downloaded(digest: str) -> Path:
-    """The weights in torch's cache; what is downloaded is put there only once its hash is right."""
+    """The weights in torch's cache, downloaded if they are missing; a file with another hash is not kept."""
     path = Path(torch.hub.get_dir()) / "checkpoints" / Path(_ADDRESS).name
     if not path.is_file():
         try:
@@ -78,6 +78,6 @@ def _downloaded(digest: str) -> Path:
         except (OSError, RuntimeError) as error:  # RuntimeError: another hash
             raise MetricError(
                 "the Inception weights could not be downloaded", got=error,
-                remedy=f"get {_ADDRESS} on another machine and give it with --weights FILE",
+                remedy=f"download {_ADDRESS} on another machine and give it with --inception-weights FILE",
             ) from None  # fmt: skip
     return path

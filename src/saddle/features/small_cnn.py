@@ -1,4 +1,4 @@
-"""The small convolutional classifier behind saddle's own feature extractors."""
+"""The small convolutional network behind saddle's own feature extractors."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from torch import Tensor, nn
 
 
-class SmallClassifier(nn.Module):
-    """Pairs of 3×3 convolutions with batch norm and ReLU, the second of each pair of stride 2; then the mean over the
+class SmallCNN(nn.Module):
+    """Pairs of 3×3 convolutions with batch norm and ReLU, the second of each pair with stride 2; then the mean over the
     grid and one linear layer.
 
     Args:
@@ -33,7 +33,7 @@ class SmallClassifier(nn.Module):
         self.classify = nn.Linear(incoming, classes)
 
     def features(self, images: Tensor) -> Tensor:
-        """What it sees in images (B, C, H, W) in [-1, 1]: (B, last width), not negative."""
+        """The features of images (B, C, H, W) in [-1, 1]: (B, last width), not negative."""
         return self.layers(images).mean((2, 3))
 
     def forward(self, images: Tensor) -> Tensor:

@@ -77,7 +77,7 @@ class PlainRule:
         return _ask(self._discriminator, self.see(batch))
 
     def discriminator_turn(self, real: Batch, fake: Batch, number: int = 0, *, attached: bool = False) -> JudgedTurn:
-        """D\'s turn: it minimises w (L_real + L_fake) + γ₁/2 E‖∇D(x)‖² + γ₂/2 E‖∇D(G(z))‖² + λ E(‖∇D(x̂)‖ - 1)².
+        """D's turn: it minimises w (L_real + L_fake) + γ₁/2 E‖∇D(x)‖² + γ₂/2 E‖∇D(G(z))‖² + λ E(‖∇D(x̂)‖ - 1)².
 
         Args:
             real, fake: what D judges.

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import warnings
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Self
 
 import torch
@@ -14,14 +15,18 @@ from torch import Tensor
 
 from saddle.errors import MetricError, ScoreWarning
 from saddle.metrics.inputs import check_points, rows_at_once
+from saddle.metrics.products import add_gram, doubles, mirrored, pixel_sums
+
+# A triangular factor whose diagonal falls below so much of its largest is of a matrix that is singular, or nearly.
+_NEARLY_SINGULAR = 1e-6
 
 
 @dataclass(frozen=True)
 class Moments:
-    """Mean and scatter of rows, collected in double precision piece by piece (Chan et al. 1979).
+    """Mean and scatter of rows in double precision.
 
     Args:
-        count: rows so far.
+        count: how many rows.
         mean: (d,).
         scatter: Σ (x - mean)(x - mean)ᵀ, (d, d).
     """
@@ -32,30 +37,52 @@ class Moments:
 
     @classmethod
     def of(cls, features: Tensor, *, rows: int | None = None) -> Self:
-        """The moments of features (N, d), read ``rows`` at a time.
+        """The moments of features (N, d), collected piece by piece (Chan et al. 1979); those of pixels exactly.
+
+        Args:
+            features: floats, or uint8, which counts from 0 to 1.
+            rows: read at a time.
 
         Raises:
             MetricError: fewer than two rows, or numbers that are not finite.
         """
         check_points(features, "features", fewest=2)
+        if features.dtype == torch.uint8:
+            return cls._of_pixels(features)
         width = features.shape[1]
-        moments = cls(0, torch.zeros(width, dtype=torch.float64), torch.zeros(width, width, dtype=torch.float64))
+        mean, scatter = torch.zeros(width, dtype=torch.float64), torch.zeros(width, width, dtype=torch.float64)
+        count = 0
         for piece in features.split(rows or rows_at_once(width)):
-            moments = moments._with(piece.detach().cpu().double())
-        return moments
+            values = doubles(piece)
+            of_piece = values.mean(0)
+            apart, total = of_piece - mean, count + len(values)
+            add_gram(scatter, values - of_piece)
+            scatter.addr_(apart, apart, alpha=count * len(values) / total)
+            mean, count = mean + apart * (len(values) / total), total
+        return cls(count, mean, mirrored(scatter))
 
-    def _with(self, piece: Tensor) -> Self:
-        mean = piece.mean(0)
-        centred = piece - mean
-        count = self.count + len(piece)
-        apart = mean - self.mean
-        scatter = self.scatter + centred.T @ centred + torch.outer(apart, apart) * (self.count * len(piece) / count)
-        return type(self)(count, self.mean + apart * (len(piece) / count), scatter)
+    @classmethod
+    def _of_pixels(cls, pixels: Tensor) -> Self:
+        """Whole numbers up to the division, where there are fewer than 700,000 rows."""
+        count = len(pixels)
+        sums, products = pixel_sums(pixels)
+        scatter = mirrored(products).mul_(count).addr_(sums, sums, alpha=-1).div_(count * 255**2)
+        return cls(count, (sums / count + 128) / 255, scatter)
 
     @property
     def covariance(self) -> Tensor:
         """(d, d), divided by N - 1, as the original FID does."""
         return self.scatter / (self.count - 1)
+
+    @cached_property
+    def root(self) -> Tensor:
+        """A, (d, d), with AAᵀ = covariance: its triangular factor, or, of a singular one, scaled eigenvectors."""
+        factor, failed = torch.linalg.cholesky_ex(self.covariance)
+        diagonal = factor.diagonal()
+        if not failed and diagonal.min() > _NEARLY_SINGULAR * diagonal.max():
+            return factor
+        values, vectors = torch.linalg.eigh(self.covariance)
+        return vectors * values.clamp(min=0).sqrt()  # what rounding leaves below zero counts as zero
 
 
 def frechet_distance(samples: Moments, reference: Moments) -> float:
@@ -82,13 +109,7 @@ def frechet_distance(samples: Moments, reference: Moments) -> float:
                 ScoreWarning,
                 stacklevel=2,
             )
-    first, second = samples.covariance, reference.covariance
-    overlap = torch.linalg.svdvals(_root(first).T @ _root(second)).sum()
-    distance = (samples.mean - reference.mean).square().sum() + first.trace() + second.trace() - 2 * overlap
+    overlap = torch.linalg.svdvals(samples.root.T @ reference.root).sum()
+    traces = samples.covariance.trace() + reference.covariance.trace()
+    distance = (samples.mean - reference.mean).square().sum() + traces - 2 * overlap
     return max(distance.item(), 0.0)
-
-
-def _root(covariance: Tensor) -> Tensor:
-    """A with AAᵀ = covariance. What rounding leaves below zero counts as zero."""
-    values, vectors = torch.linalg.eigh(covariance)
-    return vectors * values.clamp(min=0).sqrt()

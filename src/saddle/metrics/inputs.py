@@ -1,8 +1,9 @@
-"""What metrics take, and what they ask of it, so that nonsense gives an error and not a number."""
+"""What metrics take, and what they ask of it, so that nonsense gives an error and not a number.
+
+Rows of uint8 are images: in every metric their values are pixels, which count from 0 to 1.
+"""
 
 from __future__ import annotations
-
-from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -11,30 +12,12 @@ from saddle.errors import MetricError
 
 # What is worked on together: at most so many rows, and so many numbers. Pieces that stay in the processor's cache and
 # in the allocator's hands are faster than large ones.
-_ROWS, _NUMBERS = 1024, 2**22
+_MOST_ROWS, _MOST_NUMBERS = 1024, 2**22
 
 
 def rows_at_once(width: int) -> int:
     """How many rows of so many numbers are worked on at a time."""
-    return max(1, min(_ROWS, _NUMBERS // width))
-
-
-class Seen(NamedTuple):
-    """What an extractor sees in samples.
-
-    Args:
-        features: (B, d).
-        probabilities: of each class in each channel that it looks at alone, (B, channels, classes); None without
-            classes.
-    """
-
-    features: Tensor
-    probabilities: Tensor | None
-
-
-def numbers(values: Tensor) -> Tensor:
-    """Samples as floats: uint8 images in [0, 1], points as they are."""
-    return values.float() / 255 if values.dtype == torch.uint8 else values.float()
+    return max(1, min(_MOST_ROWS, _MOST_NUMBERS // width))
 
 
 def check_points(points: Tensor, name: str, *, fewest: int = 1) -> None:
@@ -45,7 +28,10 @@ def check_points(points: Tensor, name: str, *, fewest: int = 1) -> None:
     """
     real = points.is_floating_point() or points.dtype == torch.uint8
     if points.ndim != 2 or not points.shape[1] or not real:
-        raise MetricError(f"the {name} have no rows of numbers", expected="floats or uint8 (N, d)", got=_told(points))
+        raise MetricError(
+            f"the {name} are not rows of numbers", expected="floats or uint8 (N, d)",
+            got=f"{points.dtype} {tuple(points.shape)}",
+        )  # fmt: skip
     if len(points) < fewest:
         raise MetricError(
             f"there are too few {name}", expected=f"at least {fewest:,}", got=f"{len(points):,}",
@@ -71,7 +57,3 @@ def check_pair(a: Tensor, b: Tensor, names: tuple[str, str] = ("samples", "refer
         raise MetricError(
             f"{names[0]} and {names[1]} have different widths", expected=f"{b.shape[1]} columns", got=a.shape[1]
         )
-
-
-def _told(points: Tensor) -> str:
-    return f"{points.dtype} {tuple(points.shape)}"

@@ -1,4 +1,4 @@
-"""Scores that look at classes: those a classifier finds in samples, and the modes of a known mixture."""
+"""Scores that ask for classes: those an extractor finds in samples, and the modes of a known mixture."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from torch import Tensor
 
 from saddle.errors import MetricError
 from saddle.metrics.inputs import check_pair, check_points, rows_at_once
-from saddle.metrics.nearest import middle, squared_distances
+from saddle.metrics.products import middle, squared_distances
 
 
 class Split(NamedTuple):
@@ -50,7 +50,7 @@ def inception_score(probabilities: Tensor, *, splits: int = 10) -> Split:
     """Exp E_x KL(p(y|x) ‖ p(y)), from 1 to the number of classes; Salimans et al. 2016, section 4.
 
     Args:
-        probabilities: of each class for each sample, (N, classes), rows sum to 1; from any classifier.
+        probabilities: of each class for each sample, (N, classes), rows sum to 1.
         splits: equal parts, in the samples' order, each scored alone, as the authors' code does.
 
     Raises:
@@ -59,7 +59,7 @@ def inception_score(probabilities: Tensor, *, splits: int = 10) -> Split:
     check_points(probabilities, "probabilities", fewest=splits)
     sums = probabilities.double().sum(1)
     if (probabilities < 0).any() or not torch.allclose(sums, torch.ones_like(sums), atol=1e-3):
-        raise MetricError("these are no probabilities", expected="rows without negative numbers that sum to 1")
+        raise MetricError("these are not probabilities", expected="rows of numbers that are not negative and sum to 1")
     scores: list[Tensor] = []
     for part in probabilities.double().tensor_split(splits):
         divergence = torch.xlogy(part, part) - torch.xlogy(part, part.mean(0))
@@ -68,15 +68,19 @@ def inception_score(probabilities: Tensor, *, splits: int = 10) -> Split:
     return Split(values.mean().item(), values.std(correction=0).item())
 
 
-def agreement(found: Tensor, asked: Tensor) -> float:
-    """The share of conditional samples in which a classifier finds the class that was asked for; both (N,).
+def agreement(found: Tensor, wanted: Tensor) -> float:
+    """The share of conditional samples in which the extractor finds the class that was asked for.
+
+    Args:
+        found: the class that the extractor finds in each sample, (N,).
+        wanted: the class that the generator was asked for, (N,).
 
     Raises:
         MetricError: different lengths, or none.
     """
-    if found.shape != asked.shape or found.ndim != 1 or not len(found):
-        raise MetricError("labels do not fit", expected="two equally long rows", got=(*found.shape, *asked.shape))
-    return (found.cpu() == asked.cpu()).double().mean().item()
+    if found.shape != wanted.shape or found.ndim != 1 or not len(found):
+        raise MetricError("labels do not fit", expected="two equally long rows", got=(*found.shape, *wanted.shape))
+    return (found.cpu() == wanted.cpu()).double().mean().item()
 
 
 def category_modes(labels: Tensor, shares: Tensor) -> CategoryModes:
@@ -105,7 +109,7 @@ def class_shares(labels: Tensor, classes: int) -> Tensor:
     whole = not labels.is_floating_point() and labels.dtype != torch.bool
     if labels.ndim != 1 or not len(labels) or not whole or labels.min() < 0 or labels.max() >= classes:
         raise MetricError(
-            "these are no labels", expected=f"a row of whole numbers from 0 to {classes - 1}",
+            "these are not labels", expected=f"a row of whole numbers from 0 to {classes - 1}",
             got=f"{labels.dtype} {tuple(labels.shape)}",
         )  # fmt: skip
     return torch.bincount(labels, minlength=classes).double() / len(labels)
@@ -125,9 +129,9 @@ def mixture_modes(points: Tensor, centres: Tensor, sigma: float) -> MixtureModes
         MetricError: shapes that do not fit, or numbers that are not finite.
     """
     check_pair(points, centres, ("samples", "centres"), fewest=1)
-    nearest, good = [], []
+    nearest, good, centre = [], [], middle(centres)
     for piece in points.split(rows_at_once(points.shape[1])):
-        squares, mode = squared_distances(piece, centres, middle(centres)).min(1)
+        squares, mode = squared_distances(piece, centres, centre).min(1)
         nearest.append(mode)
         good.append(squares.sqrt() < 3 * sigma)
     mode, fine = torch.cat(nearest), torch.cat(good)

@@ -12,7 +12,8 @@ import torch
 from torch import Tensor
 
 from saddle.metrics.inputs import check_pair, rows_at_once
-from saddle.metrics.nearest import for_pairs, middle, nearest
+from saddle.metrics.nearest import for_pairs, neighbour_distances
+from saddle.metrics.products import doubles, middle
 
 # Of squared distances, relative to the squared distances from the middle: well above the rounding of double precision.
 _ROUNDING = 1e-12
@@ -42,14 +43,22 @@ class DensityCoverage(NamedTuple):
     coverage: float
 
 
-def precision_recall(samples: Tensor, reference: Tensor, *, k: int = 3, rows: int | None = None) -> PrecisionRecall:
+def precision_recall(
+    samples: Tensor, reference: Tensor, *, k: int = 3, neighbours: Tensor | None = None, rows: int | None = None
+) -> PrecisionRecall:
     """Precision and recall of samples (M, d) against a reference (N, d); M and N above k.
+
+    Args:
+        samples, reference: features.
+        k: which neighbour the balls reach to.
+        neighbours: ``neighbour_distances`` of the reference to k or more, where they are known.
+        rows: read at a time.
 
     Raises:
         MetricError: shapes that do not fit, or too few rows.
     """
     check_pair(samples, reference, fewest=k + 1)
-    real, fake = _balls(reference, k, rows, closed=True), _balls(samples, k, rows, closed=True)
+    real, fake = _balls(reference, neighbours, k, rows, closed=True), _balls(samples, None, k, rows, closed=True)
     precise, recalled = torch.zeros(len(samples), dtype=torch.bool), torch.zeros(len(reference), dtype=torch.bool)
 
     def visit(i: slice, j: slice, squares: Tensor) -> None:
@@ -60,14 +69,19 @@ def precision_recall(samples: Tensor, reference: Tensor, *, k: int = 3, rows: in
     return PrecisionRecall(precise.double().mean().item(), recalled.double().mean().item())
 
 
-def density_coverage(samples: Tensor, reference: Tensor, *, k: int = 5, rows: int | None = None) -> DensityCoverage:
+def density_coverage(
+    samples: Tensor, reference: Tensor, *, k: int = 5, neighbours: Tensor | None = None, rows: int | None = None
+) -> DensityCoverage:
     """Density and coverage of samples (M, d) against a reference (N, d); M and N above k.
+
+    Args:
+        samples, reference, k, neighbours, rows: as for ``precision_recall``.
 
     Raises:
         MetricError: shapes that do not fit, or too few rows.
     """
     check_pair(samples, reference, fewest=k + 1)
-    real = _balls(reference, k, rows, closed=False)
+    real = _balls(reference, neighbours, k, rows, closed=False)
     inside, covered = 0, torch.zeros(len(reference), dtype=torch.bool)
 
     def visit(_: slice, j: slice, squares: Tensor) -> None:
@@ -80,13 +94,14 @@ def density_coverage(samples: Tensor, reference: Tensor, *, k: int = 5, rows: in
     return DensityCoverage(inside / (k * len(samples)), covered.double().mean().item())
 
 
-def _balls(points: Tensor, k: int, rows: int | None, *, closed: bool) -> Tensor:
+def _balls(points: Tensor, neighbours: Tensor | None, k: int, rows: int | None, *, closed: bool) -> Tensor:
     """Squared radii. A closed ball holds its surface, an open one does not.
 
     Copies of real images lie exactly on surfaces. There rounding must not decide, so the surface has a thickness.
     """
-    squares = nearest(points, points, k, itself=True, rows=rows).distances[:, -1].square()
+    distances = neighbour_distances(points, k, rows=rows) if neighbours is None else neighbours
+    squares = distances[:, k - 1].square()
     centre, pieces = middle(points), points.split(rows_at_once(points.shape[1]))
-    norms = torch.cat([(piece.cpu().double() - centre).square().sum(1) for piece in pieces])
+    norms = torch.cat([(doubles(piece) - centre).square().sum(1) for piece in pieces])
     thickness = _ROUNDING * (norms + squares)
     return squares + thickness if closed else squares - thickness

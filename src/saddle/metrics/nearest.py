@@ -10,6 +10,7 @@ from torch import Tensor
 
 from saddle.errors import MetricError
 from saddle.metrics.inputs import check_pair, check_points, rows_at_once
+from saddle.metrics.products import middle, squared_distances
 
 
 class Neighbours(NamedTuple):
@@ -24,53 +25,26 @@ class Neighbours(NamedTuple):
     indices: Tensor
 
 
-def middle(points: Tensor) -> Tensor:
-    """Where distances between points like these are best computed from, (d,): the mean of the first of them.
-
-    Rounding grows with the squared distance from there: of years in a table, seen from zero, nothing would be left.
-    Bytes stay as they are, since their distances are exact.
-    """
-    if points.dtype == torch.uint8:
-        return torch.zeros(points.shape[1], dtype=torch.float64)
-    return points[: rows_at_once(points.shape[1])].cpu().double().mean(0)
-
-
-def squared_distances(queries: Tensor, points: Tensor, centre: Tensor) -> Tensor:
-    """‖a - b‖² of all pairs in double precision, (B, N): one matrix product, harmless near ``centre``; see ``middle``.
-
-    On the CPU, as all that metrics compute: not every accelerator has double precision.
-    """
-    a, b = queries.cpu().double() - centre, points.cpu().double() - centre
-    return torch.addmm(b.square().sum(1), a, b.T, alpha=-2).add_(a.square().sum(1, keepdim=True)).clamp_(min=0)
-
-
-def nearest(
-    queries: Tensor, points: Tensor, count: int, *, itself: bool = False, rows: int | None = None
-) -> Neighbours:
+def nearest(queries: Tensor, points: Tensor, count: int, *, rows: int | None = None) -> Neighbours:
     """The ``count`` rows of ``points`` nearest to each query.
 
     Args:
         queries: (B, d).
-        points: (N, d), floats or uint8; they may be memory-mapped.
+        points: (N, d); they may be memory-mapped.
         count: at least 1.
-        itself: ``queries`` are the ``points``, and none is its own neighbour.
         rows: read at a time.
 
     Raises:
         MetricError: shapes that do not fit, or fewer than ``count`` neighbours.
     """
     check_pair(queries, points, ("queries", "points"), fewest=1)
-    if not 1 <= count <= len(points) - itself:
-        raise MetricError("there are not so many neighbours", expected=f"1 to {len(points) - itself:,}", got=count)
-    rows = rows or rows_at_once(points.shape[1])
-    centre = middle(points)
+    _check_count(count, len(points))
+    rows, centre = rows or rows_at_once(points.shape[1]), middle(points)
     found: list[Neighbours] = []
-    for i, some in zip(range(0, len(queries), rows), queries.split(rows), strict=True):
+    for some in queries.split(rows):
         best = Neighbours(torch.empty(len(some), 0, dtype=torch.float64), torch.empty(len(some), 0, dtype=torch.long))
         for j, piece in zip(range(0, len(points), rows), points.split(rows), strict=True):
             squares = squared_distances(some, piece, centre)
-            if itself and i == j:
-                squares.fill_diagonal_(torch.inf)
             near, where = squares.topk(min(count, len(piece)), largest=False)
             squares, where = torch.cat([best.distances, near], 1), torch.cat([best.indices, where + j], 1)
             squares, order = squares.topk(min(count, squares.shape[1]), largest=False)
@@ -78,6 +52,41 @@ def nearest(
         found.append(best)
     distances, indices = (torch.cat(pieces) for pieces in zip(*found, strict=True))
     return Neighbours(distances.sqrt(), indices)
+
+
+def neighbour_distances(points: Tensor, count: int, *, rows: int | None = None) -> Tensor:
+    """How far each of the points (N, d) is from its ``count`` nearest others: (N, count), nearest first.
+
+    Raises:
+        MetricError: no finite rows, or fewer than ``count`` others.
+    """
+    check_points(points, "points")
+    _check_count(count, len(points) - 1)
+    rows, centre = rows or rows_at_once(points.shape[1]), middle(points)
+    pieces = points.split(rows)
+    best = torch.full((len(points), count), torch.inf, dtype=torch.float64)
+    best_of = best.split(rows)  # views
+    for i, left in enumerate(pieces):
+        for j, right in enumerate(pieces[i:], i):  # each pair once
+            squares = squared_distances(left, right, centre)
+            if i == j:
+                squares.fill_diagonal_(torch.inf)
+            else:
+                _keep_smallest(best_of[j], squares.T)
+            _keep_smallest(best_of[i], squares)
+    return best.sqrt()
+
+
+def _keep_smallest(best: Tensor, others: Tensor) -> None:
+    """The smallest numbers of each row of both, in order, in place of ``best``."""
+    count = best.shape[1]
+    some = others.topk(min(count, others.shape[1]), largest=False).values
+    best.copy_(torch.cat([best, some], 1).topk(count, largest=False).values)
+
+
+def _check_count(count: int, there: int) -> None:
+    if not 1 <= count <= there:
+        raise MetricError("the number of neighbours is impossible", expected=f"1 to {there:,}", got=count)
 
 
 def for_pairs(a: Tensor, b: Tensor, visit: Callable[[slice, slice, Tensor], None], *, rows: int | None = None) -> None:
@@ -110,18 +119,27 @@ def neighbour_error(
     return (sample_labels.cpu()[found] != query_labels.cpu()).double().mean().item()
 
 
-def copied_share(samples: Tensor, reference: Tensor, held_out: Tensor, *, quantile: float = 0.01) -> float:
-    """The share of samples as near to a training image as hardly a held-out image is.
-
-    No farther than the ``quantile`` of the held-out images' distances: held-out images themselves score about
-    ``quantile``, and a generator that repeats its training images scores 1.
+def copy_limit(reference: Tensor, held_out: Tensor, *, quantile: float = 0.01) -> float:
+    """How near to a training image only the share ``quantile`` of held-out images comes.
 
     Args:
-        samples, reference, held_out: flat (M, d), (N, d) and (K, d); reference is what the generator learned from.
+        reference: what the generator learned from, flat (N, d).
+        held_out: what it did not see, (K, d).
 
     Raises:
         MetricError: shapes that do not fit, or fewer held-out images than the quantile needs.
     """
     check_points(held_out, "held-out samples", fewest=round(1 / quantile))
-    limit = nearest(held_out, reference, 1).distances[:, 0].quantile(quantile)
+    return nearest(held_out, reference, 1).distances[:, 0].quantile(quantile).item()
+
+
+def copied_share(samples: Tensor, reference: Tensor, limit: float) -> float:
+    """The share of samples (M, d) that are no farther than ``limit`` from a training image of ``reference`` (N, d).
+
+    With the limit of ``copy_limit``, held-out images themselves score about its quantile, and a generator that repeats
+    its training images scores 1.
+
+    Raises:
+        MetricError: shapes that do not fit.
+    """
     return (nearest(samples, reference, 1).distances[:, 0] <= limit).double().mean().item()

@@ -41,7 +41,7 @@ def parzen(samples: Tensor, validation: Tensor, test: Tensor, sigmas: Sequence[f
     """The log-likelihood of ``test`` with the width that suits ``validation`` best.
 
     Args:
-        samples: generated images, flat (M, d), values in [0, 1].
+        samples: generated images, flat (M, d), floats in [0, 1] or uint8.
         validation, test: real ones, (V, d) and (N, d).
         sigmas: widths to choose from.
 
@@ -60,11 +60,6 @@ def parzen(samples: Tensor, validation: Tensor, test: Tensor, sigmas: Sequence[f
 def log_likelihoods(samples: Tensor, images: Tensor, sigmas: Sequence[float], *, rows: int | None = None) -> Tensor:
     """Log 1/M Σ_i N(x; sample i, σ² I) of each image x for each σ: (sigmas, N), in double precision."""
     check_pair(samples, images, ("samples", "images"), fewest=1)
-    if not (samples.is_floating_point() and images.is_floating_point()):
-        raise MetricError(
-            "windows are of values in [0, 1]", expected="floats", got=f"{samples.dtype} and {images.dtype}",
-            remedy="divide pixels by 255",
-        )  # fmt: skip
     constant = math.log(len(samples)) + samples.shape[1] * math.log(math.sqrt(2 * math.pi))
     found = torch.full((len(sigmas), len(images)), -torch.inf, dtype=torch.float64)
 

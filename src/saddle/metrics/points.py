@@ -8,6 +8,7 @@ from torch import Tensor
 from saddle.data.named.distributions import Univariate
 from saddle.errors import MetricError
 from saddle.metrics.inputs import check_pair, check_points
+from saddle.metrics.products import doubles
 
 _PROJECTIONS = 1000
 
@@ -65,7 +66,7 @@ def sliced_wasserstein(points: Tensor, reference: Tensor, *, projections: int = 
     chance = torch.Generator().manual_seed(seed)
     directions = torch.randn(points.shape[1], projections, generator=chance, dtype=torch.float64)
     directions /= directions.norm(dim=0)
-    left, right = points.cpu().double(), reference.cpu().double()
+    left, right = doubles(points), doubles(reference)
     total = 0.0
     for direction in directions.T:
         a, b = ((side @ direction).sort().values for side in (left, right))
@@ -85,6 +86,6 @@ def _between(a: Tensor, b: Tensor) -> Tensor:
 
 def _ordered(values: Tensor, name: str) -> Tensor:
     if values.ndim != 1:
-        raise MetricError(f"the {name} lie on no line", expected="floats (N,)", got=tuple(values.shape))
+        raise MetricError(f"the {name} are not a row of numbers", expected="floats (N,)", got=tuple(values.shape))
     check_points(values[:, None], name)
-    return values.cpu().double().sort().values
+    return doubles(values).sort().values

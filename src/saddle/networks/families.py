@@ -104,7 +104,7 @@ def _settings(network: Section) -> Section:
 
 def _needs_module(config: CustomNetworkConfig, role: str) -> ConfigError:
     return ConfigError(
-        f"this run's {role} is a module of the user's own",
-        expected=f"a {config.name} with {config.parameters:,} parameters",
-        remedy=f"from Python, pass {role}=... as when the run was started",
+        f"the {role} of this run is your own module, which saddle cannot build",
+        expected=f"the module that was trained: {config.name} with {config.parameters:,} parameters",
+        remedy=f"this needs Python: give saddle.train the module with {role}=..., as when the run was started",
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import shlex
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -11,6 +12,8 @@ from typing import Any
 
 from saddle.base.files import write_text
 from saddle.config import Config, difference, load_config
+from saddle.config.keys import role
+from saddle.config.section import Role
 from saddle.errors import RunError
 from saddle.pages.html import figure, page, paragraph, section, table
 from saddle.runs.folder import RunFolder
@@ -18,6 +21,7 @@ from saddle.runs.log import Log, figure_names, last_figures, series
 from saddle.runs.scores import Evaluation, Score, is_stale, read_evaluations
 from saddle.show.plots import overlay_plot
 
+_NONE = "–"  # where a run has no such score
 _CURVES = (
     ("discriminator_loss", "loss of D", "The loss of the discriminator."),
     ("generator_loss", "loss of G", "The loss of the generator."),
@@ -79,9 +83,28 @@ class Comparison:
 
     @property
     def verdict(self) -> str:
-        """What the * means, or that there is none."""
-        marked = any(value.endswith("*") for row in self.scores for value in row.values)
-        return f"{'*' if marked else 'No score is'} better than the next by more than the two spreads added"
+        """Which runs are not scored yet and how to do that, then what the scores of the others show."""
+        said: list[str] = []
+        unscored = [run for run in self.runs if run.evaluation is None]
+        if unscored:
+            commands = "; ".join(shlex.join(["saddle", "evaluate", str(run.folder.path)]) for run in unscored)
+            said.append(f"Not scored yet: {', '.join(run.name for run in unscored)}. To score: {commands}")
+        if len(unscored) >= len(self.runs) - 1:
+            return "\n".join([*said, "Scores cannot be compared before at least two runs are scored."])
+        values = [[value for value in row.values if value != _NONE] for row in self.scores]
+        if all(len(row) < 2 for row in values):
+            said.append("No score can be compared: no two runs were scored by the same protocol on the same data.")
+        elif any(value.endswith("*") for row in values for value in row):
+            said.append(
+                "Each line compares one score of the runs; * marks the best one where it is ahead of the next by more "
+                "than their two spreads added."
+            )
+        else:
+            said.append(
+                "Each line compares one score of the runs. In none of them is the best one ahead of the next by more "
+                "than their two spreads added, so these scores do not say which run is better."
+            )
+        return "\n".join(said)
 
 
 def compare(paths: Sequence[Path]) -> Comparison:
@@ -177,7 +200,7 @@ def _score_rows(runs: Sequence[Entrant]) -> list[ScoreRow]:
 
 
 def _value(score: Score | None, *, best: bool) -> str:
-    return "–" if score is None else score.with_spread + (" *" if best else "")
+    return _NONE if score is None else score.with_spread + (" *" if best else "")
 
 
 def _best(scores: Mapping[str, Score]) -> str | None:
@@ -196,7 +219,6 @@ def _notes(runs: Sequence[Entrant]) -> list[str]:
     notes: list[str] = []
     for run in runs:
         if run.evaluation is None:
-            notes.append(f"{run.name}: not scored yet; saddle evaluate {run.folder.path} does it")
             continue
         if run.scored == run.folder.best:
             seen = f"{run.evaluation.images_seen:,}"
@@ -208,12 +230,13 @@ def _notes(runs: Sequence[Entrant]) -> list[str]:
 
 
 def _score_table(found: Comparison) -> str:
+    verdict = "".join(map(paragraph, found.verdict.splitlines()))
     if not found.scores:
-        return ""
+        return verdict
     rows = [(row.title, *row.values, row.better, row.protocol) for row in found.scores]
-    caption = f"{found.verdict}. The spread is that of sampling; training again with another seed would add its own."
+    caption = "The spread is that of sampling; training again with another seed would add its own."
     html = table(rows, ("score", *found.names, "better", "protocol"), caption=caption)
-    return html + "".join(map(paragraph, found.notes))
+    return html + verdict + "".join(map(paragraph, found.notes))
 
 
 def _curves(found: Comparison) -> str:
@@ -235,8 +258,8 @@ def _score_curves(found: Comparison) -> str:
     for metric in (name for name, count in counts.items() if count > 1):
         configs = [run.config for run in found.runs if metric in figure_names(run.scores)]
         # What would make the heights of the lines mean different things.
-        apart = [key for key, *_ in difference(*configs) if key.startswith(("data.", "evaluate."))]
-        apart = [key for key in apart if key not in ("evaluate.every", "evaluate.metric")]
+        changes = [key for key, *_ in difference(*configs)]
+        apart = [key for key in changes if key.startswith("data.") or role(key) == Role.SCORES]
         remark = f" Their levels cannot be compared, since they differ in {', '.join(apart)}." if apart else ""
         logs = {run.name: run.scores for run in found.runs}
         drawn.append(figure(overlay_plot(logs, metric, metric, score=True), f"{metric} during training.{remark}"))

@@ -1,4 +1,4 @@
-"""What the pages are made of. Every picture is inside, so that a page needs no other file."""
+"""The parts of an HTML page. Pictures are embedded, so that a page needs no other file."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from PIL import Image
 
 
 def page(title: str, lead: str, sections: Iterable[str]) -> str:
-    """A whole page; ``lead`` and ``sections`` are markup, all other texts in this module are escaped."""
+    """A whole page. ``lead`` and ``sections`` are markup; all other texts in this module are escaped."""
     template = Template(resources.files("saddle.pages").joinpath("page.html").read_text(encoding="utf-8"))
     return template.substitute(title=escape(title), lead=lead, sections="\n".join(filter(None, sections)))
 
@@ -30,7 +30,7 @@ def paragraph(text: str) -> str:
 
 
 def table(rows: Iterable[Sequence[Any]], head: Sequence[str] = (), *, caption: str = "") -> str:
-    """A table whose rows are named by their first cell; one that is too wide for the page can be scrolled."""
+    """A table; the first cell of each row is its name. A table that is too wide for the page can be scrolled."""
     html = f"<caption>{escape(caption)}</caption>" if caption else ""
     if head:
         html += "<tr>" + "".join(f'<th scope="col">{escape(name)}</th>' for name in head) + "</tr>"
@@ -41,7 +41,7 @@ def table(rows: Iterable[Sequence[Any]], head: Sequence[str] = (), *, caption: s
 
 
 def figure(picture: Image.Image | Path, caption: str) -> str:
-    """A picture, or a picture file as it is; the caption must also serve those who cannot see it."""
+    """A picture, or a picture file unchanged. The caption must also serve those who cannot see it."""
     text = escape(caption)
     return f'<figure><img src="{_source(picture)}" alt="{text}"><figcaption>{text}</figcaption></figure>'
 

@@ -1,4 +1,4 @@
-"""The report: one HTML file that shows all of a run and needs no other file."""
+"""The report: one HTML file that shows everything about a run and needs no other file."""
 
 from __future__ import annotations
 
@@ -17,32 +17,35 @@ from saddle.config import Config, difference, load_config
 from saddle.data.named.points import is_points, parse
 from saddle.pages.html import figure, page, paragraph, section, table
 from saddle.runs.folder import RunFolder
-from saddle.runs.log import Log, best_entry, last_figures, series
+from saddle.runs.log import Log, best_entry, figure_names, last_figures, series
 from saddle.runs.scores import Evaluation, is_stale, read_evaluations
 from saddle.runs.scores import table as score_rows
 from saddle.show.animation import save_animation
+from saddle.show.figure import join_pictures
+from saddle.show.grid import save_picture
 from saddle.show.plots import error_plot, loss_plot, moment_plot, output_plot, score_plot
 
 _MOMENTS = 6  # sample pictures shown side by side
 _FRAMES = 60  # of the animation, at most
-_JUDGEMENTS = ("non_saturating", "saturating", "least_squares")  # losses whose D ends at 1 for real, 0 for generated
+_JUDGEMENTS = ("non_saturating", "saturating", "least_squares")  # losses whose D says 1 for real, 0 for generated
 _REST = 8  # times that the last frame is repeated before the animation starts again
 
 T = TypeVar("T")
 
 
 @dataclass(frozen=True)
-class Figure:
-    """A picture for the report; the caption must also serve those who cannot see it."""
+class Plot:
+    """A plot for the report; the caption must also serve those who cannot see it."""
 
     caption: str
     picture: Image.Image
 
 
 def write_report(run: RunFolder) -> Path:
-    """Write ``run.report`` and, where there are at least two sample pictures, ``run.animation``.
+    """Write ``run.report``, and beside it what the report shows: ``run.curves`` and ``run.animation``.
 
-    What the run has not produced yet is left out or said to be missing.
+    The curves need a log line or a score, the animation at least two sample pictures. Whatever the run has not produced
+    yet is left out or said to be missing.
 
     Args:
         run: a folder that holds at least a config.
@@ -58,12 +61,16 @@ def write_report(run: RunFolder) -> Path:
     config, log, environment = load_config(run.config), run.read_log(), _read_environment(run)
     command = environment.pop("command", None)
     lead = paragraph(f"Recipe {config.recipe}") + _facts(config, log, environment)
+    evaluations = read_evaluations(run)
+    curves, scores = _training_plots(config, log), _score_plots(run, config, evaluations)
+    if curves or scores:
+        save_picture(join_pictures([plot.picture for plot in (*curves, *scores)]), run.curves)
     sections = [
-        section("Samples", _samples(run)),
-        section("Training", _training(config, log)),
-        _scores(run, config),
+        section("Samples", _samples(run, config)),
+        section("Training", _pair(curves) if log else paragraph("Nothing logged yet.")),
+        _scores(run, scores, evaluations),
         _picture("Real data", run.data_preview, f"Samples of {config.data.source}."),
-        _picture("Interpolation", run.interpolation, "From one latent to another in equal steps."),
+        _picture("Interpolation", run.interpolation, "Each row: samples in equal steps from one latent to another."),
         section("Settings", _settings(run, config)),
         section("Environment", table(environment.items()) if environment else paragraph("Not recorded.")),
         section("Use", _commands(run, command)),
@@ -88,60 +95,90 @@ def _facts(config: Config, log: Log, environment: Mapping[str, Any]) -> str:
     return f"<dl>{''.join(items)}</dl>"
 
 
-def _samples(run: RunFolder) -> str:
+def _samples(run: RunFolder, config: Config) -> str:
     grids = run.sample_grids()
     if not grids:
         return paragraph("No samples yet.")
     images, latest = grids[-1]
-    html = figure(latest, f"Generated after {images:,} images, from latents fixed for the whole run.")
+    caption = f"Generated after {images:,} images, from latents that stay the same for the whole run."
+    if config.conditional is True:
+        caption += " In a grid of images, each row is a class and each column a latent."
+    html = figure(latest, caption)
     if len(grids) == 1:
         return html
     frames = [_read_picture(path) for _, path in _evenly(grids, _FRAMES)]
     save_animation([*frames, *[frames[-1]] * _REST], run.animation)
     film = figure(run.animation, f"The same latents from {grids[0][0]:,} to {images:,} images.")
-    # It folds away, for those whom moving pictures disturb.
+    # It can be folded away, since moving pictures disturb some readers.
     html = f'<div class="pair">{html}<details open><summary>Animation</summary>{film}</details></div>'
     moments = [figure(path, f"{images:,} images") for images, path in _evenly(grids, _MOMENTS)]
     return f'{html}<h3>Over time</h3><div class="moments">{"".join(moments)}</div>'
 
 
-def _training(config: Config, log: Log) -> str:
-    curves: list[Figure] = []
-    if log:
-        curves.append(Figure("The losses of the discriminator and the generator.", loss_plot(log)))
-        judgement = config.game.loss in _JUDGEMENTS
-        text = " At the dashed line it cannot tell real from generated." if judgement else ""
-        curves.append(Figure(f"The mean output of D.{text}", output_plot(log, judgement=judgement)))
-        if config.game.loss != "relativistic" and len(series(log, "loss_real")[0]):  # there D has one error, on pairs
-            curves.append(Figure("The errors of D on real and on generated samples, and of G.", error_plot(log)))
-        if len(series(log, "sample_mean")[0]):
-            truth = parse(config.data.source).coordinate if is_points(config.data.source) else None
-            known = (None, None) if truth is None else (truth.mean, truth.std)
-            text = "" if truth is None else "; dashed, the true ones"
-            caption = f"Mean and standard deviation of values generated from the fixed latents{text}."
-            curves.append(Figure(caption, moment_plot(log, *known)))
-    figures = "".join(figure(each.picture, each.caption) for each in curves)
-    return ("" if log else paragraph("Nothing logged yet.")) + f'<div class="pair">{figures}</div>'
+def _training_plots(config: Config, log: Log) -> list[Plot]:
+    if not log:
+        return []
+    judgement = config.game.loss in _JUDGEMENTS
+    text = " At the dashed line it cannot tell real from generated." if judgement else ""
+    plots = [
+        Plot("The losses of the discriminator and the generator.", loss_plot(log)),
+        Plot(f"The mean output of D.{text}", output_plot(log, judgement=judgement)),
+    ]
+    if config.game.loss != "relativistic" and len(series(log, "loss_real")[0]):  # there D has one error, on pairs
+        plots.append(Plot("The errors of D on real and on generated samples, and of G.", error_plot(log)))
+    if len(series(log, "sample_mean")[0]):
+        truth = parse(config.data.source).coordinate if is_points(config.data.source) else None
+        known = (None, None) if truth is None else (truth.mean, truth.std)
+        text = "" if truth is None else " The dashed lines are the true ones."
+        caption = f"Mean and standard deviation of values generated from the fixed latents.{text}"
+        plots.append(Plot(caption, moment_plot(log, *known)))
+    return plots
 
 
-def _scores(run: RunFolder, config: Config) -> str:
-    scores, metric, html = run.read_scores(), config.evaluate.metric, ""
-    if len(series(scores, metric)[0]):
-        best = best_entry(scores, metric)
-        dot = "" if best is None else f" The dot: the best by {metric}, after {best['images']:,} images."
-        caption = f"Scores during training, of {config.evaluate.count:,} samples each.{dot}"
-        html = f'<div class="pair">{figure(score_plot(scores, metric), caption)}</div>'
-    for name, found in read_evaluations(run).items():
+def _score_plots(run: RunFolder, config: Config, evaluations: Mapping[str, Evaluation]) -> list[Plot]:
+    """The scores taken during training, if any."""
+    scores, metric = run.read_scores(), config.evaluate.metric
+    if not len(series(scores, metric)[0]):
+        return []
+    best, floors = best_entry(scores, metric), _floors(config, evaluations)
+    caption = f"Scores during training, of {config.evaluate.count:,} samples each."
+    if best is not None:
+        caption += f" The dot: the best by {metric}, after {best['images']:,} images."
+    if floors.keys() & figure_names(scores):
+        caption += " The dashed line: what real samples score."
+    return [Plot(caption, score_plot(scores, metric, floors))]
+
+
+def _floors(config: Config, evaluations: Mapping[str, Evaluation]) -> dict[str, tuple[float, str]]:
+    """What real samples score, and by which protocol, where an evaluation measured that.
+
+    Only where it took as many generated and as many real samples as the training did: scores depend on their number.
+    """
+    count = config.evaluate.count
+    return {
+        score.metric: (score.floor, score.protocol)
+        for found in evaluations.values()
+        for score in found.scores
+        if score.floor is not None
+        and score.count == count
+        and (score.floor_of or "").startswith(f"{count:,} ")
+        and (config.evaluate.extractor or "") in score.protocol
+    }
+
+
+def _scores(run: RunFolder, plots: Sequence[Plot], evaluations: Mapping[str, Evaluation]) -> str:
+    html = _pair(plots)
+    for name, found in evaluations.items():
         html += _evaluation(name, found, stale=is_stale(run, name, found))
     return section("Scores", html) if html else ""
 
 
 def _evaluation(name: str, found: Evaluation, *, stale: bool) -> str:
     head, *rows = score_rows(found)
-    told = [[score.full_title, *others] for score, (_, *others) in zip(found.scores, rows, strict=True)]
+    titled = [[score.full_title, *others] for score, (_, *others) in zip(found.scores, rows, strict=True)]
     notes = [f"These scores belong to an earlier state of {name}; evaluate it again."] if stale else []
     caption = f"{name} after {found.images_seen:,} images"
-    return table(told, head, caption=caption) + "".join(paragraph(note) for note in (*notes, *found.notes))
+    return table(titled, head, caption=caption) + "".join(paragraph(note) for note in (*notes, *found.notes))
 
 
 def _evenly(items: Sequence[T], count: int) -> list[T]:
@@ -151,6 +188,12 @@ def _evenly(items: Sequence[T], count: int) -> list[T]:
     return [items[round(i * (len(items) - 1) / (count - 1))] for i in range(count)]
 
 
+def _pair(plots: Sequence[Plot]) -> str:
+    """The plots side by side; nothing without any."""
+    pictures = "".join(figure(plot.picture, plot.caption) for plot in plots)
+    return f'<div class="pair">{pictures}</div>' if plots else ""
+
+
 def _picture(title: str, path: Path, caption: str) -> str:
     return section(title, figure(path, caption)) if path.is_file() else ""
 
@@ -158,14 +201,14 @@ def _picture(title: str, path: Path, caption: str) -> str:
 def _settings(run: RunFolder, config: Config) -> str:
     # The recipe's name and the length have no defaults.
     rows = difference(Config(recipe=config.recipe, epochs=config.epochs, images=config.images), config)
-    html = table(rows, ("setting", "default", "this run")) if rows else paragraph("All as by default.")
+    html = table(rows, ("setting", "default", "this run")) if rows else paragraph("All have their default values.")
     text = escape(run.config.read_text(encoding="utf-8"))
     return f"{html}<details><summary>All settings</summary><pre>{text}</pre></details>"
 
 
 def _commands(run: RunFolder, command: str | None) -> str:
     folder = shlex.quote(str(run.path))
-    html = paragraph("To go on after a stop, start the run once more with the same command.")
+    html = paragraph("To resume the run after a stop, or to train it longer, use the same command again.")
     if command:
         html += f"<pre>{escape(command)}</pre>"
     sample = escape(f"saddle sample {folder} --count 64 --seed 1 --out samples.png")

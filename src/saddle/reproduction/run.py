@@ -113,7 +113,7 @@ def _run(row: Row, config: Config, place: Place, seed: int, progress: Progress) 
         )
     evaluate(
         scored_file(run, row), metrics=place.figures(row), count=place.count(row), seeds=place.table.draws,
-        device=config.device, again=False, progress=progress,
+        device=config.device, rescore=False, progress=progress,
     )  # fmt: skip
 
 

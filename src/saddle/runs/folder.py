@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import re
-from collections.abc import Mapping
+import stat
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -83,6 +85,10 @@ class RunFolder:
         return self.path / "samples.webp"
 
     @property
+    def curves(self) -> Path:
+        return self.path / "curves.png"
+
+    @property
     def report(self) -> Path:
         return self.path / "report.html"
 
@@ -118,8 +124,16 @@ class RunFolder:
         """Find out early whether a run can live here; makes nothing.
 
         Raises:
-            RunError: the path is a file, or a folder of something else.
+            RunError: the path is a file, a folder of something else, or one that saddle cannot keep a run in.
         """
+        try:
+            os.fspath(self.path.absolute()).encode()
+        except UnicodeEncodeError:
+            raise RunError(
+                f"the path {os.fspath(self.path)!r} is not text in UTF-8",
+                expected="a path whose folders have names in UTF-8",
+                remedy="give another --out",
+            ) from None
         if self.path.exists() and not self.path.is_dir():
             raise RunError(f"{self.path} is a file", expected="a folder for the run", remedy="give another --out")
         if (
@@ -129,9 +143,32 @@ class RunFolder:
         ):
             raise RunError(
                 f"{self.path} is not empty and holds no run",
-                expected="a new or empty folder, or the folder of a run to go on with",
+                expected="a new or empty folder, or the folder of a run to resume",
                 remedy="give another --out",
             )
+        self._check_entries()
+
+    def _check_entries(self) -> None:
+        """A run folder may come from a stranger: nothing in it may lead out of it, or be of another kind."""
+        folders = (self.samples, self.checkpoints, self.tensorboard)
+        for path in self.path.iterdir() if self.path.is_dir() else ():
+            mode = path.lstat().st_mode
+            wanted = "a folder" if path in folders else "a regular file"
+            fits = stat.S_ISDIR(mode) if path in folders else stat.S_ISREG(mode) or path not in self._files
+            if stat.S_ISLNK(mode) or not fits:
+                raise RunError(
+                    f"{path} is {'a link' if stat.S_ISLNK(mode) else f'not {wanted}'}",
+                    expected=f"{wanted}, or nothing",
+                    remedy="remove it, or give another --out",
+                )
+
+    @property
+    def _files(self) -> tuple[Path, ...]:
+        return (
+            *(self.config, self.environment, self.log, self.scores, self.evaluation, self.diverged),
+            *(self.generator, self.best, self.classifier),
+            *(self.data_preview, self.interpolation, self.animation, self.curves, self.report),
+        )
 
     def create(self) -> None:
         """Make the folder. What a killed process left half-written has a name with a leading dot and does not count.
@@ -142,7 +179,6 @@ class RunFolder:
         self.check()
         try:
             self.path.mkdir(parents=True, exist_ok=True)
-            self.lock.touch()
         except OSError as error:
             raise RunError(
                 f"the run folder {self.path} cannot be written",
@@ -163,15 +199,17 @@ class RunFolder:
         _append(self.scores, entry)
 
     def read_log(self) -> list[dict[str, Any]]:
-        """What ``append_log`` was given, oldest first; a line cut short by a kill is left out."""
+        """What ``append_log`` was given, oldest first; a damaged line, such as one cut short by a kill, is left out."""
         return [entry for _, entry in _lines(self.log)]
 
     def read_scores(self) -> list[dict[str, Any]]:
         """What ``append_scores`` was given; as ``read_log``."""
         return [entry for _, entry in _lines(self.scores)]
 
-    def rewind(self, images_seen: int) -> None:
+    def rewind(self, images_seen: int, say: Callable[[str], None]) -> None:
         """Forget log lines, scores and grids made after ``images_seen``, which come anew, and half-written files.
+
+        Damaged lines are left out and named through ``say``, but for a last one, which a kill may have cut short.
 
         Raises:
             SaddleError: the log cannot be written.
@@ -180,7 +218,7 @@ class RunFolder:
             for leftover in folder.glob(".*.partial*"):
                 leftover.unlink()
         for file in (self.log, self.scores):
-            kept = [line for line, entry in _lines(file) if entry["images"] <= images_seen]
+            kept = [line for line, entry in _lines(file, say) if entry["images"] <= images_seen]
             if file.is_file():
                 write_text(file, "".join(f"{line}\n" for line in kept))
         for position, path in self.sample_grids():
@@ -198,16 +236,21 @@ def _append(file: Path, entry: Mapping[str, Any]) -> None:
         raise unwritable(file, error) from error
 
 
-def _lines(file: Path) -> list[tuple[str, dict[str, Any]]]:
+def _lines(file: Path, say: Callable[[str], None] = lambda _: None) -> list[tuple[str, dict[str, Any]]]:
     if not file.is_file():
         return []
-    lines: list[tuple[str, dict[str, Any]]] = []
-    for line in file.read_text(encoding="utf-8").splitlines():
+    found: list[tuple[str, dict[str, Any]]] = []
+    lines = file.read_text(encoding="utf-8", errors="replace").split("\n")
+    for number, line in enumerate(lines, start=1):
         try:
-            lines.append((line, json.loads(line, object_hook=_with_floats)))
-        except json.JSONDecodeError:
-            break
-    return lines
+            entry: Any = json.loads(line, object_hook=_with_floats)
+        except (ValueError, RecursionError):
+            entry = None
+        if isinstance(entry, dict) and isinstance(entry.get("images"), int):
+            found.append((line, entry))
+        elif number < len(lines):  # whole lines end, so that the last piece is empty or was cut short
+            say(f"{file}: line {number} is damaged and is left out")
+    return found
 
 
 def _with_floats(entry: dict[str, Any]) -> dict[str, Any]:

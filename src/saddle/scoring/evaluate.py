@@ -1,4 +1,4 @@
-"""Score a trained generator, with the floor and the spread that a score means nothing without."""
+"""Score a trained generator; each score comes with its spread and its floor, without which it means nothing."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ import torch
 from torch import Tensor, nn
 
 from saddle.base.progress import Progress, Silent
-from saddle.data.splits import open_held_out, open_validation
+from saddle.data.splits import open_held_out, open_validation, why_nothing_held_out
 from saddle.errors import ConfigError, MetricError, ScoreWarning
 from saddle.features.extractors import find_extractor
 from saddle.runs.folder import RunFolder
 from saddle.runs.scores import Evaluation, Score, keep_scores, read_evaluations
-from saddle.scoring.measures import Figure, Measure, check_samples, choose, floor_samples
-from saddle.scoring.sides import Judge
+from saddle.scoring.measures import Measure, Quantity, check_samples, choose, floor_samples
+from saddle.scoring.sides import RealData
 from saddle.trained.classifier import errors as count_errors
 from saddle.trained.classifier import load_classifier
 from saddle.trained.draw import as_saved
@@ -29,14 +29,14 @@ from saddle.trained.generator import Generator, load
 from saddle.trained.nearest import data_of
 
 COUNT = 10_000
-# Of the classifier, not of samples: it joins the measures of a semi-supervised run.
-ERRORS = Figure("errors", "lower", "errors of the classifier on held-out data")
-_COUNT_ON_THE_LINE = 100_000
+# This is about the classifier of a semi-supervised run and not about samples, so it is no measure.
+ERRORS = Quantity("errors", "lower", "errors of the classifier on held-out data")
+_COUNT_OF_NUMBERS = 100_000
 _FIRST_SEED = 1  # the grids of a run are drawn from stream 0
 
 
 class Trained(Protocol):
-    """A run folder, with the network of its generator if that is the user's own module; see ``saddle.Run``."""
+    """A run folder, and the user's own module if its generator is one; see ``saddle.Run``."""
 
     @property
     def path(self) -> Path: ...
@@ -52,29 +52,31 @@ def evaluate(
     count: int | None = None,
     seeds: int = 3,
     extractor: str | nn.Module | None = None,
-    weights: str | Path | None = None,
+    inception_weights: str | Path | None = None,
     data: object = None,
     labels: Tensor | Sequence[int] | None = None,
-    network: nn.Module | None = None,
-    device: str = "cpu",
-    again: bool = True,
+    generator: nn.Module | None = None,
+    device: str = "auto",
+    rescore: bool = True,
     progress: Progress | None = None,
 ) -> Evaluation:
     """Score the generator in a run folder or a generator file; of a run, the scores are kept in ``evaluation.json``.
 
     Args:
         run: what ``saddle.train`` returned, a run folder, or a generator file; outside a run folder it needs ``data``.
-        metrics: figures by name; all that fit if not given.
-        count: samples for each seed; 10,000 if not given, 100,000 of points on the line.
+        metrics: by name; all that fit if not given.
+        count: samples for each seed; 10,000 if not given, 100,000 of data that are single numbers.
         seeds: how many sampling seeds, 1 and those that follow.
         extractor: a name, or a module, images (B, C, H, W) in [0, 1] → features (B, n); by default the one that was
             trained on the data, else pixels.
-        weights: file of the Inception network.
-        data: other data to hold the samples against, as ``saddle.train`` takes them; of a run that was trained on data
-            in memory, the same again.
+        inception_weights: the file with the weights of the Inception network.
+        data: other data to compare the samples with, as ``saddle.train`` takes them; for a run that was trained on data
+            in memory, the same data again.
         labels: class indices for data given as a tensor or array.
-        network: for a generator that is the user's own module, one built as for training.
-        again: whether to score anew what was scored before, by the same protocol and with the same seeds.
+        generator: for a generator that is the user's own module, one built as for training.
+        device: cpu, cuda, mps or auto.
+        rescore: whether to score again what was scored before, by the same protocol and with the same seeds.
+        progress: who is told.
 
     Returns:
         The scores that were asked for.
@@ -86,10 +88,10 @@ def evaluate(
     if isinstance(run, str | Path):
         path = Path(run)
     elif hasattr(run, "path") and hasattr(run, "network"):
-        path, network = run.path, network or run.network
+        path, generator = run.path, generator or run.network
     else:
         raise ConfigError(
-            "this is no run", expected="a Run, or the path of a run folder or generator file", got=type(run)
+            "this is not a run", expected="a Run, or the path of a run folder or generator file", got=type(run)
         )
     progress = progress or Silent()
     if seeds < 1 or (count is not None and count < 2):
@@ -98,41 +100,42 @@ def evaluate(
         )
     file = _generator_file(path)
     digest = sha256(file.read_bytes()).hexdigest() if file.is_file() else ""  # before: a run may be training on
-    generator = load(path, device=device, network=network)
-    config, store = data_of(path, generator, data, labels, progress=progress)
-    if generator.class_names and generator.class_names != store.class_names:
+    trained = load(path, device=device, generator=generator)
+    config, store = data_of(path, trained, data, labels, progress=progress)
+    if trained.class_names and trained.class_names != store.class_names:
         raise MetricError(
-            f"{store.name} does not have the classes of this generator", expected=", ".join(generator.class_names[:10]),
+            f"{store.name} does not have the classes of this generator", expected=", ".join(trained.class_names[:10]),
             got=", ".join(store.class_names[:10]) or "no labels",
         )  # fmt: skip
-    judge = Judge(
+    weights = None if inception_weights is None else Path(inception_weights)
+    real = RealData(
         store,
         open_held_out(config, store, progress=progress),
         open_validation(config, store, progress=progress),
-        find_extractor(extractor, store, weights=None if weights is None else Path(weights), device=device),
+        find_extractor(extractor, store, inception_weights=weights, device=device),
         progress,
     )
     sampled = None if metrics is None else [name for name in metrics if name != ERRORS.name]
-    measures = [] if metrics and not sampled else choose(sampled, judge, by_class=bool(generator.class_names))
-    count = count or (_COUNT_ON_THE_LINE if store.shape == (1,) else COUNT)
+    measures = [] if metrics and not sampled else choose(sampled, real, by_class=bool(trained.class_names))
+    count = count or (_COUNT_OF_NUMBERS if store.shape == (1,) else COUNT)
     folder = RunFolder(file.parent)
     kept = read_evaluations(folder).get(file.name) if folder.exists() else None  # a damaged file shows before the work
-    fresh = again or kept is None or kept.generator != digest
-    known = {} if fresh or kept is None else {score.key: score for score in kept.scores}
-    earlier = [_known(measure, known, judge, count, seeds) for measure in measures]
+    usable = not rescore and kept is not None and kept.generator == digest
+    known = {} if not usable or kept is None else {score.key: score for score in kept.scores}
+    earlier = [_known(measure, known, real, count, seeds) for measure in measures]
     missing = [measure for measure, there in zip(measures, earlier, strict=True) if not there]
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", ScoreWarning)
         scores = [score for there in earlier for score in there]
         if missing:
-            judge.prepare()
-            scores += _score(generator, judge, missing, count, seeds, progress, named=metrics is not None)
+            real.prepare()
+            scores += _score(trained, real, missing, count, seeds, progress, named=metrics is not None)
     named = metrics is not None and ERRORS.name in metrics
-    if (metrics is None or named) and (errors := _classifier_errors(file, judge, named=named)) is not None:
+    if (metrics is None or named) and (errors := _classifier_errors(file, real, device, named=named)) is not None:
         scores.append(errors)
     found = Evaluation(
         generator=digest,
-        images_seen=generator.header.images_seen,
+        images_seen=trained.header.images_seen,
         scores=tuple(scores),
         notes=tuple(dict.fromkeys(str(one.message) for one in caught if issubclass(one.category, ScoreWarning))),
     )
@@ -143,30 +146,30 @@ def evaluate(
 
 
 def _known(
-    measure: Measure, known: Mapping[tuple[str, str, str], Score], judge: Judge, count: int, seeds: int
+    measure: Measure, known: Mapping[tuple[str, str, str], Score], real: RealData, count: int, seeds: int
 ) -> list[Score]:
-    """The scores of all figures of a measure, if they were taken before; else none."""
-    protocol, data = _protocol(measure, judge, count), _told(judge)
+    """The scores of all quantities of a measure, if they were taken before; else none."""
+    protocol, data = _protocol(measure, real, count), _data_name(real)
     found = [known.get((name, protocol, data)) for name in measure.names]
     wanted = measure.count(count), seeds
     same = [score for score in found if score is not None and (score.count, score.seeds) == wanted]
     return same if len(same) == len(found) else []
 
 
-def _classifier_errors(file: Path, judge: Judge, *, named: bool) -> Score | None:
+def _classifier_errors(file: Path, real: RealData, device: str, *, named: bool) -> Score | None:
     """How many held-out samples the classifier of a semi-supervised run gets wrong; None without one.
 
     Raises:
         MetricError: it was asked for by name, and there is none.
     """
-    run, real = RunFolder(file.parent), judge.held_out_store
+    run, held_out = RunFolder(file.parent), real.held_out_store
     began = time.monotonic()
     wrong = None
     # The classifier belongs to the last state of the run, as its generator does.
-    if run.classifier.is_file() and file == run.generator and real is not None:
-        classifier = load_classifier(run.classifier)
-        wrong = count_errors(classifier.probabilities(real), real, classifier)
-    if wrong is None or real is None:
+    if run.classifier.is_file() and file == run.generator and held_out is not None:
+        classifier = load_classifier(run.classifier, device=device)
+        wrong = count_errors(classifier.probabilities(held_out), held_out, classifier)
+    if wrong is None or held_out is None:
         if named:
             raise MetricError(
                 f"the metric {ERRORS.name!r} does not fit this run",
@@ -175,14 +178,14 @@ def _classifier_errors(file: Path, judge: Judge, *, named: bool) -> Score | None
         return None
     return Score(
         metric=ERRORS.name, title=ERRORS.title, better=ERRORS.better, value=wrong, spread=None, floor=None,
-        floor_of=None, count=len(real), seeds=1, protocol=f"errors-of-{_short(len(real))}", data=_told(judge),
-        seconds=round(time.monotonic() - began, 3),
+        floor_of=None, count=len(held_out), seeds=1, protocol=f"errors-of-{_short(len(held_out))}",
+        data=_data_name(real), seconds=round(time.monotonic() - began, 3),
     )  # fmt: skip
 
 
 @dataclass
-class _Taken:
-    """A measure's figures, seed by seed, and the time they took."""
+class _Measured:
+    """The values that a measure gave, seed by seed, and how long they took."""
 
     measure: Measure
     values: list[Sequence[float]] = field(default_factory=list[Sequence[float]])
@@ -191,7 +194,7 @@ class _Taken:
 
 def _score(
     generator: Generator,
-    judge: Judge,
+    real: RealData,
     measures: Sequence[Measure],
     count: int,
     seeds: int,
@@ -199,66 +202,68 @@ def _score(
     *,
     named: bool,
 ) -> list[Score]:
-    """The scores; a measure that cannot be taken of so few samples is left out, unless it was asked for by name."""
-    taken = [_Taken(measure) for measure in measures]
+    """The scores; a measure that so few samples are not enough for is left out, unless it was asked for by name."""
+    measured = [_Measured(measure) for measure in measures]
     progress.start("scoring", seeds * len(measures), "measures")
     for seed in range(_FIRST_SEED, _FIRST_SEED + seeds):
-        labels = judge.asked(count, seed) if generator.class_names else None
-        samples = judge.look(_draw(generator, count, seed, labels), labels)
+        labels = real.labels_to_ask_for(count, seed) if generator.class_names else None
+        samples = real.extract(_draw(generator, count, seed, labels), labels)
         check_samples(samples)
-        for one in list(taken):
+        for one in list(measured):
             began = time.monotonic()
             try:
-                one.values.append(one.measure.compute(samples, judge))
+                one.values.append(one.measure.compute(samples, real))
             except MetricError as error:
                 if named:
                     raise
-                told = f"without {', '.join(one.measure.names)}: {error.what}"
-                warnings.warn(told, ScoreWarning, stacklevel=2)
-                taken.remove(one)
+                text = f"without {', '.join(one.measure.names)}: {error.what}"
+                warnings.warn(text, ScoreWarning, stacklevel=2)
+                measured.remove(one)
             one.seconds += time.monotonic() - began
             progress.advance(1)
     progress.finish()
-    return [score for one in taken for score in _summed_up(one, judge, count)]
+    if real.held_out_store is None and real.store.draw is None:
+        warnings.warn(f"no floor of held-out samples: {why_nothing_held_out(real.store)}", ScoreWarning, stacklevel=2)
+    return [score for one in measured for score in _summed_up(one, real, count)]
 
 
-def _summed_up(taken: _Taken, judge: Judge, count: int) -> list[Score]:
-    """The scores of a measure's figures, with their floors."""
-    measure, floor = taken.measure, floor_samples(taken.measure, judge, count)
-    real: Sequence[float] | None = None
+def _summed_up(measured: _Measured, real: RealData, count: int) -> list[Score]:
+    """The scores of a measure's quantities, with their floors."""
+    measure, floor = measured.measure, floor_samples(measured.measure, real, count)
+    floors: Sequence[float] | None = None
     if floor is not None:
         try:
-            real = measure.compute(floor[0], judge)
+            floors = measure.compute(floor[0], real)
         except MetricError as error:
             warnings.warn(f"there is no floor of {measure.names[0]}: {error.what}", ScoreWarning, stacklevel=2)
     scores: list[Score] = []
-    for place, figure in enumerate(measure.figures):
-        single = [float(values[place]) for values in taken.values]
+    for place, quantity in enumerate(measure.quantities):
+        single = [float(values[place]) for values in measured.values]
         score = Score(
-            metric=figure.name,
-            title=figure.title,
-            better=figure.better,
+            metric=quantity.name,
+            title=quantity.title,
+            better=quantity.better,
             value=statistics.fmean(single),
             spread=statistics.stdev(single) if len(single) > 1 else None,
-            floor=None if real is None else float(real[place]),
-            floor_of=None if floor is None or real is None else f"{len(floor[0]):,} {floor[1]}",
+            floor=None if floors is None else float(floors[place]),
+            floor_of=None if floor is None or floors is None else f"{len(floor[0]):,} {floor[1]}",
             count=measure.count(count),
             seeds=len(single),
-            protocol=_protocol(measure, judge, count),
-            data=_told(judge),
-            seconds=round(taken.seconds, 3),
+            protocol=_protocol(measure, real, count),
+            data=_data_name(real),
+            seconds=round(measured.seconds, 3),
         )
         scores.append(score)
     return scores
 
 
-def _protocol(measure: Measure, judge: Judge, count: int) -> str:
-    return measure.protocol.format(extractor=judge.extractor.name, count=_short(measure.count(count)))
+def _protocol(measure: Measure, real: RealData, count: int) -> str:
+    return measure.protocol.format(extractor=real.extractor.name, count=_short(measure.count(count)))
 
 
-def _told(judge: Judge) -> str:
-    first = "" if len(judge.train) == len(judge.store) else f", {len(judge.train):,} of them"
-    return f"{judge.store.name} {judge.store.fingerprint[:8]} ({len(judge.store):,}{first})"
+def _data_name(real: RealData) -> str:
+    first = "" if len(real.train) == len(real.store) else f", {len(real.train):,} of them"
+    return f"{real.store.name} {real.store.fingerprint[:8]} ({len(real.store):,}{first})"
 
 
 def _draw(generator: Generator, count: int, seed: int, labels: Tensor | None) -> Tensor:

@@ -1,10 +1,10 @@
-"""The two sides of every score: samples as an extractor sees them, and the real data they are held against."""
+"""The two sides of every score: samples with their features, and the real data that they are compared with."""
 
 from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from hashlib import sha256
@@ -22,22 +22,29 @@ from saddle.data.store import Store, fingerprint_of
 from saddle.errors import CheckpointError, DataError
 from saddle.features.extractors import Extractor, Module, class_numbers
 from saddle.metrics.frechet import Moments
-from saddle.metrics.inputs import numbers
+from saddle.metrics.kernel import KernelSums, sums_within
+from saddle.metrics.nearest import copy_limit, neighbour_distances
 
-# More real samples than these add nothing that a score could tell; they are chosen evenly. Of large pictures compared
-# by their pixels there are fewer, so that their features take a gigabyte at most.
-MOST, _NUMBERS = 60_000, 2**28
+# More real samples than these would not make a score more exact; they are chosen evenly. Of large images there are
+# fewer where each pixel is a feature: so many numbers in all.
+MOST_REAL, _MOST_NUMBERS = 60_000, 2**28
+# Neighbourhoods and kernels are computed with so many real samples.
+_MOST_NEIGHBOURS = 10_000
+# The largest k of the measures of neighbourhoods.
+_LARGEST_K = 5
+# Samples, and held-out ones, whose nearest training image is looked for.
+MOST_CHECKED_FOR_COPIES = 2000
 _FORMAT = "saddle-features-1"
 
 
 @dataclass(frozen=True)
-class Looked:
-    """Samples, and what an extractor sees in them.
+class Extracted:
+    """Samples, and what an extractor finds in them.
 
     Args:
         values: uint8 images (N, C, H, W) or float points (N, d).
-        labels: the classes they have or were asked for, (N,), or None.
-        features: (N, n).
+        labels: the classes that they have or were asked for, (N,), or None.
+        features: (N, n), floats; or uint8, which counts from 0 to 1.
         probabilities: (N, channels, classes), or None.
     """
 
@@ -54,9 +61,18 @@ class Looked:
         return Moments.of(self.features)
 
     @cached_property
+    def kernel_sums(self) -> KernelSums:
+        return sums_within(self.features)
+
+    @cached_property
+    def neighbour_distances(self) -> Tensor:
+        """How far each sample is from its 5 nearest others, or from all others if there are fewer: (N, 5)."""
+        return neighbour_distances(self.features, min(_LARGEST_K, len(self) - 1))
+
+    @property
     def flat(self) -> Tensor:
-        """Images in [0, 1] or points, as rows (N, values of a sample)."""
-        return numbers(self.values).flatten(1)
+        """The samples as rows, (N, numbers of a sample); uint8 counts from 0 to 1."""
+        return self.values.flatten(1)
 
     @cached_property
     def found(self) -> Tensor:
@@ -64,82 +80,94 @@ class Looked:
         assert self.probabilities is not None
         return class_numbers(self.probabilities)
 
-    def some(self, count: int) -> Looked:
+    def subset(self, count: int) -> Extracted:
         """``count`` of the samples, or all, in an order drawn once and for all: files often come class by class."""
         chance = torch.Generator().manual_seed(stream(0, "some", len(self)))
         chosen = torch.randperm(len(self), generator=chance)[:count]
         return self.rows(chosen)
 
-    def rows(self, chosen: Tensor | slice) -> Looked:
+    def rows(self, chosen: Tensor | slice) -> Extracted:
         """The samples of these numbers."""
         labels = None if self.labels is None else self.labels[chosen]
         probabilities = None if self.probabilities is None else self.probabilities[chosen]
-        return Looked(self.values[chosen], labels, self.features[chosen], probabilities)
+        return Extracted(self.values[chosen], labels, self.features[chosen], probabilities)
 
 
-def look(
+def extract(
     values: Tensor, labels: Tensor | None, extractor: Extractor, advance: Callable[[int], None] = lambda _: None
-) -> Looked:
-    """Show samples to an extractor, in pieces."""
+) -> Extracted:
+    """Samples with their features, which are computed in pieces; ``advance`` is told how many samples each has."""
     features: list[Tensor] = []
     probabilities: list[Tensor] = []
     for piece in values.split(extractor.batch):
-        seen = extractor(piece)
-        features.append(seen.features.cpu())
-        if seen.probabilities is not None:
-            probabilities.append(seen.probabilities.cpu())
+        output = extractor(piece)
+        features.append(output.features.cpu())
+        if output.probabilities is not None:
+            probabilities.append(output.probabilities.cpu())
         advance(len(piece))
-    return Looked(values, labels, torch.cat(features), torch.cat(probabilities) if probabilities else None)
+    return Extracted(values, labels, torch.cat(features), torch.cat(probabilities) if probabilities else None)
 
 
-def look_at_store(store: Store, extractor: Extractor, progress: Progress | None = None) -> Looked:
-    """Show real samples to an extractor; what it sees is cached by the content of both.
+def extract_store(store: Store, extractor: Extractor, progress: Progress | None = None) -> Extracted:
+    """Real samples with their features; the features of a network are cached, by the content of both.
 
     Raises:
         DataError: the cache cannot be written.
     """
     progress = progress or Silent()
-    kept = extractor.name not in ("pixels", "points") and not isinstance(extractor, Module)
-    most = MOST if kept else min(MOST, _NUMBERS // math.prod(store.shape))
+    # Pixels and points are quick to have again, and the code of a user's own module may have changed.
+    cached = extractor.name not in ("pixels", "points") and not isinstance(extractor, Module)
+    most = MOST_REAL if cached else min(MOST_REAL, _MOST_NUMBERS // math.prod(store.shape))
     chosen = np.unique(np.linspace(0, len(store) - 1, min(len(store), most)).astype(np.int64))
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "The given NumPy array is not writable")
         values = torch.from_numpy(store.values[chosen] if len(chosen) < len(store) else store.values)
     labels = None if store.labels is None else torch.from_numpy(store.labels[chosen])
-    if not kept:  # quick to have again, or of code that may have changed
-        return look(values, labels, extractor)
-    key = sha256(f"{fingerprint_of(values.numpy(), None, ())}/{extractor.fingerprint}".encode()).hexdigest()
-    path = cache_folder() / "features" / f"{extractor.name}-{key[:32]}.safetensors"
+    if not cached:
+        return extract(values, labels, extractor)
+
+    def compute() -> dict[str, Tensor]:
+        progress.start(f"features of {store.name} by {extractor.name}", len(values), "samples")
+        found = extract(values, labels, extractor, progress.advance)
+        progress.finish()
+        probabilities = {} if found.probabilities is None else {"probabilities": found.probabilities}
+        return {"features": found.features} | probabilities
+
+    tensors = _from_cache(extractor.name, _content(values, extractor), compute)
+    return Extracted(values, labels, tensors["features"], tensors.get("probabilities"))
+
+
+def _content(values: Tensor, extractor: Extractor) -> str:
+    return f"{fingerprint_of(values.numpy(), None, ())}/{extractor.fingerprint}"
+
+
+def _from_cache(name: str, content: str, compute: Callable[[], Mapping[str, Tensor]]) -> Mapping[str, Tensor]:
+    """The tensors that are cached for ``content``; they are computed where none are there, or damaged ones."""
+    key = sha256(content.encode()).hexdigest()
+    path = cache_folder() / "features" / f"{name}-{key[:32]}.safetensors"
     try:
-        tensors, _ = load_tensors(path)
-        return Looked(values, labels, tensors["features"], tensors.get("probabilities"))
-    except CheckpointError:  # not there yet, or damaged
-        pass
-    progress.start(f"{extractor.name} looks at {store.name}", len(values), "samples")
-    looked = look(values, labels, extractor, progress.advance)
-    progress.finish()
-    tensors = {"features": looked.features}
-    if looked.probabilities is not None:
-        tensors["probabilities"] = looked.probabilities
+        return load_tensors(path)[0]
+    except CheckpointError:
+        tensors = compute()
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        save_tensors(path, tensors, {"format": _FORMAT, "extractor": extractor.name, "data": store.name})
+        save_tensors(path, tensors, {"format": _FORMAT})
     except OSError as error:
         raise unusable_cache(error) from error
     except CheckpointError as error:
         raise DataError(error.what, got=error.got, remedy="make room, or set SADDLE_CACHE to another folder") from None
-    return looked
+    return tensors
 
 
-class Judge:
-    """Real data as the measures want them; each part is looked at when it is first asked for.
+class RealData:
+    """Real samples as the measures need them; each part is computed when it is first needed.
 
     Args:
         store: what the generator learned from.
         held_out: real samples that it never saw, or None.
         validation: real samples that may choose settings, or None.
         extractor: what samples are compared by.
-        progress: who watches the real data being looked at.
+        progress: who watches the features being computed.
     """
 
     def __init__(
@@ -157,42 +185,64 @@ class Judge:
         self._progress = progress
 
     @cached_property
-    def train(self) -> Looked:
-        return look_at_store(self.store, self.extractor, self._progress)
+    def train(self) -> Extracted:
+        return extract_store(self.store, self.extractor, self._progress)
 
     @cached_property
-    def held_out(self) -> Looked | None:
-        return (
-            None if self.held_out_store is None else look_at_store(self.held_out_store, self.extractor, self._progress)
-        )
+    def train_subset(self) -> Extracted:
+        """The training samples that neighbourhoods and kernels are computed with."""
+        return self.train.subset(_MOST_NEIGHBOURS)
 
-    def half_held_out(self, which: Literal[0, 1]) -> Looked:
+    @cached_property
+    def train_moments(self) -> Moments:
+        """The moments of the training samples' features; those of pixels, of which there are many, are cached."""
+        if self.extractor.name != "pixels":
+            return self.train.moments
+
+        def compute() -> dict[str, Tensor]:
+            return {"mean": self.train.moments.mean, "scatter": self.train.moments.scatter}
+
+        tensors = _from_cache("pixel-moments", _content(self.train.values, self.extractor), compute)
+        return Moments(len(self.train), tensors["mean"], tensors["scatter"])
+
+    @cached_property
+    def held_out(self) -> Extracted | None:
+        if self.held_out_store is None:
+            return None
+        return extract_store(self.held_out_store, self.extractor, self._progress)
+
+    def half_held_out(self, which: Literal[0, 1]) -> Extracted:
         """Every second held-out sample; there must be some."""
         assert self.held_out is not None
         return self.held_out.rows(slice(which, None, 2))
 
+    @cached_property
+    def copy_limit(self) -> float:
+        """How near to a training image a copy is, by one half of the held-out images; there must be some."""
+        return copy_limit(self.train.flat, self.half_held_out(0).subset(MOST_CHECKED_FOR_COPIES).flat)
+
     def prepare(self) -> None:
-        """Look at all real data now, and not in the middle of something else that is watched."""
+        """Compute all features of real data now, and not in the middle of something else that is watched."""
         _ = self.train, self.held_out
 
     def validation(self, count: int) -> Tensor:
-        """The first ``count`` validation samples, rows as in ``Looked.flat``; there must be some."""
+        """The first ``count`` validation samples, rows as in ``Extracted.flat``; there must be some."""
         assert self.validation_store is not None
-        return numbers(torch.from_numpy(self.validation_store.values[:count].copy())).flatten(1)
+        return torch.from_numpy(self.validation_store.values[:count].copy()).flatten(1)
 
-    def fresh(self, count: int) -> Looked | None:
+    def true_draws(self, count: int) -> Extracted | None:
         """``count`` true draws, where the data are drawn from a distribution; else None."""
         if self.store.draw is None:
             return None
         values = self.store.draw(np.random.default_rng(stream(0, "fresh", count)), count)
-        return look(torch.from_numpy(values), None, self.extractor)
+        return extract(torch.from_numpy(values), None, self.extractor)
 
-    def asked(self, count: int, seed: int) -> Tensor:
+    def labels_to_ask_for(self, count: int, seed: int) -> Tensor:
         """Labels (count,) to ask a conditional generator for, with the shares that the classes have in the data."""
         chance = np.random.default_rng(stream(seed, "asked"))
         shares = self.store.class_shares()
         return torch.from_numpy(chance.choice(len(shares), count, p=shares))
 
-    def look(self, values: Tensor, labels: Tensor | None = None) -> Looked:
-        """Show generated samples, uint8 (N, C, H, W) or float (N, d), to the extractor."""
-        return look(values, labels, self.extractor)
+    def extract(self, values: Tensor, labels: Tensor | None = None) -> Extracted:
+        """Generated samples, uint8 (N, C, H, W) or float (N, d), with the same features as the real ones."""
+        return extract(values, labels, self.extractor)

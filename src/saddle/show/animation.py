@@ -1,4 +1,4 @@
-"""Pictures one after the other."""
+"""Animations: pictures shown one after the other."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from PIL import Image
 
 from saddle.base.files import atomic_path
 from saddle.errors import ConfigError, DataError
+from saddle.show.grid import on_white
 
 _SUFFIXES = (".webp", ".gif", ".png", ".mp4")
 
@@ -19,22 +20,22 @@ def save_animation(frames: Sequence[Image.Image], path: Path, *, seconds_per_fra
     """Write frames as an endless animation, WebP, GIF or animated PNG, or as an MP4, by the suffix of ``path``.
 
     WebP is small and slightly lossy; PNG is exact; GIF has at most 256 colours and no transparency. MP4 (H.264) plays
-    once, is on white, and needs the optional package ``av``.
+    once, has a white ground, and needs the optional package ``av``.
 
     Args:
-        frames: at least one picture, all of one size.
+        frames: at least one picture, all of the same size.
         path: the file to write.
-        seconds_per_frame: how long each is shown; 0.02 is the least that browsers honour.
+        seconds_per_frame: how long each frame is shown; browsers show none for less than 0.02 seconds.
 
     Raises:
         ConfigError: another suffix, or an MP4 without ``av``.
-        DataError: no frames, or frames of several sizes.
+        DataError: no frames, or frames of different sizes.
         SaddleError: the file cannot be written; no part of it is left.
     """
     suffix = path.suffix.lower()
     if suffix not in _SUFFIXES:
         raise ConfigError(
-            f"{path.name} has no suffix of an animation",
+            f"{path.name} is not the name of an animation",
             expected=" or ".join(_SUFFIXES),
             got=suffix or "none",
             remedy=f"name it {path.stem}.webp",
@@ -54,16 +55,10 @@ def save_animation(frames: Sequence[Image.Image], path: Path, *, seconds_per_fra
 
 
 def _few_colours(frame: Image.Image) -> Image.Image:
-    """A frame that GIF can hold. Left to choose the colours itself, Pillow takes fifty times as long."""
+    """A frame that GIF can hold. Pillow takes fifty times as long where it chooses the colours itself."""
     if frame.mode == "L":
         return frame  # 256 greys are a palette already
-    return _on_white(frame).quantize(method=Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE)
-
-
-def _on_white(frame: Image.Image) -> Image.Image:
-    if frame.mode == "RGBA":
-        frame = Image.alpha_composite(Image.new("RGBA", frame.size, "white"), frame)
-    return frame.convert("RGB")
+    return on_white(frame).quantize(method=Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE)
 
 
 def _save_video(frames: Sequence[Image.Image], path: Path, seconds_per_frame: float) -> None:
@@ -77,10 +72,10 @@ def _save_video(frames: Sequence[Image.Image], path: Path, seconds_per_frame: fl
     width, height = frames[0].size
     with atomic_path(path) as temporary, av.open(str(temporary), "w", options={"movflags": "faststart"}) as video:
         stream: Any = video.add_stream("libx264", rate=round(1 / seconds_per_frame), options={"crf": "18"})
-        # Players want the colours at half the resolution, and so even sides: an odd one gets a line of white.
+        # Players want colours at half the resolution, which needs even sides: an odd side gets a white line.
         stream.width, stream.height, stream.pix_fmt = width + width % 2, height + height % 2, "yuv420p"
         for frame in frames:
             pixels = np.full((stream.height, stream.width, 3), 255, np.uint8)
-            pixels[:height, :width] = np.asarray(_on_white(frame))
+            pixels[:height, :width] = np.asarray(on_white(frame))
             video.mux(stream.encode(av.VideoFrame.from_ndarray(pixels, format="rgb24")))
         video.mux(stream.encode())

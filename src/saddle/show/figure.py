@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from textwrap import wrap
 from typing import TYPE_CHECKING, Any
 
@@ -13,16 +13,16 @@ from PIL import Image
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-# Okabe & Ito (2008): told apart with any kind of colour vision.
+# Okabe & Ito (2008): they can be told apart with any kind of colour vision.
 DISCRIMINATOR = REAL = "#0072B2"
 GENERATOR = GENERATED = "#D55E00"
 DISCRIMINATOR_GENERATED = "#009E73"  # what D does with generated samples, where that needs a colour of its own
 GREY = "#777777"
-# Of Okabe & Ito's, the four that stay the farthest apart however colours are seen (simulated after Machado et al. 2009;
-# any eight come too close); dashed, they serve a second time. So many lines can be told apart.
+# The four of Okabe & Ito's colours that stay farthest apart in any kind of colour vision (simulated after Machado et
+# al. 2009; no eight of them do), each as a solid and as a dashed line. More than eight lines cannot be told apart.
 _FOUR = ("#0072B2", "#D55E00", "#000000", "#CC79A7")
 LINES = tuple((colour, dashes) for dashes in ("-", (0, (2.5, 1))) for colour in _FOUR)
-# Of a legend: the axes' width and that of a name's mark, in characters, and the height of a line, in inches.
+# For legends: the width of the axes and of the mark beside a name, in characters, and the height of a line, in inches.
 _ROW, _MARK, _LINE = 80, 8, 0.17
 
 
@@ -39,6 +39,7 @@ def add_axes(figure: Figure, *position: int) -> Any:
     axes.spines[["top", "right"]].set_visible(False)
     axes.spines[["left", "bottom"]].set_color(GREY)
     axes.tick_params(labelsize=8, color=GREY)
+    axes.yaxis.get_offset_text().set_size(8)
     axes.xaxis.label.set_size(9)
     axes.yaxis.label.set_size(9)
     axes.grid(axis="y", color="#E5E5E5", linewidth=0.7)
@@ -47,11 +48,11 @@ def add_axes(figure: Figure, *position: int) -> Any:
 
 
 def add_legend(axes: Any, lines: Mapping[str, Any] | None = None) -> None:
-    """Above the axes, where it hides nothing; none where nothing is named. For more than one row the figure grows.
+    """A legend above the axes, where it hides nothing; none where nothing is named. The figure grows with its rows.
 
     Args:
         axes: what ``add_axes`` gave.
-        lines: what was drawn, by names that may be any text; without it, what was drawn with a label.
+        lines: what was drawn, by its name, which may be any text; without them, everything drawn with a label.
     """
     drawn = _labelled(axes) if lines is None else lines
     if not drawn:
@@ -82,3 +83,18 @@ def to_picture(figure: Figure) -> Image.Image:
     canvas = FigureCanvasAgg(figure)
     canvas.draw()
     return Image.fromarray(np.asarray(canvas.buffer_rgba())).convert("RGB")
+
+
+def join_pictures(pictures: Sequence[Image.Image], columns: int = 2) -> Image.Image:
+    """At least one picture, row by row on white, each row as high as its highest picture."""
+    rows = [pictures[start : start + columns] for start in range(0, len(pictures), columns)]
+    width = max(sum(picture.width for picture in row) for row in rows)
+    joined = Image.new("RGB", (width, sum(max(picture.height for picture in row) for row in rows)), "white")
+    top = 0
+    for row in rows:
+        left = 0
+        for picture in row:
+            joined.paste(picture, (left, top))
+            left += picture.width
+        top += max(picture.height for picture in row)
+    return joined

@@ -1,4 +1,4 @@
-"""Curves of a run, drawn from the entries of its log."""
+"""The learning curves of a run, drawn from the entries of its log."""
 
 from __future__ import annotations
 
@@ -24,9 +24,10 @@ from saddle.show.figure import (
     to_picture,
 )
 
-_FAR = 20  # times the least value
+_FAR = 20  # times the smallest value: these are drawn on a logarithmic axis
+_FEW = 30  # values: each is marked with a dot
 
-# What joins D's loss beside its errors, by the name it has in the log.
+# The other terms of D's loss beside its errors, by the name they have in the log.
 _EXTRA = (
     ("r1", "R1 (real)", REAL),
     ("r2", "R2 (generated)", GENERATED),
@@ -36,7 +37,7 @@ _EXTRA = (
 
 
 def loss_plot(log: Log) -> Image.Image:
-    """The losses of D and G over images seen; below them what joins D's loss, such as penalties, where the log has any.
+    """The losses of D and G over images seen; below them the other terms of D's loss, such as penalties, if any.
 
     Args:
         log: entries of ``RunFolder.read_log``; missing and non-finite values leave no mark.
@@ -51,7 +52,7 @@ def loss_plot(log: Log) -> Image.Image:
     if extra:
         axes.label_outer()
         below = add_axes(figure, 2, 1, 2)
-        below.set_ylabel("in D's loss")
+        below.set_ylabel("terms of D's loss")
         for name, label, colour in extra:
             _draw(below, log, name, label, colour)
         _finish(below, log)
@@ -63,8 +64,8 @@ def output_plot(log: Log, *, judgement: bool = True) -> Image.Image:
 
     Args:
         log: entries of ``RunFolder.read_log``; missing and non-finite values leave no mark.
-        judgement: whether the output says real (1) or generated (0). At the game's solution both are then 1/2
-            (Goodfellow et al. 2014, proposition 1): the dashed line. Else it is a score without a scale.
+        judgement: whether the output means real (1) or generated (0). At the game's solution both means are then 1/2
+            (Goodfellow et al. 2014, proposition 1), the dashed line. Otherwise it is a score without a scale.
     """
     figure = new_figure()
     axes = add_axes(figure)
@@ -100,7 +101,7 @@ def moment_plot(log: Log, mean: float | None = None, std: float | None = None) -
 
     Args:
         log: entries of ``RunFolder.read_log``; missing and non-finite values leave no mark.
-        mean, std: the true ones, as dashed lines; None: not known.
+        mean, std: the true ones, drawn as dashed lines; None: not known.
     """
     figure = new_figure()
     axes = add_axes(figure)
@@ -114,12 +115,13 @@ def moment_plot(log: Log, mean: float | None = None, std: float | None = None) -
     return to_picture(figure)
 
 
-def score_plot(scores: Log, metric: str) -> Image.Image:
-    """Scores over images seen: ``metric`` with a dot where the best generator was kept, the other figures below.
+def score_plot(scores: Log, metric: str, floors: Mapping[str, tuple[float, str]] | None = None) -> Image.Image:
+    """Scores over images seen: ``metric`` with a dot where the best generator was kept, the other metrics below.
 
     Args:
         scores: entries of ``RunFolder.read_scores``; missing and non-finite values leave no mark.
-        metric: what decided.
+        metric: the one that decides which generator is the best.
+        floors: by metric, what real samples score, and the protocol of that score; drawn as dashed lines.
     """
     names = [metric, *(name for name in figure_names(scores) if name != metric)]
     figure = new_figure(height=2.9 + 1.3 * (len(names) - 1))
@@ -131,6 +133,9 @@ def score_plot(scores: Log, metric: str) -> Image.Image:
         if name == metric and best is not None:
             label = f"best: {best[metric]:.4g}"
             axes.plot(best["images"], best[metric], "o", color=GENERATED, markersize=4, label=label)
+        if floors and name in floors:
+            floor, protocol = floors[name]
+            _level(axes, floor, f"real samples, {protocol}")
         _spread_out(axes, [scores], name)
         _finish(axes, scores)
         if place < len(names):
@@ -175,24 +180,27 @@ def _draw(axes: Any, log: Log, key: str, label: str | None, colour: str, dashes:
     images, values = series(log, key)
     if not len(values):
         return None
-    few = len(values) < 30
+    marker, size = ("." if len(values) < _FEW else None), None
+    if len(values) == 1:  # nothing but a dot: let it be seen, and say what it is
+        label, size = label and f"{label}: {values[0]:.3g}", 12
     axes.plot(images, values, color=colour, linewidth=0.6, alpha=0.3)
     (line,) = axes.plot(
-        images, smooth(values), color=colour, linewidth=1.5, linestyle=dashes, label=label, marker="." if few else None
-    )
+        images, smooth(values), color=colour, linewidth=1.5, linestyle=dashes, label=label, marker=marker,
+        markersize=size,
+    )  # fmt: skip
     return line
 
 
 def _spread_out(axes: Any, logs: Iterable[Log], key: str) -> None:
-    """A logarithmic axis for positive values far apart: scores fall fast at first, and later steps matter too."""
+    """A logarithmic axis where positive values are far apart: scores fall fast at first, then slowly."""
     values = np.concatenate([series(log, key)[1] for log in logs])
     if len(values) and values.min() > 0 and values.max() > _FAR * values.min():
         axes.set_yscale("log")
         axes.yaxis.set_major_formatter("{x:g}")
 
 
-def _level(axes: Any, value: float) -> None:
-    axes.axhline(value, color=GREY, linewidth=0.9, linestyle=(0, (4, 3)))
+def _level(axes: Any, value: float, label: str | None = None) -> None:
+    axes.axhline(value, color=GREY, linewidth=0.9, linestyle=(0, (4, 3)), label=label)
 
 
 def _finish(axes: Any, log: Log) -> None:

@@ -1,4 +1,4 @@
-"""Pictures of points: generated ones beside real ones or beside the true density."""
+"""Pictures of points: generated points beside real ones, or beside the true density."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from saddle.show.figure import GENERATED, GREY, REAL, add_axes, add_legend, new_
 Points = NDArray[np.floating[Any]]
 
 _BINS = 60
-_DOTS = 5000  # more hide one another
+_DOTS = 5000  # more would hide one another
 _QUANTILES = 400
-# Of the real and of the generated values, so many lie inside the picture.
+# The quantiles of the real and of the generated values between which the axes reach.
 _REAL_SPAN, _GENERATED_SPAN = (0.001, 0.999), (0.005, 0.995)
 
 
@@ -28,15 +28,18 @@ def picture_points(
     truth: Univariate | None = None,
     title: str | None = None,
 ) -> Image.Image:
-    """Draw points: on the line a histogram and the quantiles of generated values over those of real ones; in the plane
-    a scatter plot; above that the scatter plot of the first two coordinates and the histograms of the first three.
+    """Draw points, by their dimension d.
+
+    Of numbers (d = 1): a histogram, and the quantiles of generated values over those of real ones. In the plane
+    (d = 2): a scatter plot. In more dimensions: the scatter plot of the first two coordinates and the histograms of
+    the first three.
 
     Args:
-        points: generated, float (N, d), finite; None: real ones alone.
-        reference: real, float (M, d), finite; drawn behind, on the same axes.
-        truth: what each coordinate of real points follows independently. All coordinates are then drawn as values on
-            the line, beside its density and quantiles.
-        title: a line above.
+        points: generated, float (N, d), finite; None: only real ones are drawn.
+        reference: real, float (M, d), finite; drawn behind the generated ones, on the same axes.
+        truth: the distribution of each coordinate of real points, where all are independent and alike. All coordinates
+            are then drawn as numbers, beside the density and the quantiles of this distribution.
+        title: a line above the plots.
 
     Returns:
         An RGB picture whose size depends on d alone.
@@ -104,7 +107,7 @@ def _histogram(
 
 
 def _quantiles(axes: Any, points: Points | None, reference: Points | None, truth: Univariate | None) -> None:
-    """Quantile by quantile: on the dashed line, the two distributions are one."""
+    """Quantiles of generated over those of real values: where both distributions agree, on the dashed line."""
     generated, real = _column(points, 0), _column(reference, 0)
     assert generated is not None
     count = min(_QUANTILES, len(generated))
@@ -125,7 +128,7 @@ def _scatter(axes: Any, points: Points | None, reference: Points | None) -> None
             shown = values[:: -(-len(values) // _DOTS), :2]  # evenly, since real data may come sorted
             axes.scatter(*shown.T, s=5, linewidths=0, alpha=0.5, color=colour, label=label)
     limits = [_limits(_column(points, axis), _column(reference, axis)) for axis in (0, 1)]
-    # One scale on both axes, or a round cloud looks oblong.
+    # The same scale on both axes, since a round cloud would otherwise look oblong.
     half = max(high - low for low, high in limits) / 2
     (left, right), (bottom, top) = limits
     axes.set_xlim((left + right) / 2 - half, (left + right) / 2 + half)
@@ -137,7 +140,7 @@ def _scatter(axes: Any, points: Points | None, reference: Points | None) -> None
 
 
 def _limits(generated: Points | None, real: Points | None, truth: Univariate | None = None) -> tuple[float, float]:
-    """A range with room that a few stray points do not stretch: nearly all of the real and of the generated values."""
+    """A range that holds nearly all real and generated values, with some room; a few stray points do not widen it."""
     ends: list[float] = []
     if generated is not None:
         ends += np.quantile(generated, _GENERATED_SPAN).tolist()
@@ -151,7 +154,7 @@ def _limits(generated: Points | None, real: Points | None, truth: Univariate | N
 
 
 def _density(values: Points, edges: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Density by bin; values outside the edges count in the whole."""
+    """The density in each bin. Values outside the edges count in the total."""
     counts, _ = np.histogram(values, edges)
     return counts / (len(values) * (edges[1] - edges[0])), edges
 

@@ -1,4 +1,4 @@
-"""A look at the data."""
+"""Pictures of the data themselves."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def draw_preview(store: Store) -> Image.Image:
 
 
 def spread(store: Store, count: int) -> Values:
-    """At most ``count`` values from all over the store, since data may come sorted; in their order."""
+    """At most ``count`` values, evenly spaced over the store, since data may come sorted; in their order."""
     return store.values[_spread(len(store), count)]
 
 

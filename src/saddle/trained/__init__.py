@@ -1,1 +1,1 @@
-"""Using what was trained: load, sample, walk, invert, classify, write to files."""
+"""Use what was trained: load it, sample, walk, invert, classify, write to files."""

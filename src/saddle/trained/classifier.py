@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -30,7 +31,8 @@ class Classifier:
     Args:
         network: samples in its own range → class logits.
         scaling: from the data's units to that range.
-        header: what it was trained on.
+        header: what it is and what it was trained on.
+        device: where it runs.
     """
 
     def __init__(
@@ -44,7 +46,7 @@ class Classifier:
     def probabilities(self, store: Store) -> NDArray[np.float32]:
         """The probability of each class for each sample of ``store``: (N, classes), rows sum to 1.
 
-        A classifier with minibatch discrimination compares samples with those that are asked about together.
+        With minibatch discrimination, the answer for a sample depends on the others that are classified with it.
 
         Raises:
             DataError: samples of another shape than it was trained on.
@@ -54,7 +56,7 @@ class Classifier:
                 f"{store.name} does not fit this classifier",
                 expected=f"samples of shape {self.header.shape}",
                 got=store.shape,
-                remedy="data.size and data.channels bring images to another shape",
+                remedy="--set data.size and --set data.channels bring images to another shape",
             )
         return torch.cat(list(self._pieces(store))).numpy()
 
@@ -65,8 +67,8 @@ class Classifier:
                 yield self._network.class_logits(self._scaling.forward(values)).softmax(1).cpu()
 
 
-def load_classifier(path: str | Path, *, device: str = "cpu") -> Classifier:
-    """The classifier in a run folder or a classifier file.
+def load_classifier(path: str | Path, *, device: str = "auto") -> Classifier:
+    """The trained classifier in a run folder or a classifier file.
 
     Raises:
         CheckpointError: there is none, or it is damaged.
@@ -77,7 +79,7 @@ def load_classifier(path: str | Path, *, device: str = "cpu") -> Classifier:
         if not run.classifier.is_file():
             raise CheckpointError(
                 f"{path} holds no classifier",
-                expected="a run of a semi-supervised recipe that has reached its first checkpoint",
+                expected="a semi-supervised run, such as one of the recipe semi-supervised, after its first checkpoint",
             )
         path = run.classifier
     weights, scaling, header = load_network(path, ClassifierHeader)
@@ -101,7 +103,7 @@ def class_counts(probabilities: NDArray[np.float32]) -> list[int]:
 
 
 def errors(probabilities: NDArray[np.float32], store: Store, classifier: Classifier) -> int | None:
-    """How many of the store's labels the classifier gets wrong; None without labels of the same classes."""
+    """How many of the store's labels the classifier gets wrong; None where it has no labels, or other classes."""
     if store.labels is None or store.class_names != classifier.header.class_names:
         return None
     return int((probabilities.argmax(1) != store.labels).sum())
@@ -114,7 +116,7 @@ def write_predictions(path: Path, probabilities: NDArray[np.float32], classifier
         SaddleError: ``path`` cannot be written.
     """
     names = classifier.header.class_names
-    with atomic_path(path) as temporary, temporary.open("w", encoding="utf-8") as file:
-        file.write("number,class,probability\n")
-        for number, row in enumerate(probabilities):
-            file.write(f"{number},{names[int(row.argmax())]},{row.max():.6f}\n")
+    with atomic_path(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(("number", "class", "probability"))
+        writer.writerows((i, names[int(row.argmax())], f"{row.max():.6f}") for i, row in enumerate(probabilities))

@@ -1,4 +1,4 @@
-"""The one way in which samples are drawn, whoever wants them: in pieces, refused where they are not finite, scaled."""
+"""The one way to draw samples: in pieces, refused where they are not finite, and scaled to the data's units."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from torch import Tensor
 from saddle.data.scaling import Scaling, to_pixels
 from saddle.errors import NotFinite
 
-# Samples made at once: at most so many, and about so many values. A thousand samples or a million need the same memory.
+# At most so many samples are made at once, and about so many values: a million samples need no more memory than these.
 _MOST, _VALUES = 1000, 4_000_000
 
 
@@ -23,8 +23,8 @@ def draw_samples(
     Args:
         make: (start, n) → the samples numbered from ``start``, (n, *shape) in the network's own range.
         count: how many in all.
-        shape: of one sample.
-        scaling: of the network's data.
+        shape: the shape of one sample.
+        scaling: between the data's units and the network's range.
 
     Raises:
         NotFinite: a value is NaN or infinite.
@@ -35,17 +35,17 @@ def draw_samples(
 
 
 def in_data_units(made: Tensor, scaling: Scaling) -> Tensor:
-    """What a network made, brought to images in [0, 1] or points in the data's units, on the CPU.
+    """What a network made, as images in [0, 1] or points in the data's units, on the CPU.
 
     Raises:
-        NotFinite: a value is NaN or infinite. It is looked for before pixels are clamped, which would hide it.
+        NotFinite: a value is NaN or infinite. This is checked before pixels are clamped, which would hide it.
     """
     broken = int((~made.isfinite()).flatten(1).any(1).sum())
     if broken:
         raise NotFinite(
             f"{broken:,} of {len(made):,} samples hold values that are NaN or infinite",
             expected="finite numbers",
-            remedy="the generator has diverged: take one from an earlier checkpoint, or train with a smaller rate",
+            remedy="the training has diverged: take an earlier checkpoint, or train with a smaller learning rate",
         )
     return scaling.backward(made).cpu()
 

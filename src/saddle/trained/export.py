@@ -1,10 +1,10 @@
-"""Samples to files: a grid, arrays written piece by piece, a folder of PNGs."""
+"""Samples to files: a picture, an array or a table written piece by piece, a folder of PNGs."""
 
 from __future__ import annotations
 
-import math
+import csv
 import zipfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any
 
@@ -17,81 +17,75 @@ from torch import Tensor
 from saddle.base.files import atomic_folder, atomic_path
 from saddle.data.scaling import to_pixels
 from saddle.errors import ConfigError, SaddleError
-from saddle.show.grid import save_picture, tile
+from saddle.show.grid import PICTURES, save_picture, tile, to_pictures
 from saddle.show.points import picture_points
-from saddle.trained.generator import Generator, Label
+from saddle.trained.generator import Generator
+from saddle.trained.labels import Labels
 
-# A grid of more cells is no picture any more.
+# A grid of more images is no picture any more.
 _GRID = 4096
+
+_Pieces = Iterator[tuple[Tensor, Tensor | None]]
 
 
 def save_samples(
     generator: Generator,
-    out: Path,
+    out: str | Path,
     count: int,
     *,
     seed: int = 0,
-    label: Label | Sequence[Label] | None = None,
+    label: Labels = None,
     truncation: float = 1.0,
-) -> int:
+) -> None:
     """Write ``count`` samples to ``out``, in the form that its suffix names; see ``Generator.sample``.
 
-    ``.png``: one grid, or a plot of points; of several classes the rows, and each column one latent. ``.npy``: uint8
-    (N, C, H, W), or float32 (N, d) for points. ``.npz``: the same under ``images`` or ``points``, and ``labels`` of a
-    conditional generator. No suffix: a folder of numbered PNGs. Arrays and folders are written as the samples come, so
-    memory does not grow with ``count``.
-
-    Returns:
-        How many were written: ``count``, or more where the rows of a class grid are to be full.
+    ``.png``, ``.jpg`` or ``.webp``: one grid, or a plot of points. A grid of several classes has a row for each class
+    and shows the same latents in each of them, a column for each latent; the last column is not full where the classes
+    do not divide ``count``. ``.npy``: uint8 (N, C, H, W), or float32 (N, d) for points. ``.npz``: the same under
+    ``images`` or ``points``, and ``labels`` of a conditional generator. ``.csv``, for points: a header x0,x1,..., and
+    the name of the class in a last column, ``class``, of a conditional generator. No suffix, for images: a folder of
+    numbered PNGs. All but pictures are written as the samples come, so memory does not grow with ``count``.
 
     Raises:
-        ConfigError: an unknown suffix, or a form that does not fit.
+        ConfigError: an unknown suffix, a form that does not fit, or as ``Generator.sample``.
         SaddleError: ``out`` cannot be written.
     """
+    out = Path(out)
     images = generator.header.kind == "images"
-    if count < 1:
-        raise ConfigError("cannot draw this many samples", expected="--count of at least 1", got=count)
-    classes = generator.labels(label)
-    generator.latents(1, seed, truncation=truncation)
-    stream = generator.stream(count, seed=seed, label=label, truncation=truncation)
-    labels: list[NDArray[np.int64]] = []
-    pieces = (_array(samples, numbers, images, labels) for samples, numbers in stream)
+    pieces = generator.stream(count, seed=seed, label=label, truncation=truncation)
     check_out(out)
     match out.suffix.lower():
-        case ".png":
-            rows = 1 if classes is None else len(classes)
-            columns = math.ceil(count / rows)
-            if rows * columns > _GRID:
+        case suffix if suffix in PICTURES and images:
+            if count > _GRID:
                 raise ConfigError(
-                    f"a picture of {rows * columns:,} samples could not be looked at",
-                    expected=f"at most {_GRID:,} for a .png",
+                    f"a grid of {count:,} images is too large to look at",
+                    expected=f"at most {_GRID:,} in a {suffix}",
                     remedy="--out samples.npy, or a folder",
                 )
-            if classes is not None and rows > 1 and images:
-                grid = to_pixels(generator.class_grid(columns, seed=seed, label=label, truncation=truncation))
-                names = [generator.class_names[index] for index in classes]
-                save_picture(tile(grid.reshape(-1, *generator.shape), columns=columns, rows=names), out)
-                return rows * columns
-            values = np.concatenate(list(pieces))
-            save_picture(tile(values) if images else picture_points(values), out)
+            classes = generator.labels(label)
+            if classes is None or len(classes) == 1:
+                picture = tile(np.concatenate([to_pixels(samples) for samples, _ in pieces]))
+            else:
+                picture = _class_grid(generator, count, classes.tolist(), seed, truncation)
+            save_picture(picture, out)
+        case suffix if suffix in PICTURES:
+            save_picture(picture_points(np.concatenate([samples.numpy() for samples, _ in pieces])), out)
+        case ".csv" if not images:
+            _write_table(out, pieces, generator)
         case ".npy":
             with atomic_path(out) as temporary, temporary.open("wb") as file:
-                _write_array(file, pieces, count, generator.shape, images)
+                _write_array(file, pieces, count, generator)
         case ".npz":
-            name = "images.npy" if images else "points.npy"
-            with atomic_path(out) as temporary, zipfile.ZipFile(temporary, "w") as archive:
-                with archive.open(zipfile.ZipInfo(name), "w", force_zip64=True) as file:
-                    _write_array(file, pieces, count, generator.shape, images)
-                if generator.class_names:
-                    with archive.open(zipfile.ZipInfo("labels.npy"), "w") as file:
-                        npy.write_array(file, np.concatenate(labels), allow_pickle=False)
-        case "":
-            if not images:
-                raise ConfigError("points are no pictures", expected="--out with .png, .npy or .npz")
+            _write_archive(out, pieces, count, generator)
+        case "" if images:
             _write_folder(out, pieces, count)
         case other:
-            raise ConfigError("unknown form of output", expected=".png, .npy, .npz, or a folder", got=other)
-    return count
+            forms = (*PICTURES, ".npy", ".npz", "a folder" if images else ".csv")
+            raise ConfigError(
+                f"{generator.header.kind} cannot be written in this form",
+                expected=f"--out with {', '.join(forms[:-1])} or {forms[-1]}",
+                got=other or "no suffix, which is a folder of images",
+            )
 
 
 def check_out(out: Path) -> None:
@@ -106,30 +100,59 @@ def check_out(out: Path) -> None:
         raise SaddleError(f"{out} is a folder", expected="a file to write", remedy="give another --out")
 
 
-def _array(samples: Tensor, numbers: Tensor | None, images: bool, labels: list[NDArray[np.int64]]) -> NDArray[Any]:
-    """One piece as it is written; its labels are put aside."""
-    if numbers is not None:
-        labels.append(numbers.numpy())
-    return to_pixels(samples) if images else samples.numpy()
+def _class_grid(generator: Generator, count: int, classes: list[int], seed: int, truncation: float) -> Image.Image:
+    """A row for each class, a column for each latent; of the last latent only as many classes as make up ``count``."""
+    lengths = [len(range(row, count, len(classes))) for row in range(min(count, len(classes)))]
+    shown = classes[: len(lengths)]
+    grid = to_pixels(generator.class_grid(max(lengths), seed=seed, label=shown, truncation=truncation))
+    images = np.concatenate([row[:length] for row, length in zip(grid, lengths, strict=True)])
+    return tile(images, lengths=lengths, rows=[generator.class_names[index] for index in shown])
 
 
-def _write_array(
-    file: IO[bytes], pieces: Iterator[NDArray[Any]], count: int, shape: tuple[int, ...], images: bool
-) -> None:
+def _write_table(out: Path, pieces: _Pieces, generator: Generator) -> None:
+    names = generator.class_names
+    with atomic_path(out) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow([*(f"x{number}" for number in range(generator.shape[0])), *(["class"] if names else [])])
+        for samples, labels in pieces:
+            rows = [[f"{value:.9g}" for value in row] for row in samples.tolist()]  # nine digits keep every float32
+            if labels is not None:
+                rows = [[*row, names[label]] for row, label in zip(rows, labels.tolist(), strict=True)]
+            writer.writerows(rows)
+
+
+def _write_array(file: IO[bytes], pieces: _Pieces, count: int, generator: Generator) -> NDArray[np.int64] | None:
+    """Write the samples as one array; the labels come back."""
+    images = generator.header.kind == "images"
     descr = npy.dtype_to_descr(np.dtype(np.uint8 if images else np.float32))
-    npy.write_array_header_1_0(file, {"descr": descr, "fortran_order": False, "shape": (count, *shape)})
-    for piece in pieces:
-        file.write(np.ascontiguousarray(piece).data)
+    header: dict[str, Any] = {"descr": descr, "fortran_order": False, "shape": (count, *generator.shape)}
+    npy.write_array_header_1_0(file, header)
+    found: list[NDArray[np.int64]] = []
+    for samples, labels in pieces:
+        file.write(np.ascontiguousarray(to_pixels(samples) if images else samples.numpy()).data)
+        if labels is not None:
+            found.append(labels.numpy())
+    return np.concatenate(found) if found else None
 
 
-def _write_folder(out: Path, pieces: Iterator[NDArray[np.uint8]], count: int) -> None:
+def _write_archive(out: Path, pieces: _Pieces, count: int, generator: Generator) -> None:
+    with atomic_path(out) as temporary, zipfile.ZipFile(temporary, "w") as archive:
+        with archive.open(zipfile.ZipInfo(f"{generator.header.kind}.npy"), "w", force_zip64=True) as file:
+            labels = _write_array(file, pieces, count, generator)
+        if labels is not None:
+            with archive.open(zipfile.ZipInfo("labels.npy"), "w") as file:
+                npy.write_array(file, labels, allow_pickle=False)
+
+
+def _write_folder(out: Path, pieces: _Pieces, count: int) -> None:
     if out.is_file():
         raise SaddleError(f"{out} is a file", expected="a folder for the PNGs", remedy="give another --out")
     if out.is_dir() and any(out.iterdir()):
-        raise SaddleError(f"the folder {out} is not empty", remedy="give another --out, so that no file is mixed in")
+        raise SaddleError(
+            f"the folder {out} is not empty", expected="a new or empty folder", remedy="give another --out"
+        )
     digits = max(6, len(str(count - 1)))
-    images = (image for piece in pieces for image in piece)
+    pictures = (picture for samples, _ in pieces for picture in to_pictures(to_pixels(samples)))
     with atomic_folder(out) as temporary:
-        for number, image in enumerate(images):
-            pixels = image[0] if image.shape[0] == 1 else image.transpose(1, 2, 0)
-            Image.fromarray(pixels).save(temporary / f"{number:0{digits}d}.png")
+        for number, picture in enumerate(pictures):
+            picture.save(temporary / f"{number:0{digits}d}.png")

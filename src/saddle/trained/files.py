@@ -1,4 +1,4 @@
-"""The files that one shares: a trained network's weights, and all it takes to use them."""
+"""Files to share: the weights of a trained network, and everything that is needed to use them."""
 
 from __future__ import annotations
 
@@ -17,10 +17,16 @@ from saddle.errors import CheckpointError
 
 _NETWORK = "network."
 _FACTOR, _OFFSET = "scaling.factor", "scaling.offset"
+# What the files of saddle are, by their format without its version.
+_SORTS = {
+    "saddle-generator": "a generator file",
+    "saddle-classifier": "a classifier file",
+    "saddle-checkpoint": "a checkpoint",
+}
 
 
 class NetworkHeader(BaseModel):
-    """What the header of each such file says; a kind of file adds a ``format``, its only allowed value the default."""
+    """What the header of every such file says. Each kind of file adds its ``format``."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -45,7 +51,7 @@ class ClassifierHeader(NetworkHeader):
     """What the header of a classifier file says: the averaged D of a semi-supervised run."""
 
     format: Literal["saddle-classifier-1"] = "saddle-classifier-1"
-    labelled: int  # labels it was shown
+    labelled: int  # how many labels it was trained on
     discriminator: DiscriminatorConfig
 
 
@@ -67,15 +73,15 @@ def load_network(path: Path, kind: type[Header]) -> tuple[dict[str, Tensor], Sca
     """The weights, the scaling and the header that ``save_network`` wrote.
 
     Args:
-        path: of the file.
-        kind: of header.
+        path: the file.
+        kind: the header that it should have.
 
     Raises:
-        CheckpointError: it is missing, damaged or no such file.
+        CheckpointError: it is missing, damaged or another kind of file.
     """
     name = "classifier" if kind is ClassifierHeader else "generator"
     if path.is_file() and path.suffix != ".safetensors":
-        raise CheckpointError(f"{path} is no {name} file", expected="a run folder or a .safetensors file")
+        raise CheckpointError(f"{path} is not a {name} file", expected="a run folder or a .safetensors file")
     tensors, raw = load_tensors(path)
     header = _parse(path, raw, kind, name)
     weights = {key.removeprefix(_NETWORK): value for key, value in tensors.items() if key.startswith(_NETWORK)}
@@ -83,14 +89,24 @@ def load_network(path: Path, kind: type[Header]) -> tuple[dict[str, Tensor], Sca
 
 
 def _parse(path: Path, raw: Any, kind: type[Header], name: str) -> Header:
+    wanted: str = kind.model_fields["format"].default
+    found = str(raw.get("format")) if isinstance(raw, dict) else ""
+    if found != wanted:
+        sort = _SORTS.get(found.rpartition("-")[0])
+        if sort == f"a {name} file":
+            raise CheckpointError(f"{path} is {sort} of another version of saddle", expected=wanted, got=found)
+        remedy = f"give the run folder, or the {name}.safetensors in it"
+        if kind is ClassifierHeader:
+            remedy += ", which only semi-supervised runs have"
+        is_not = f"is {sort}, not a {name} file" if sort else f"is not a {name} file of saddle"
+        raise CheckpointError(f"{path} {is_not}", remedy=remedy)
     try:
         return kind.model_validate(raw)
     except ValidationError as error:
-        found = raw.get("format", "no format") if isinstance(raw, dict) else type(raw).__name__
+        first = error.errors()[0]
         raise CheckpointError(
-            f"{path} is no {name} file of this version of saddle",
-            expected=f"format {kind.model_fields['format'].default}",
-            got=f"{found}; {error.errors()[0]['msg']}",
+            f"the header of {path} is not that of a {name} file",
+            got=f"{'.'.join(map(str, first['loc']))}: {first['msg']}",
         ) from None
 
 
@@ -106,13 +122,13 @@ def _scaling(path: Path, tensors: dict[str, Tensor], shape: tuple[int, ...]) -> 
     return Scaling(factor, offset, images=len(shape) == 3)
 
 
-def fill(network: nn.Module, weights: dict[str, Tensor], path: Path) -> None:
+def fill(network: nn.Module, weights: dict[str, Tensor], path: Path, *, expected: str | None = None) -> None:
     """Give ``network`` the weights that came from ``path``.
 
     Raises:
-        CheckpointError: names or shapes do not fit.
+        CheckpointError: names or shapes do not fit; ``expected`` then says what would.
     """
     try:
         network.load_state_dict(weights)
     except RuntimeError as error:
-        raise CheckpointError(f"the weights in {path} do not fit the network", got=error) from None
+        raise CheckpointError(f"the weights in {path} do not fit the network", expected=expected, got=error) from None

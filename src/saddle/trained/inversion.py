@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 
 from saddle.config.networks import LatentConfig
+from saddle.errors import ConfigError, DataError
 from saddle.game.latents import draw
 
 # Of Adam, in standard deviations of z; it falls to zero along a half cosine.
@@ -16,6 +18,41 @@ _LEARNING_RATE = 0.1
 _PRIOR = 1e-4
 # About this many values are searched for at once: their graphs take several times as much memory.
 _CHUNK_VALUES = 1_000_000
+
+
+class Inversion(NamedTuple):
+    """What ``Generator.invert`` found.
+
+    Args:
+        latents: (B, latent size).
+        labels: (B,) of a conditional generator, else None.
+        errors: (B,) mean squared error of the samples, images in [0, 1] and points in their own units.
+    """
+
+    latents: Tensor
+    labels: Tensor | None
+    errors: Tensor
+
+
+def check_search(samples: Tensor, shape: tuple[int, ...], steps: int, restarts: int) -> None:
+    """Refuse a search that cannot begin.
+
+    Raises:
+        DataError: ``samples`` have another shape than (B, *shape).
+        ConfigError: no steps or restarts.
+    """
+    if tuple(samples.shape[1:]) != shape:
+        raise DataError(
+            "these samples have another shape than the generator's",
+            expected=f"(B, {', '.join(map(str, shape))})",
+            got=tuple(samples.shape),
+        )
+    if steps < 1 or restarts < 1:
+        raise ConfigError(
+            "this search would try nothing",
+            expected="at least 1 step and 1 restart",
+            got=f"{steps} steps, {restarts} restarts",
+        )
 
 
 def find_latents(
@@ -61,11 +98,11 @@ def _descend(
     steps: int,
     chance: torch.Generator,
 ) -> tuple[Tensor, Tensor]:
-    """Minimise ‖G(z) - x‖² over z with Adam: the best z on each row's way, and its mean squared error.
+    """Minimise ‖G(z) - x‖² over z with Adam: the best z that each row came past, and its mean squared error.
 
-    A normal z is held near the origin by a small penalty on its norm. A uniform z is held in its box: at first a
-    coordinate that leaves it is drawn anew (stochastic clipping, Lipton & Tripathi 2017), which frees it from a bad
-    corner; in the second half it is clamped, so that the search can settle.
+    A normal z is kept near the origin by a small penalty on its norm. A uniform z is kept in its box: in the first half
+    of the search a coordinate that leaves it is drawn anew (stochastic clipping, Lipton & Tripathi 2017), which frees
+    it from a bad corner; in the second half it is clamped, so that the search can settle.
     """
     normal = config.distribution == "normal"
     spread = 1.0 if normal else (config.high - config.low) / math.sqrt(12)
@@ -93,7 +130,7 @@ def _descend(
 
 @torch.no_grad()
 def _hold(latents: Tensor, config: LatentConfig, chance: torch.Generator | None) -> None:
-    """Bring coordinates that left the box back into it: anywhere by ``chance``, or without it to the wall."""
+    """Bring coordinates that left the box back into it: to a random place by ``chance``, without it to the wall."""
     inside = latents.clamp(config.low, config.high)
     if chance is not None:
         fresh = _draw(config, len(latents), chance, latents.device)

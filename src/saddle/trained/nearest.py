@@ -1,4 +1,4 @@
-"""Is it a copy? The real samples nearest to generated ones, and how near held-out real samples come."""
+"""Is it a copy? The real samples nearest to generated ones, and how near held-out real samples are."""
 
 from __future__ import annotations
 
@@ -17,15 +17,31 @@ from saddle.config import load_config
 from saddle.config.schema import DataConfig
 from saddle.data import Store, from_object, open_data
 from saddle.data.formats.decoding import read_image
+from saddle.data.scaling import as_floats
 from saddle.data.splits import open_held_out
 from saddle.errors import ConfigError, DataError
 from saddle.metrics.nearest import Neighbours
 from saddle.metrics.nearest import nearest as nearest_rows
 from saddle.runs.folder import RunFolder
-from saddle.trained.generator import Generator, Label, load
+from saddle.trained.generator import Generator, load
+from saddle.trained.labels import Label
 
-# So many held-out samples tell the median well enough.
+# The median is known well enough from this many held-out samples.
 _HELD_OUT = 500
+
+
+class DistinctNeighbours(NamedTuple):
+    """The nearest rows of each query, where rows that are equal count as one.
+
+    Args:
+        distances: Euclidean, (B, k), nearest first; of images, of numbers in [0, 1].
+        indices: (B, k), of the first of the rows that are equal.
+        copies: (B, k), how many rows are equal to it, itself included.
+    """
+
+    distances: Tensor
+    indices: Tensor
+    copies: Tensor
 
 
 def nearest(queries: Tensor, values: NDArray[Any], count: int) -> Neighbours:
@@ -45,29 +61,62 @@ def nearest(queries: Tensor, values: NDArray[Any], count: int) -> Neighbours:
             expected=tuple(queries.shape[1:]),
             got=values.shape[1:],
         )
-    if not 1 <= count <= len(values):
-        raise DataError("there are not so many neighbours", expected=f"1 to {len(values):,}", got=count)
-    unit = 255 if values.dtype == np.uint8 else 1
+    _check_count(count, len(values))
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "The given NumPy array is not writable")
         rows = torch.from_numpy(values).flatten(1)
-    found = nearest_rows(queries.flatten(1).double() * unit, rows, count)
-    return Neighbours((found.distances / unit).float(), found.indices)
+    found = nearest_rows(queries.flatten(1).double(), rows, count)
+    return Neighbours(found.distances.float(), found.indices)
 
 
-class Comparison(NamedTuple):
+def nearest_distinct(queries: Tensor, values: NDArray[Any], count: int) -> DistinctNeighbours:
+    """As ``nearest``, but rows that are equal are one neighbour; fewer than ``count`` where there are fewer of these.
+
+    Raises:
+        DataError: as ``nearest``.
+    """
+    _check_count(count, len(values))
+    wanted = min(count + 1, len(values))
+    while True:
+        found = nearest(queries, values, wanted)
+        groups = [_group(*one, values) for one in zip(found.distances.tolist(), found.indices.tolist(), strict=True)]
+        fewest = min(map(len, groups))
+        if fewest > count or wanted == len(values):  # with one neighbour more, the rows equal to the last are all there
+            break
+        wanted = min(2 * wanted, len(values))
+    shown = torch.tensor([group[: min(count, fewest)] for group in groups], dtype=torch.float64)
+    distances, indices, copies = shown.unbind(2)
+    return DistinctNeighbours(distances.float(), indices.long(), copies.long())
+
+
+def _check_count(count: int, rows: int) -> None:
+    if not 1 <= count <= rows:
+        raise DataError("the data do not have this many neighbours", expected=f"1 to {rows:,}", got=count)
+
+
+def _group(distances: list[float], indices: list[int], values: NDArray[Any]) -> list[tuple[float, int, int]]:
+    """(distance, first index, number of rows) of each group of equal rows, in the order of the distances."""
+    groups: dict[bytes, tuple[float, int, int]] = {}
+    for distance, index in zip(distances, indices, strict=True):
+        content = values[index].tobytes()
+        nearest, first, copies = groups.get(content, (distance, index, 0))
+        groups[content] = nearest, min(first, index), copies + 1
+    return list(groups.values())
+
+
+class CopyCheck(NamedTuple):
     """Samples beside the data that their generator learned from.
 
     Args:
         samples: (B, *shape).
         data: the real samples.
-        neighbours: the nearest of these.
+        neighbours: the real samples that are nearest.
         held_out: the median distance of held-out real samples to their nearest, or None where none are held out.
     """
 
     samples: Tensor
     data: Store
-    neighbours: Neighbours
+    neighbours: DistinctNeighbours
     held_out: float | None
 
     @property
@@ -76,7 +125,7 @@ class Comparison(NamedTuple):
         return self.neighbours.distances[:, 0].median().item()
 
 
-def compare(
+def check_for_copies(
     path: Path,
     count: int,
     *,
@@ -84,15 +133,19 @@ def compare(
     seed: int = 0,
     label: Label | None = None,
     source: str | None = None,
-    device: str = "cpu",
+    device: str = "auto",
     progress: Progress | None = None,
-) -> Comparison:
+) -> CopyCheck:
     """Look up the training samples nearest to those that ``Generator.sample`` draws.
 
     Args:
         path: a run folder, or a generator file together with ``source``.
-        neighbours: of each sample.
+        count: how many samples to draw.
+        neighbours: how many to look up for each sample.
+        seed, label: see ``Generator.sample``.
         source: see ``data_of``.
+        device: where the samples are made.
+        progress: who is told.
 
     Raises:
         SaddleError: see ``load``, ``Generator.sample``, ``data_of`` and ``nearest``.
@@ -101,14 +154,14 @@ def compare(
     samples = generator.sample(count, seed=seed, label=label)
     config, data = data_of(path, generator, source, progress=progress)
     held_out = open_held_out(config, data, progress=progress)
-    found = nearest(samples, data.values, neighbours)
-    return Comparison(samples, data, found, held_out_distance(held_out, data.values) if held_out else None)
+    found = nearest_distinct(samples, data.values, neighbours)
+    return CopyCheck(samples, data, found, held_out_distance(held_out, data.values) if held_out else None)
 
 
 def held_out_distance(held_out: Store, values: NDArray[Any]) -> float:
     """The median distance of held-out samples, at most 500 of them, to their nearest row of ``values``."""
     chosen = np.unique(np.linspace(0, len(held_out) - 1, min(_HELD_OUT, len(held_out))).astype(np.int64))
-    queries = _numbers(held_out.values[chosen]).reshape(-1, *held_out.shape)
+    queries = as_floats(torch.from_numpy(held_out.values[chosen]))
     return nearest(queries, values, 1).distances.median().item()
 
 
@@ -124,7 +177,7 @@ def data_of(
 
     Args:
         path: a run folder, or a generator file in one; any other file needs ``source``.
-        generator: of that path; other data are brought to its shape.
+        generator: the one at that path; other data are brought to its shape.
         source: other data: a name, a path, or the data themselves, with their ``labels``, as for ``saddle.train``.
 
     Raises:
@@ -140,14 +193,17 @@ def data_of(
         config = config.model_copy(update={"source": type(source).__name__, "fingerprint": None})
     elif source is not None:
         named = str(source) if isinstance(source, str | Path) else type(source).__name__
-        config = DataConfig(source=named)
+        settings: dict[str, Any] = {"source": named}
+        if run.exists():  # should these be the data of the training, the same samples are held out
+            settings["held_out"] = load_config(run.config).data.held_out
         if generator.header.kind == "images":
             channels, height, width = generator.shape
-            config = DataConfig.model_validate({"source": named, "size": (height, width), "channels": channels})
+            settings |= {"size": (height, width), "channels": channels}
+        config = DataConfig.model_validate(settings)
     elif run.exists():
         config = load_config(run.config).data
     else:
-        raise ConfigError("a generator file does not hold the path of its data", remedy="give them with --data")
+        raise ConfigError("a generator file does not say where its data are", remedy="give them with --data")
     if in_memory:
         store = from_object(source, labels, config=config)
     else:
@@ -156,8 +212,8 @@ def data_of(
         except DataError as error:
             if source is not None:
                 raise
-            told = "data that were given in memory are given again: in Python, saddle.evaluate(run, data=...)"
-            remedy = f"{error.remedy}; {told}" if error.remedy else told
+            again = "data that were in memory must be given again, in Python: saddle.evaluate(run, data=...)"
+            remedy = f"{error.remedy}; {again}" if error.remedy else again
             raise DataError(error.what, expected=error.expected, got=error.got, remedy=remedy) from None
     if store.shape != generator.shape:
         raise DataError(
@@ -173,12 +229,12 @@ def read_images(names: Sequence[str], path: Path, generator: Generator, *, progr
         names: image files, or numbers of samples in the data of the run at ``path``.
 
     Raises:
-        ConfigError: the generator makes no images, or a number means nothing without a run.
-        DataError: a file or the data cannot be read, or there are not so many samples.
+        ConfigError: the generator makes no images, or a number is given without a run.
+        DataError: a file or the data cannot be read, or there is no sample of that number.
     """
     if generator.header.kind != "images":
         raise ConfigError(
-            "this generator makes points, not images", remedy="in Python, Generator.invert takes points, too"
+            "this generator makes points, not images", remedy="in Python, Generator.invert also takes points"
         )
     channels, height, width = generator.shape
     data: Store | None = None
@@ -191,10 +247,4 @@ def read_images(names: Sequence[str], path: Path, generator: Generator, *, progr
         if int(name) >= len(data):
             raise DataError(f"{data.name} has no such image", expected=f"a number below {len(data):,}", got=name)
         images.append(data.values[int(name)])
-    return _numbers(np.stack(images)).reshape(-1, *generator.shape)
-
-
-def _numbers(values: NDArray[Any]) -> Tensor:
-    """Rows of a store as float numbers, images in [0, 1]: (N, values of a row)."""
-    numbers = torch.from_numpy(values.astype(np.float32)).flatten(1)
-    return numbers / 255 if values.dtype == np.uint8 else numbers
+    return as_floats(torch.from_numpy(np.stack(images)))

@@ -1,4 +1,4 @@
-"""Ways through latent space, and the notation for its points."""
+"""Paths through latent space, and how latents are named."""
 
 from __future__ import annotations
 
@@ -12,15 +12,20 @@ from torch.nn.functional import cosine_similarity
 from saddle.config.networks import LatentConfig
 from saddle.errors import ConfigError
 
-# A latent by its place: a seed, which means the first latent of that seed, or (seed, number).
+# Where a latent is found: a seed, which means the first latent of that seed, or (seed, number).
 Place = int | tuple[int, int]
 
 
 class Term(NamedTuple):
-    """One term of latent arithmetic: the mean of the latents at ``places``, added (sign 1) or taken away (-1)."""
+    """One term of latent arithmetic: the mean of the latents at ``places``, added (sign 1) or subtracted (-1)."""
 
     sign: int
     places: list[Place]
+
+    @property
+    def names(self) -> str:
+        """Its latents as they are typed, such as ``1,2,0:17``."""
+        return ",".join(map(place_name, self.places))
 
 
 def parse_places(text: str) -> list[Place]:
@@ -30,6 +35,11 @@ def parse_places(text: str) -> list[Place]:
         ConfigError: the text is something else.
     """
     return [parse_place(part) for part in text.split(",")]
+
+
+def place_name(place: Place) -> str:
+    """A place as ``parse_place`` reads it."""
+    return str(place) if isinstance(place, int) else f"{place[0]}:{place[1]}"
 
 
 def parse_terms(text: str) -> list[Term]:
@@ -46,11 +56,14 @@ def parse_terms(text: str) -> list[Term]:
 
 
 def along(start: Tensor, end: Tensor, share: Tensor, space: str | None, latent: LatentConfig) -> Tensor:
-    """What lies at ``share`` of the way from ``start`` to ``end``; the three are broadcast: (..., n).
+    """The latents at ``share`` of the way from ``start`` to ``end``; the three are broadcast: (..., n).
 
     Args:
-        space: ``linear``; ``spherical``, which keeps to the radius where a normal distribution has its mass; or None
-            for the one that stays where ``latent`` has its mass: linear for a uniform box, else spherical.
+        start, end: latents.
+        share: in [0, 1].
+        space: ``linear``; ``spherical``, which keeps the radius at which nearly all draws of a normal distribution lie;
+            or None for the one that suits ``latent``: linear for a uniform distribution, spherical for a normal one.
+        latent: the distribution of z.
 
     Raises:
         ConfigError: an unknown space.
@@ -81,7 +94,7 @@ def parse_place(text: str) -> Place:
     match = re.fullmatch(r"([0-9]+)(?::([0-9]+))?", text.strip())
     if match is None:
         raise ConfigError(
-            "cannot tell which latents are meant",
+            "this does not name a latent",
             expected="a seed, such as 7, or seed:number, such as 0:17 for sample 17 of seed 0",
             got=repr(text),
         )

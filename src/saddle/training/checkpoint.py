@@ -14,13 +14,13 @@ from saddle.base.tensors import load_tensors, save_tensors
 from saddle.data.scaling import Scaling
 from saddle.errors import CheckpointError, DamagedFile
 from saddle.runs.folder import RunFolder
-from saddle.trained.files import GeneratorHeader, NetworkHeader, save_network
+from saddle.trained.files import GeneratorHeader, NetworkHeader, load_network, save_network
 from saddle.training.health import check_weights
 from saddle.training.learner import Learner
 from saddle.training.record import Record
 from saddle.training.scorer import Scorer
 
-_FORMAT = "saddle-checkpoint-2"
+_FORMAT = "saddle-checkpoint-3"
 
 
 @dataclass
@@ -29,6 +29,7 @@ class Checkpoints:
 
     Args:
         run: where.
+        identity: of the run, by the settings that decide its result; another run's checkpoints are refused.
         keep: how many of the newest checkpoints stay, beside the one with the best score.
         learner, record, scorer: what is saved; a restored run goes on with exactly these.
         scaling, header: go into the generator file, written beside each checkpoint; the header's position is replaced.
@@ -36,6 +37,7 @@ class Checkpoints:
     """
 
     run: RunFolder
+    identity: str
     keep: int
     learner: Learner
     record: Record
@@ -56,22 +58,38 @@ class Checkpoints:
         check_weights(tensors, images_seen)
         header = {
             "format": _FORMAT,
+            "run": self.identity,
             "images_seen": images_seen,
             "record": self.record.header(),
             "scorer": self.scorer.header(),
         }
         # The checkpoint comes last: a kill in between is made good by the rounds that are then played again.
-        shared = self.header.model_copy(update={"images_seen": images_seen})
-        save_network(self.run.generator, self.learner.result, self.scaling, shared)
+        for path, network, kind in self._shared:
+            save_network(path, network, self.scaling, kind.model_copy(update={"images_seen": images_seen}))
         if self.scorer.best_at == images_seen:
-            save_network(self.run.best, self.learner.result, self.scaling, shared)
-        for path, network, header_there in self.further:
-            save_network(path, network, self.scaling, header_there.model_copy(update={"images_seen": images_seen}))
+            best = self.header.model_copy(update={"images_seen": images_seen})
+            save_network(self.run.best, self.learner.result, self.scaling, best)
         save_tensors(self.run.checkpoint(images_seen), tensors, header)
         self._saved = time.monotonic()
         for position, path in self.run.all_checkpoints()[: -self.keep]:
             if position != self.scorer.best_at:
                 path.unlink()
+
+    def regain(self, images_seen: int, say: Callable[[str], None]) -> None:
+        """Write the files that one shares anew from the restored state where they are missing, damaged or older."""
+        for path, network, kind in self._shared:
+            header = kind.model_copy(update={"images_seen": images_seen})
+            try:
+                whole = load_network(path, type(kind))[2] == header
+            except CheckpointError:
+                whole = False
+            if not whole:
+                save_network(path, network, self.scaling, header)
+                say(f"{path} was missing or damaged, and is made again from the checkpoint")
+
+    @property
+    def _shared(self) -> list[tuple[Path, nn.Module, NetworkHeader]]:
+        return [(self.run.generator, self.learner.result, self.header), *self.further]
 
     @property
     def age(self) -> float:
@@ -96,13 +114,24 @@ class Checkpoints:
                 say(f"{error.what}: {'going on from the one before it' if left else 'none is left, starting anew'}")
                 path.replace(path.with_suffix(".damaged"))
                 continue
-            self._check(path.name, header)
+            self._check(path, header, images_seen)
             self.learner.load(tensors)
             self.record.load(tensors, header["record"])
             self.scorer.load(header["scorer"])
             return images_seen
         return 0
 
-    def _check(self, name: str, header: dict[str, Any]) -> None:
+    def _check(self, path: Path, header: dict[str, Any], images_seen: int) -> None:
         if header.get("format") != _FORMAT:
-            raise CheckpointError(f"{name} is no checkpoint", expected=_FORMAT, got=header.get("format"))
+            raise CheckpointError(f"{path.name} is no checkpoint", expected=_FORMAT, got=header.get("format"))
+        if header.get("run") != self.identity:
+            raise CheckpointError(
+                f"{path.name} belongs to another run, with other settings", remedy=f"remove {path} and resume"
+            )
+        if header.get("images_seen") != images_seen:
+            raise CheckpointError(
+                f"{path.name} was saved at another position",
+                expected=f"{images_seen:,} images seen, as its name says",
+                got=header.get("images_seen"),
+                remedy=f"remove {path} and resume",
+            )

@@ -68,7 +68,7 @@ class Record:
 
     def begin(self, images_seen: int, total: int) -> None:
         """Training is about to go on from ``images_seen``: forget what was written after it, start the bar."""
-        self._run.rewind(images_seen)
+        self._run.rewind(images_seen, self._progress.say)
         if self._wants_events:
             self._events = _tensorboard(self._run, images_seen)
         self._since = self._shown = images_seen

@@ -20,7 +20,7 @@ from saddle.errors import ConfigError, MetricError, ScoreWarning
 from saddle.features.extractors import find_extractor
 from saddle.runs.folder import RunFolder
 from saddle.scoring.measures import choose, floor_samples
-from saddle.scoring.sides import Judge
+from saddle.scoring.sides import RealData
 from saddle.trained.draw import as_saved, draw_samples
 from saddle.training.health import watched
 from saddle.training.learner import Learner
@@ -58,15 +58,15 @@ class Scorer:
         self._epoch = len(store)
         self._shape = store.shape
         self._best: float | None = None
-        self._judge: Judge | None = None
+        self._real: RealData | None = None
         if not self._settings.every:
             return
         extractor = find_extractor(self._settings.extractor, store)
-        self._judge = Judge(
+        self._real = RealData(
             store, open_held_out(config.data, store), open_validation(config.data, store), extractor, progress
         )
         try:
-            (self._measure,) = choose([self._settings.metric], self._judge, by_class=config.conditional is True)
+            (self._measure,) = choose([self._settings.metric], self._real, by_class=config.conditional is True)
         except MetricError as error:
             raise _unfit(error) from None
         if self._measure.held_out:
@@ -74,17 +74,17 @@ class Scorer:
                 f"evaluate.metric: {self._settings.metric} looks at held-out data, which must not choose a generator",
                 remedy="take another, such as fd or parzen_validation",
             )
-        deciding = self._measure.figures[self._measure.names.index(self._settings.metric)]
+        deciding = self._measure.quantities[self._measure.names.index(self._settings.metric)]
         if deciding.better is None:
             raise ConfigError(f"evaluate.metric: {self._settings.metric} says nothing about quality")
         self._sign = 1 if deciding.better == "higher" else -1
-        self._labels = self._judge.asked(self._settings.count, _SEED) if config.conditional else None
-        self._judge.prepare()
+        self._labels = self._real.labels_to_ask_for(self._settings.count, _SEED) if config.conditional else None
+        self._real.prepare()
         try:  # whatever may be wrong shows now, and not after an interval of training
             with warnings.catch_warnings(record=True) as caught:
                 warnings.simplefilter("always", ScoreWarning)
-                if (real := floor_samples(self._measure, self._judge, self._settings.count)) is not None:
-                    self._measure.compute(real[0], self._judge)
+                if (floor := floor_samples(self._measure, self._real, self._settings.count)) is not None:
+                    self._measure.compute(floor[0], self._real)
         except MetricError as error:
             raise _unfit(error) from None
         for warning in dict.fromkeys(str(one.message) for one in caught if issubclass(one.category, ScoreWarning)):
@@ -97,13 +97,13 @@ class Scorer:
             Diverged: the samples are not finite.
             SaddleError: the score cannot be written.
         """
-        if self._judge is None:
+        if self._real is None:
             return
         with watched(images_seen):
             samples = self._draw()
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", ScoreWarning)  # they were shown before the training
-            values = self._measure.compute(self._judge.look(samples, self._labels), self._judge)
+            values = self._measure.compute(self._real.extract(samples, self._labels), self._real)
         figures = dict(zip(self._measure.names, map(float, values), strict=True))
         better = self._keep_best(figures[self._settings.metric], images_seen)
         self._write(figures, images_seen, better=better)

@@ -9,19 +9,20 @@ from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from types import FrameType
-from typing import IO, Any
+from typing import Any
 
 import torch
 
 from saddle.base.files import write_text
 from saddle.base.machine import bound_spinning, find_device
 from saddle.base.progress import Progress
-from saddle.config import Config, difference, load_config, to_toml
-from saddle.config.resolve import settle
+from saddle.config import Config, decides, difference, load_config, to_toml
+from saddle.config.resolve import identity_of, settle
 from saddle.data.scaling import Scaling
 from saddle.data.store import Store
 from saddle.errors import ConfigError, Diverged, Interrupted, RunError
 from saddle.runs.folder import RunFolder
+from saddle.runs.lock import held
 from saddle.show.grid import save_picture
 from saddle.show.preview import draw_preview
 from saddle.trained.files import ClassifierHeader, GeneratorHeader
@@ -33,22 +34,6 @@ from saddle.training.gan import GAN
 from saddle.training.loop import train
 from saddle.training.record import Record, check_tensorboard
 from saddle.training.scorer import Scorer
-
-# What may change when a run is resumed. Everything else decides the result.
-_MAY_CHANGE = {
-    "epochs",
-    "images",
-    "checkpoint.every",
-    "checkpoint.keep",
-    "samples.every",
-    "evaluate.every",
-    "evaluate.metric",
-    "evaluate.count",
-    "evaluate.extractor",
-    "log.every",
-    "log.tensorboard",
-    "threads",
-}
 
 
 def run_session(config: Config, store: Store, run: RunFolder, networks: Networks, progress: Progress) -> bool:
@@ -65,28 +50,27 @@ def run_session(config: Config, store: Store, run: RunFolder, networks: Networks
     flush_denormals()
     if config.log.tensorboard:
         check_tensorboard()
-    config = _settled(config, store, run, progress)
-    device = torch.device(config.device)
-    scaling = Scaling.fit(store, config.generator.network.output)
+    with held(run):  # first of all: what the folder holds must not change once it was compared
+        config = _settled(config, store, run, progress)
+        device = torch.device(config.device)
+        scaling = Scaling.fit(store, config.generator.network.output)
 
-    def make_learner() -> GAN:
-        return make_gan(config, store, scaling, networks, device)
+        def make_learner() -> GAN:
+            return make_gan(config, store, scaling, networks, device)
 
-    if config.threads == "auto":
-        threads = probe_threads(config, store, scaling, make_learner(), device)
-        config = settle(config, {"threads": threads}, total=config.total_images(len(store)))
-    torch.set_num_threads(int(config.threads))
-    if int(config.threads) > 1 and not bound_spinning():
-        progress.say(
-            "torch was imported before saddle, so its threads wait for each other without a bound, which makes them "
-            "slow where other work runs too: import saddle first, or set GOMP_SPINCOUNT=1000"
-        )
-
-    learner = make_learner()  # before the folder is made: what cannot be built leaves nothing behind
-    scorer = Scorer(config, run, store, learner, scaling, progress)
-    run.create()
-    with _lock(run), _stop_signals() as stop:
-        return _train(config, store, run, learner, scorer, scaling, progress, stop)
+        if config.threads == "auto":
+            threads = probe_threads(config, store, scaling, make_learner(), device)
+            config = settle(config, {"threads": threads}, total=config.total_images(len(store)))
+        torch.set_num_threads(int(config.threads))
+        if int(config.threads) > 1 and not bound_spinning():
+            progress.say(
+                "torch was imported before saddle, so its threads wait for each other without a bound, which makes "
+                "them slow where other work runs too: import saddle first, or set GOMP_SPINCOUNT=1000"
+            )
+        learner = make_learner()
+        scorer = Scorer(config, run, store, learner, scaling, progress)
+        with _stop_signals() as stop:
+            return _train(config, store, run, learner, scorer, scaling, progress, stop)
 
 
 def _train(
@@ -109,10 +93,12 @@ def _train(
     if config.game.rule == "semi_supervised":
         further = [(run.classifier, learner.averaged_discriminator, _classifier_header(config, store))]
     header = _generator_header(config, store)
-    checkpoints = Checkpoints(run, config.checkpoint.keep, learner, record, scorer, scaling, header, further)
+    identity = identity_of(config)
+    checkpoints = Checkpoints(run, identity, config.checkpoint.keep, learner, record, scorer, scaling, header, further)
     position = checkpoints.restore(progress.say)
     if position >= total:
         run.diverged.unlink(missing_ok=True)
+        checkpoints.regain(position, progress.say)
         return False
     if run.config.read_text(encoding="utf-8") != to_toml(config):
         write_text(run.config, to_toml(config))  # a new length or interval
@@ -191,7 +177,7 @@ def _settled(config: Config, store: Store, run: RunFolder, progress: Progress) -
 
 def _check_same(recorded: Config, config: Config, run: RunFolder) -> None:
     """Refuse to resume a run with settings that decide its result and are not those it began with."""
-    changes = [change for change in difference(recorded, config) if change[0] not in _MAY_CHANGE]
+    changes = [change for change in difference(recorded, config) if decides(change[0])]
     if recorded.data.fingerprint == config.data.fingerprint:
         changes = [change for change in changes if change[0] != "data.source"]  # the same data at another place
     if changes:
@@ -290,25 +276,3 @@ def _stop_signals() -> Generator[_Stop]:
     finally:
         for each, handler in earlier.items():
             signal.signal(each, handler)
-
-
-@contextmanager
-def _lock(run: RunFolder) -> Generator[None]:
-    """Hold the run folder; the lock vanishes with the process, however it dies."""
-    try:
-        import fcntl
-    except ImportError:  # not on Windows
-        yield
-        return
-    with run.lock.open("w") as file:
-        _take(file, fcntl, run)
-        yield
-
-
-def _take(file: IO[str], fcntl: Any, run: RunFolder) -> None:
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        raise RunError(
-            f"{run.path} is being trained by another process", remedy="wait for it, or give another --out"
-        ) from None

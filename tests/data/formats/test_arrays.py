@@ -107,11 +107,11 @@ def test_count_of_bad_values_over_several_pieces(tmp_path: Path, monkeypatch: py
     [
         (np.zeros((0, 3)), "holds no data"),
         (np.float32(3.0), "one number"),
-        (np.zeros((4, 5, 6, 7), np.uint8), "neither of images nor of points"),
-        (np.zeros((2, 3, 4, 5, 6), np.uint8), "neither of images nor of points"),
+        (np.zeros((4, 5, 6, 7), np.uint8), "neither a shape of images nor one of points"),
+        (np.zeros((2, 3, 4, 5, 6), np.uint8), "neither a shape of images nor one of points"),
         (np.full((4, 3, 3), 200.0), "outside \\[0, 1\\]"),
         (np.full((4, 3, 3), -0.1), "outside \\[0, 1\\]"),
-        (np.zeros((4, 3, 3), np.int64), "another type"),
+        (np.zeros((4, 3, 3), np.int64), "a type that cannot be used"),
         (np.array(["a", "b"]), "holds no numbers"),
         (np.zeros(3, np.complex64), "holds no numbers"),
         (np.array([1e300, 1.0]), "not finite"),
@@ -160,7 +160,7 @@ def test_truncated_npy(tmp_path: Path) -> None:
     np.save(tmp_path / "x.npy", COLOUR)
     whole = (tmp_path / "x.npy").read_bytes()
     (tmp_path / "x.npy").write_bytes(whole[:-5])
-    with pytest.raises(DataError, match="no readable array file"):
+    with pytest.raises(DataError, match="cannot be read as an array file"):
         open_data(DataConfig(source=str(tmp_path / "x.npy")))
 
 

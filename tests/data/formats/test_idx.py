@@ -61,17 +61,17 @@ def test_missing_split(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (b"", "no idx file"),
-        (b"\x00\x00\x08\x01" + idx(IMAGES)[4:], "no idx file"),
-        (b"\x00\x00\x0d\x03" + idx(IMAGES)[4:], "no idx file"),
-        (b"<html>not found</html>", "no idx file"),
-        (idx(IMAGES)[:9], "not as long"),
-        (idx(IMAGES)[:-1], "not as long"),
-        (idx(IMAGES) + b"\x00", "not as long"),
+        (b"", "not an idx file"),
+        (b"\x00\x00\x08\x01" + idx(IMAGES)[4:], "not an idx file"),
+        (b"\x00\x00\x0d\x03" + idx(IMAGES)[4:], "not an idx file"),
+        (b"<html>not found</html>", "not an idx file"),
+        (idx(IMAGES)[:9], "not have the length"),
+        (idx(IMAGES)[:-1], "not have the length"),
+        (idx(IMAGES) + b"\x00", "not have the length"),
         (idx(IMAGES[:0]), "holds no data"),
-        (gzip.compress(idx(IMAGES))[:-12], "cut short"),
+        (gzip.compress(idx(IMAGES))[:-12], "incomplete"),
         (gzip.compress(idx(IMAGES))[:30] + b"\xff" * 10 + gzip.compress(idx(IMAGES))[40:], "damaged"),
-        (struct.pack(">BBBBIII", 0, 0, 8, 3, 2**32 - 1, 2**32 - 1, 2**32 - 1), "not as long"),
+        (struct.pack(">BBBBIII", 0, 0, 8, 3, 2**32 - 1, 2**32 - 1, 2**32 - 1), "not have the length"),
     ],
 )
 def test_broken_file_is_named(folder: Path, content: bytes, message: str) -> None:
@@ -84,7 +84,7 @@ def test_broken_file_is_named(folder: Path, content: bytes, message: str) -> Non
 
 @pytest.mark.parametrize(
     ("labels", "message"),
-    [(LABELS[:5], "does not belong"), (np.full(6, 10, np.uint8), "unknown classes")],
+    [(LABELS[:5], "does not belong"), (np.full(6, 10, np.uint8), "name no class")],
 )
 def test_labels_that_do_not_match(folder: Path, labels: np.ndarray, message: str) -> None:
     (folder / "train-labels.idx1-ubyte").write_bytes(idx(labels))

@@ -523,20 +523,6 @@ def test_loser_of_a_race_uses_the_winners_entry(folder: Path, cache: Path, monke
     assert len(entries(cache)) == 1
 
 
-def test_inspection(folder: Path) -> None:
-    (folder / "cat" / "broken.jpg").write_bytes(b"no image")
-    inspection = inspect_data(DataConfig(source=str(folder)))
-    facts = dict(inspection.facts)
-    assert facts["images"] == "3"
-    assert facts["original sizes (height x width)"] == "6x6 (3)"
-    assert facts["original modes"] == "RGB (3)"
-    assert facts["ignored, no image's extension"] == "txt (1)"
-    assert facts["skipped"] == "1"
-    assert inspection.class_counts == (("cat", 2), ("dog", 1))
-    assert inspection.skipped[0].path == "cat/broken.jpg"
-    assert inspection.skipped[0].reason == "no image of a known format"
-
-
 def test_folders_alike_in_all_but_content_are_two(tmp_path: Path) -> None:
     stores: list[Store] = []
     for name, value in (("a", 10), ("b", 200)):

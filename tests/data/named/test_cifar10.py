@@ -115,7 +115,7 @@ def test_wrong_file_is_not_kept(asked: list[str], cache: Path, monkeypatch: pyte
 def test_rotten_cached_archive_is_refused(asked: list[str], cache: Path):
     check()
     (cache / "cifar10" / cifar10.ARCHIVE).write_bytes(ARCHIVE[:-1] + b"\1")
-    with pytest.raises(DataError, match="not the file it should be"):
+    with pytest.raises(DataError, match="not the file that was published"):
         open_data(DataConfig(source="cifar10"))
 
 
@@ -159,7 +159,7 @@ def test_size_and_channels_apply(asked: list[str]):
         (b"no archive", "damaged"),
         (pack({"test_batch.bin": RECORDS[0]}), "holds no data_batch_1.bin"),
         (pack({**FILES, "data_batch_3.bin": b"short"}), "not the binary version"),
-        (pack({**FILES, "data_batch_3.bin": b"\x0b" + RECORDS[0][1:]}), "unknown classes"),
+        (pack({**FILES, "data_batch_3.bin": b"\x0b" + RECORDS[0][1:]}), "name no class"),
     ],
 )
 def test_damaged_archive(tmp_path: Path, content: bytes, message: str):

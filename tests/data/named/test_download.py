@@ -151,7 +151,7 @@ def test_rotten_cached_file_is_refused(
     open_data(DataConfig(source="mnist"))
     path = cache / "mnist" / "train-labels-idx1-ubyte.gz"
     path.write_bytes(gzip.compress(FILES["train-labels-idx1-ubyte"][:-1] + b"\x07"))
-    with pytest.raises(DataError, match="not the file it should be") as caught:
+    with pytest.raises(DataError, match="not the file that was published") as caught:
         open_data(DataConfig(source="mnist"))
     assert str(path) in str(caught.value)
 

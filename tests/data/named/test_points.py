@@ -36,7 +36,8 @@ def fresh(source: str, seed: int = 0) -> Feed:
         ("ring()", 2),
         ("grid(9, spacing=1e0)", 2),
         ("mixture(-2, 2, std=0.5)", 1),
-        ("mixture(0,0, 1,1, 2,0, dimensions=2)", 2),
+        ("mixture((0,0), (1,1), (2,0), std=0.5)", 2),
+        ("mixture((1, -2, 3e0))", 3),
     ],
 )
 def test_points_are_written_as_a_call(source: str, dimensions: int):
@@ -54,23 +55,36 @@ def test_points_are_written_as_a_call(source: str, dimensions: int):
         ("gaussian(4", "no name with numbers"),
         ("gaussian(4) and more", "no name with numbers"),
         ("gaussian(four)", "'four' is no number"),
-        ("gaussian(1,,2)", "'' is no number"),
+        ("gaussian(1,,2)", "no name with numbers"),
+        ("gaussian(" + "(" * 500, "no name with numbers"),
+        ("gaussian(1 + 1)", "'1 + 1' is no number"),
+        ("gaussian(True)", "'True' is no number"),
+        ("gaussian(1" + 400 * "0" + ")", "is no number"),
+        ("gaussian(*[1])", "'*[1]' is no number"),
+        ("gaussian(**{})", "** is no name"),
+        ("gaussian((0, 0))", "only a mixture takes points"),
+        ("gaussian(std=(1, 2))", "'(1, 2)' is no number"),
         ("gaussian(nan)", "'nan' is no number"),
         ("gaussian(inf)", "'inf' is no number"),
         ("gaussian(1, 2, 3, 4)", "too many"),
         ("gaussian(mean=1, mean=2)", "mean is given twice"),
-        ("gaussian(mean=1, 2)", "'2' follows"),
+        ("gaussian(mean=1, 2)", "follows keyword"),
         ("gaussian(1, mean=2)", "multiple values"),
         ("gaussian(sigma=2)", "sigma"),
         ("gaussian(0, 0)", "std must be above 0"),
         ("gaussian(dimensions=1.5)", "whole number"),
         ("gaussian(dimensions=1e9)", "from 1 to 1,000"),
-        ("uniform(1, 1)", "low must lie below high"),
+        ("uniform(1, 1)", "low must be below high"),
         ("ring(0)", "whole number"),
         ("ring(8, radius=-1)", "radius must be above 0"),
         ("grid(24)", "square number"),
         ("mixture()", "centres"),
-        ("mixture(1, 2, 3, dimensions=2)", "2 numbers each, got 3"),
+        ("mixture(())", "whole number from 1"),
+        ("mixture((0, 0), 3)", "as many coordinates, got 1 and 2"),
+        ("mixture((0, 0), (3, 3)", "never closed"),
+        ("mixture((0, 0) (3, 3))", "is no number"),
+        ("mixture((0, x), (3, 3))", "'x' is no number"),
+        ("mixture((0, 0), dimensions=2)", "dimensions"),
     ],
 )
 def test_errors_say_what_is_wrong_and_how_it_is_written(source: str, words: str):
@@ -84,7 +98,7 @@ def test_errors_say_what_is_wrong_and_how_it_is_written(source: str, words: str)
 def test_a_misspelt_name_is_answered_with_the_nearest():
     with pytest.raises(DataError) as caught:
         open_data(DataConfig(source="gausian(4, 1.25)"))
-    assert "did you mean gaussian?" in str(caught.value)
+    assert "did you mean 'gaussian'?" in str(caught.value)
     assert "gaussian(mean=0, std=1, dimensions=1)" in str(caught.value)
 
 
@@ -157,6 +171,17 @@ def test_a_mixture_on_the_line_against_scipy():
     drawn = mixture.draw(np.random.default_rng(0), 20_000)[:, 0]
     assert stats.kstest(drawn, mixture.cumulative).pvalue > 0.01
     assert (mixture.mean, mixture.std) == pytest.approx((drawn.mean(), drawn.std()), abs=0.05)
+
+
+def test_a_mixture_has_its_centres_where_they_were_written():
+    mixture = parse("mixture((0, 0), (3, -3), std=0.5)")
+    assert isinstance(mixture, Mixture)
+    assert mixture.centres.tolist() == [[0, 0], [3, -3]]
+    assert mixture.sigma == 0.5
+    drawn = mixture.draw(np.random.default_rng(0), 2000)
+    near = np.linalg.norm(drawn[:, None] - mixture.centres, axis=2) < 4 * 0.5
+    assert near.any(1).mean() > 0.99
+    assert near.mean(0) == pytest.approx([0.5, 0.5], abs=0.05)
 
 
 @pytest.mark.parametrize(("source", "modes", "sigma"), [("ring(8)", 8, 0.01), ("grid(25)", 25, 0.05)])

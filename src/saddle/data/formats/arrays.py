@@ -1,7 +1,7 @@
-"""Arrays: ``.npy`` and ``.npz`` files, and what Python users hold in memory.
+"""Arrays: ``.npy`` and ``.npz`` files, and what Python users have in memory.
 
-Images are uint8 or floats in [0, 1], as (N, H, W), (N, C, H, W) or (N, H, W, C) with C of 1, 3 or 4; where both could
-be meant, channels come first. Points are numbers as (N,) or (N, d).
+Images are uint8 or floats in [0, 1], as (N, H, W), (N, C, H, W) or (N, H, W, C) with C of 1, 3 or 4. If both of the
+last two are possible, channels come first. Points are numbers as (N,) or (N, d).
 """
 
 from __future__ import annotations
@@ -17,24 +17,23 @@ from numpy.typing import NDArray
 
 from saddle.config.schema import DataConfig
 from saddle.data.formats.pixels import MODE_OF_CHANNELS, conform
-from saddle.data.store import Store, make_store
-from saddle.errors import DataError, NoSuchSplit
+from saddle.data.store import Store, make_store, transparency
+from saddle.errors import DataError
 
 ARRAY_SUFFIXES = (".npy", ".npz")
 VALUE_KEYS = ("images", "points", "x", "data")
-PIECE = 2**22  # values looked at together
+PIECE = 2**22  # values that are looked at together
 
 
 def open_array_file(path: Path, config: DataConfig) -> Store:
     """The array in an ``.npy`` file (memory-mapped where it can be used as it is) or an ``.npz`` with labels.
 
-    An ``.npz`` holds the values as ``images``, ``points``, ``x`` or ``data``, or as its only array; perhaps ``labels``.
+    An ``.npz`` has the values as ``images``, ``points``, ``x`` or ``data``, or as its only array, and perhaps
+    ``labels``. All samples are in the store, whatever ``config.split`` says; see ``saddle.data.held_out.take_part``.
 
     Raises:
         DataError: a broken file, Python objects inside, or values that are neither images nor points.
     """
-    if config.split == "test":
-        raise NoSuchSplit(f"{path} has no test split", remedy="use data.split = train, or a file of its own")
     try:
         if path.suffix.lower() == ".npy":
             arrays = {"data": np.lib.format.open_memmap(path, mode="r")}
@@ -45,18 +44,18 @@ def open_array_file(path: Path, config: DataConfig) -> Store:
     except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
         pickled = "Python objects" in str(error) or "allow_pickle" in str(error)
         raise DataError(
-            f"{path} holds Python objects" if pickled else f"{path} is no readable array file",
-            expected="an array of numbers, as numpy.save and numpy.savez write it",
+            f"{path} holds Python objects" if pickled else f"{path} cannot be read as an array file",
+            expected="an array of numbers, as numpy.save or numpy.savez writes it",
             got=None if pickled else error,
-            remedy="convert the values to one array of numbers, and save that" if pickled else "write the file anew",
+            remedy="convert the values to one array of numbers, and save that" if pickled else "write the file again",
         ) from error
     labels = arrays.pop("labels", None)
     keys = [key for key in VALUE_KEYS if key in arrays] or list(arrays)
     if len(keys) != 1:
         raise DataError(
-            f"{path} does not say which array holds the data",
+            f"{path} does not say which array is the data",
             expected=f"exactly one of {', '.join(VALUE_KEYS)}",
-            got=", ".join(keys) or "no array",
+            got=", ".join(keys) or "no arrays",
         )
     return from_array(path.name, arrays[keys[0]], labels, config)
 
@@ -73,12 +72,12 @@ def from_array(
     Args:
         name: what it is called in messages.
         array: images or points, see the module.
-        labels: (N,) integers or strings, or None. Classes are the distinct values, sorted.
+        labels: (N,) integers or strings, or None. The classes are the distinct values, sorted.
         config: size, fit and channels apply to images, columns to points.
-        class_names: names of the classes 0, 1, ... when integer ``labels`` count through them.
+        class_names: names of the classes 0, 1, ..., if the ``labels`` are integers that number them.
 
     Raises:
-        DataError: unusable shapes, types or values, or labels that do not match.
+        DataError: shapes, types or values that cannot be used, or labels that do not match.
     """
     if array.size == 0:
         raise DataError(f"{name} holds no data", got=f"shape {array.shape}")
@@ -91,10 +90,17 @@ def from_array(
     if array.dtype.kind == "f":
         _check_finite(name, array)
     if any(stride < 0 for stride in array.strides):
-        array = np.ascontiguousarray(array)  # torch knows no negative strides
-    values = _points(name, array, config) if array.ndim <= 2 else conform(_images(name, array), config)
+        array = np.ascontiguousarray(array)  # torch has no negative strides
+    notes: list[tuple[str, str]] = []
+    if array.ndim <= 2:
+        values = _points(name, array, config)
+    else:
+        images = _images(name, array)
+        values = conform(images, config)
+        if images.shape[1] == 4 > values.shape[1]:
+            notes = transparency(int((images[:, 3].min((1, 2)) < 255).sum()), len(images))
     indices, names = _classes(name, labels, len(values), class_names)
-    return make_store(name, values, indices, names)
+    return make_store(name, values, indices, names, notes)
 
 
 def _choose_columns(name: str, array: NDArray[Any], columns: Sequence[int | str]) -> NDArray[Any]:
@@ -137,7 +143,7 @@ def _images(name: str, array: NDArray[Any]) -> NDArray[np.uint8]:
         array = array.transpose(0, 3, 1, 2)
     else:
         raise DataError(
-            f"{name} has a shape that is neither of images nor of points",
+            f"{name} has neither a shape of images nor one of points",
             expected="(N, H, W), (N, C, H, W) or (N, H, W, C) with C of 1, 3 or 4; or (N,) or (N, d)",
             got=array.shape,
         )
@@ -145,10 +151,10 @@ def _images(name: str, array: NDArray[Any]) -> NDArray[np.uint8]:
         return array
     if array.dtype.kind != "f":
         raise DataError(
-            f"{name} holds images of another type",
+            f"{name} holds images of a type that cannot be used",
             expected="uint8, or floats in [0, 1]",
             got=f"dtype {array.dtype}",
-            remedy='convert them, with array.astype("uint8") if they lie in 0 to 255',
+            remedy='convert them, with array.astype("uint8") if they are from 0 to 255',
         )
     low, high = array.min(), array.max()
     if low < 0 or high > 1:
@@ -166,7 +172,7 @@ def _images(name: str, array: NDArray[Any]) -> NDArray[np.uint8]:
 
 
 def _check_finite(name: str, array: NDArray[Any]) -> None:
-    # In pieces, so that a memory-mapped array is not copied whole.
+    # In pieces, so that a memory-mapped array is never copied as a whole.
     count, first = 0, ()
     rows = max(1, PIECE // array[:1].size)
     for start in range(0, len(array), rows):
@@ -191,13 +197,13 @@ def _classes(
     if labels.shape != (count,):
         raise DataError(
             f"the labels of {name} do not match",
-            expected=f"shape ({count},), one label a sample",
+            expected=f"shape ({count},), one label for each sample",
             got=f"shape {labels.shape}",
         )
     if labels.dtype.kind not in "biuU" or (labels.dtype.kind == "i" and labels.min() < 0):
         raise DataError(
             f"the labels of {name} cannot be used",
-            expected="integers from 0 up, or strings",
+            expected="integers that are not negative, or strings",
             got=f"integers from {labels.min()}" if labels.dtype.kind == "i" else f"dtype {labels.dtype}",
         )
     if class_names is not None and labels.dtype.kind in "biu":

@@ -1,4 +1,4 @@
-"""Tables of numbers: ``.csv`` files, whose rows are points and whose columns are their coordinates."""
+"""Tables of numbers: ``.csv`` files. Rows are points and columns are their coordinates."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ import numpy as np
 from saddle.config.schema import DataConfig
 from saddle.data.formats.arrays import from_array
 from saddle.data.store import Store
-from saddle.errors import DataError, NoSuchSplit
+from saddle.errors import DataError
 
 TABLE_SUFFIXES = (".csv", ".tsv")
 
@@ -25,19 +25,20 @@ _DELIMITERS = ",;\t"
 def open_table(path: Path, config: DataConfig) -> Store:
     """The columns of a table that ``config.columns`` names, or all, as points (N, columns).
 
-    Cells are parted by commas, semicolons or tabs. The first row is a header when one of its cells is text. Columns
-    that are not asked for may hold anything.
+    Cells are separated by commas, semicolons or tabs. The first row is a header if one of its cells is text. Columns
+    that are not asked for may have any content. All rows are in the store, whatever ``config.split`` says; see
+    ``saddle.data.held_out.take_part``.
 
     Raises:
         DataError: an unreadable file, an unknown column, rows of different lengths, or a cell that is no finite number.
     """
-    if config.split == "test":
-        raise NoSuchSplit(f"{path} has no test split", remedy="use data.split = train, or a file of its own")
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
             values, names = _read(path, file, config.columns)
     except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise DataError(f"{path} is no readable table", expected="text with one row a line", got=error) from error
+        raise DataError(
+            f"{path} cannot be read as a table", expected="text with one row on each line", got=error
+        ) from error
     if not values:
         raise DataError(f"{path} holds no data")
     table = np.asarray(values).reshape(-1, len(names))
@@ -72,7 +73,9 @@ def _rows(file: IO[str]) -> Iterator[tuple[int, list[str]]]:
 
 def _numbers(path: Path, line: int, row: list[str], columns: Sequence[int], names: Sequence[str]) -> list[float]:
     if len(row) != len(names):
-        raise DataError(f"line {line} of {path} has another length", expected=f"{len(names)} cells", got=len(row))
+        raise DataError(
+            f"line {line} of {path} has another number of cells", expected=f"{len(names)} cells", got=len(row)
+        )
     try:
         values = [float(row[column]) for column in columns]
     except ValueError:
@@ -80,10 +83,10 @@ def _numbers(path: Path, line: int, row: list[str], columns: Sequence[int], name
     if not all(map(math.isfinite, values)):
         bad = next(column for column in columns if not _is_number(row[column]) or not math.isfinite(float(row[column])))
         raise DataError(
-            f"column {names[bad]!r} of {path} holds something else than numbers",
+            f"column {names[bad]!r} of {path} has a cell that is not a finite number",
             expected="finite numbers",
             got=f"{row[bad]!r} in line {line}",
-            remedy="mend it, or choose other columns with data.columns",
+            remedy="correct it, or choose other columns with data.columns",
         )
     return values
 

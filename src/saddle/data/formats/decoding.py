@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import hashlib
 import io
 import json
 import os
@@ -14,7 +15,7 @@ import warnings
 import zipfile
 from collections.abc import Generator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -24,37 +25,45 @@ from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
 from saddle.base.machine import usable_cores
-from saddle.data.formats.pixels import ORIENTATION, SIDEWAYS, Fit, Size, is_grey, render, standard
+from saddle.data.formats.pixels import ORIENTATION, SIDEWAYS, Fit, Size, is_grey, is_transparent, render, standard
 from saddle.errors import DataError
 
-# Named, because Pillow also has formats that start other programs (EPS) or are containers.
+# A list of our own, because Pillow also has formats that start other programs (EPS) or that are containers.
 FORMATS = (
     *("PNG", "JPEG", "WEBP", "GIF", "BMP", "DIB", "TIFF", "PPM", "TGA", "JPEG2000", "ICO", "AVIF", "QOI", "MPO"),
 )
-LARGEST_FILE = 2**28  # bytes; a larger one is no image but a mistake or an attack
-IN_PROCESS = 500  # fewer files than this are decoded before other processes have started
-CHUNK = 128  # files a job
+LARGEST_FILE = 2**28  # bytes; a larger file is not an image, but a mistake or an attack
+IN_PROCESS = 500  # so many files are decoded before other processes would have started
+CHUNK = 128  # files in each job
 
 
 @dataclass(frozen=True)
 class Plan:
-    """What a decoder needs to know. ``shape`` is (N, C, H, W) of the raw uint8 file ``values``."""
+    """What a decoder needs to know. ``shape`` is (N, C, H, W) of the raw uint8 file ``values``.
+
+    Without a file, images are looked at and not written; the smaller ``shape`` is, the quicker.
+    """
 
     root: str
-    values: str
+    values: str | None
     shape: tuple[int, int, int, int]
     fit: Fit
-    resize: bool  # otherwise an image of another size is reported and not written
+    resize: bool  # if not, an image of another size is reported and not written
 
 
 @dataclass(frozen=True)
 class Decoded:
-    """What was in one file: its mode and size before any change, and whether it is grey."""
+    """What was in one file: its mode and size before any change, whether it is grey, and whether one can see through.
+
+    ``digest`` is the file's content, hashed; it is empty where images are written.
+    """
 
     mode: str
     width: int
     height: int
     grey: bool
+    transparent: bool
+    digest: str = ""
 
 
 Outcome = Decoded | str  # or the reason why the file could not be read
@@ -81,12 +90,12 @@ class Reader:
 
         Raises:
             ValueError: it is too large.
-            Exception: what the file system or zipfile say.
+            Exception: whatever the file system or zipfile raises.
         """
         if self._archive:
             _refuse_large(self._archive.getinfo(name).file_size)
             return self._archive.read(name)
-        with open(f"{self._root}/{name}", "rb") as file:  # noqa: PTH123  Path costs a tenth of the decoding
+        with open(f"{self._root}/{name}", "rb") as file:  # noqa: PTH123  Path would take a tenth of the decoding
             _refuse_large(os.fstat(file.fileno()).st_size)
             return file.read()
 
@@ -103,7 +112,7 @@ def _formats() -> tuple[str, ...]:
 
 
 def decode(content: bytes, size: Size | None) -> tuple[Image.Image, Decoded]:
-    """A ``standard`` image, perhaps already reduced towards ``size``, and what it was.
+    """A ``standard`` image, which may already be reduced towards ``size``, and what it was before.
 
     Raises:
         Exception: whatever Pillow raises on a broken file.
@@ -114,7 +123,7 @@ def decode(content: bytes, size: Size | None) -> tuple[Image.Image, Decoded]:
     if image.format in ("JPEG", "MPO"):
         sideways = image.getexif().get(ORIENTATION, 1) in SIDEWAYS
         if size is not None:
-            # The JPEG decoder can halve for free; twice the wanted size leaves the resize its antialiasing.
+            # The JPEG decoder can halve an image for free. Twice the wanted size is enough for an antialiased resize.
             image.draft(None, (2 * size[0], 2 * size[1]) if sideways else (2 * size[1], 2 * size[0]))
         image.load()
         if sideways:
@@ -124,35 +133,43 @@ def decode(content: bytes, size: Size | None) -> tuple[Image.Image, Decoded]:
         image.load()
         upright = standard(image)
         width, height = upright.size
-    return upright, Decoded(mode, width, height, is_grey(upright))
+    return upright, Decoded(mode, width, height, is_grey(upright), is_transparent(upright))
+
+
+def open_values(plan: Plan) -> NDArray[np.uint8] | None:
+    """The file that rows are decoded into; None where images are only looked at."""
+    # As an array, since each access of a memmap makes a memmap, which takes time.
+    return None if plan.values is None else np.asarray(np.memmap(plan.values, np.uint8, "r+", shape=plan.shape))
 
 
 def decode_rows(
-    plan: Plan, values: NDArray[np.uint8], reader: Reader, start: int, names: Sequence[str]
+    plan: Plan, values: NDArray[np.uint8] | None, reader: Reader, start: int, names: Sequence[str]
 ) -> list[Outcome]:
-    """Decode ``names`` into ``values[start:]``; one outcome a name."""
+    """Decode ``names`` into ``values[start:]``, or look at them; one outcome a name."""
     _, channels, height, width = plan.shape
     outcomes: list[Outcome] = []
-    values = np.asarray(values)  # each access of a memmap makes a memmap, which takes time
     with warnings.catch_warnings():
-        # Pillow warns of odd metadata; only an image too large to be honest matters here.
+        # Pillow warns of odd metadata. Only an image with too many pixels matters here.
         warnings.simplefilter("ignore")
         warnings.simplefilter("error", Image.DecompressionBombWarning)
         for row, name in enumerate(names, start):
             try:
-                image, found = decode(reader.read(name), (height, width) if plan.resize else None)
-                if plan.resize or (found.height, found.width) == (height, width):
+                content = reader.read(name)
+                image, found = decode(content, (height, width) if plan.resize else None)
+                if values is None:
+                    found = replace(found, digest=hashlib.blake2b(content, digest_size=16).hexdigest())
+                elif plan.resize or (found.height, found.width) == (height, width):
                     values[row] = render(image, (height, width), channels, plan.fit)
                 outcomes.append(found)
-            except Exception as error:  # noqa: BLE001  broken files raise nearly everything
+            except Exception as error:  # noqa: BLE001  broken files raise almost anything
                 outcomes.append(reason_of(error))
     return outcomes
 
 
 def reason_of(error: Exception) -> str:
-    """Why a file could not be read, without memory addresses, so that it is the same each time."""
+    """Why a file could not be read. There are no memory addresses in it, so that it is the same every time."""
     if isinstance(error, UnidentifiedImageError):
-        return "no image of a known format"
+        return "not an image of a known format"
     if isinstance(error, (Image.DecompressionBombError, Image.DecompressionBombWarning)):
         return f"more than {Image.MAX_IMAGE_PIXELS:,} pixels"
     if isinstance(error, OSError) and error.strerror:
@@ -161,7 +178,7 @@ def reason_of(error: Exception) -> str:
 
 
 def first_readable(root: Path, names: Sequence[str]) -> Decoded | None:
-    """What the first readable file holds, or None when there is none."""
+    """What is in the first file that can be read, or None if there is none."""
     with Reader(root) as reader, warnings.catch_warnings():
         warnings.simplefilter("ignore")
         warnings.simplefilter("error", Image.DecompressionBombWarning)
@@ -174,13 +191,13 @@ def first_readable(root: Path, names: Sequence[str]) -> Decoded | None:
 
 
 def read_image(path: Path, shape: tuple[int, int, int]) -> NDArray[np.uint8]:
-    """One image file as uint8 (C, H, W) of the given shape; what another aspect ratio leaves over is cut.
+    """One image file as uint8 (C, H, W) of the given shape. If its aspect ratio differs, the longer side is cut.
 
     Raises:
         DataError: it cannot be read.
     """
     values = np.empty((1, *shape), np.uint8)
-    plan = Plan(str(path.parent), "", values.shape, "crop", resize=True)
+    plan = Plan(str(path.parent), None, values.shape, "crop", resize=True)
     with Reader(path.parent) as reader:
         (outcome,) = decode_rows(plan, values, reader, 0, [path.name])
     if isinstance(outcome, str):
@@ -189,11 +206,11 @@ def read_image(path: Path, shape: tuple[int, int, int]) -> NDArray[np.uint8]:
 
 
 def decode_all(plan: Plan, names: Sequence[str]) -> Generator[list[Outcome], None, None]:
-    """Decode all files; outcomes in the order of ``names``, a chunk at a time. Closing the iterator stops the work."""
+    """Decode all files: outcomes in the order of ``names``, chunk by chunk. Closing the iterator stops the work."""
     starts = range(0, len(names), CHUNK)
     chunks = [(start, names[start : start + CHUNK]) for start in starts]
     if len(names) < IN_PROCESS:
-        values = np.memmap(plan.values, np.uint8, "r+", shape=plan.shape)
+        values = open_values(plan)
         with Reader(Path(plan.root)) as reader:
             for start, part in chunks:
                 yield decode_rows(plan, values, reader, start, part)
@@ -221,9 +238,9 @@ def decode_all(plan: Plan, names: Sequence[str]) -> Generator[list[Outcome], Non
 
 
 class _Worker:
-    """One process that runs ``saddle.data.formats.worker``: a job and its answer are each one line of JSON.
+    """A process that runs ``saddle.data.formats.worker``. A job is one line of JSON, and so is its answer.
 
-    A plain process rather than multiprocessing: the user's ``__main__`` is not imported again, nothing is pickled.
+    It is a plain process and not multiprocessing, which would import the user's ``__main__`` again and use pickle.
     """
 
     def __init__(self, plan: Plan) -> None:
@@ -250,7 +267,7 @@ class _Worker:
             raise DataError(
                 "a process that decodes images ended",
                 got=f"exit status {self._process.wait()}, among the files from {names[0]} to {names[-1]}",
-                remedy="see whether memory ran out, or take those files out",
+                remedy="check whether the memory was full, or remove those files",
             )
         return [Decoded(**answer) if isinstance(answer, dict) else answer for answer in json.loads(line)]
 
@@ -259,11 +276,11 @@ class _Worker:
         self._process.wait()
         for pipe in (self._process.stdin, self._process.stdout):
             assert pipe is not None
-            with contextlib.suppress(OSError):  # a job that was not sent whole
+            with contextlib.suppress(OSError):  # a job that was not sent completely
                 pipe.close()
 
     def _send(self, message: Any) -> None:
         assert self._process.stdin is not None
-        with contextlib.suppress(OSError):  # the process has ended: the missing answer tells
+        with contextlib.suppress(OSError):  # the process has ended, which the missing answer shows
             self._process.stdin.write(json.dumps(message).encode() + b"\n")
             self._process.stdin.flush()

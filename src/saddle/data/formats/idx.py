@@ -1,7 +1,7 @@
 """The idx format of MNIST and its relatives (Y. LeCun, C. Cortes, C. Burges, http://yann.lecun.com/exdb/mnist/).
 
-A big-endian header of two zero bytes, the type (8: uint8), the number of dimensions and each dimension as uint32, then
-the values.
+The header is big-endian: two zero bytes, the type (8: uint8), the number of dimensions, and each dimension as uint32.
+The values follow.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ PARTS: tuple[Part, Part] = ("images", "labels")
 
 
 def standard_name(split: Split, part: Part) -> str:
-    """The file name that MNIST's authors gave, without ``.gz``."""
+    """The name that MNIST's authors gave the file, without ``.gz``."""
     return f"{'train' if split == 'train' else 't10k'}-{part}-idx{3 if part == 'images' else 1}-ubyte"
 
 
@@ -49,7 +49,7 @@ def holds_idx(folder: Path) -> bool:
 
 
 def open_idx(name: str, folder: Path, class_names: Sequence[str], config: DataConfig) -> Store:
-    """The images (N, 1, H, W) and labels of one split; without a label file, no labels.
+    """The images (N, 1, H, W) and labels of one split. Without a label file there are no labels.
 
     Raises:
         DataError: no such split, a broken file, or labels that do not match.
@@ -59,7 +59,7 @@ def open_idx(name: str, folder: Path, class_names: Sequence[str], config: DataCo
         raise NoSuchSplit(
             f"{folder} has no {config.split} images",
             expected=f"{standard_name(config.split, 'images')}, or the same with .gz",
-            remedy="use the other data.split, or add the file",
+            remedy="set the other data.split, or add the file",
         )
     images = read_idx(images_path, dimensions=3)
     labels_path = find_idx(folder, config.split, "labels")
@@ -69,12 +69,12 @@ def open_idx(name: str, folder: Path, class_names: Sequence[str], config: DataCo
         if len(labels) != len(images):
             raise DataError(
                 f"{labels_path} does not belong to {images_path.name}",
-                expected=f"{len(images):,} labels, one an image",
+                expected=f"{len(images):,} labels, one for each image",
                 got=f"{len(labels):,} labels",
             )
         if labels.max() >= len(class_names):
             raise DataError(
-                f"{labels_path} holds unknown classes",
+                f"{labels_path} has labels that name no class",
                 expected=f"labels from 0 to {len(class_names) - 1}",
                 got=f"label {labels.max()}",
             )
@@ -83,28 +83,28 @@ def open_idx(name: str, folder: Path, class_names: Sequence[str], config: DataCo
 
 
 def read_idx(path: Path, *, dimensions: int) -> NDArray[np.uint8]:
-    """The array in an idx file of uint8, gzipped or not.
+    """The array in an idx file of uint8, compressed with gzip or not.
 
     Raises:
-        DataError: the file is cut short, damaged, of another type, or empty.
+        DataError: the file is incomplete, damaged, of another type, or empty.
     """
     raw = read_maybe_gzipped(path)
     if len(raw) < 4 or raw[:3] != b"\0\0\x08" or raw[3] != dimensions:
         raise DataError(
-            f"{path} is no idx file of {dimensions}-dimensional bytes",
+            f"{path} is not an idx file of {dimensions}-dimensional bytes",
             expected=f"magic number 0000080{dimensions}",
             got=raw[:4].hex() or "an empty file",
-            remedy="fetch the file anew",
+            remedy="get the file again",
         )
     start = 4 + 4 * dimensions
     shape = tuple(int.from_bytes(raw[place : place + 4], "big") for place in range(4, start, 4))
     expected = start + math.prod(shape)
     if len(raw) < start or len(raw) != expected:
         raise DataError(
-            f"{path} is not as long as its header says",
+            f"{path} does not have the length that its header gives",
             expected=f"{expected:,} bytes for {' x '.join(map(str, shape))} values",
             got=f"{len(raw):,} bytes",
-            remedy="fetch the file anew",
+            remedy="get the file again",
         )
     if 0 in shape:
         raise DataError(f"{path} holds no data", got=f"shape {shape}")
@@ -115,14 +115,14 @@ def read_maybe_gzipped(path: Path) -> bytes:
     """The content of a file, decompressed where it is gzip.
 
     Raises:
-        DataError: the file cannot be read, or its gzip stream is cut short or damaged.
+        DataError: the file cannot be read, or its gzip stream is incomplete or damaged.
     """
     try:
         raw = path.read_bytes()
         return gzip.decompress(raw) if raw[:2] == b"\x1f\x8b" else raw
     except EOFError as error:
-        raise DataError(f"{path} is cut short: its gzip stream has no end", remedy="fetch the file anew") from error
+        raise DataError(f"{path} is incomplete: its gzip stream has no end", remedy="get the file again") from error
     except (zlib.error, gzip.BadGzipFile) as error:
-        raise DataError(f"{path} is damaged", got=error, remedy="fetch the file anew") from error
+        raise DataError(f"{path} is damaged", got=error, remedy="get the file again") from error
     except OSError as error:
         raise DataError(f"{path} cannot be read", got=error.strerror or error) from error

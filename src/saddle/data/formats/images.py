@@ -1,4 +1,4 @@
-"""Folders and zips of images: decoded once into a memory-mapped cache, opened from there ever after."""
+"""Folders and zips of images: decoded once into the cache, and memory-mapped from there afterwards."""
 
 from __future__ import annotations
 
@@ -8,10 +8,9 @@ import math
 import os
 import shutil
 import tempfile
-import time
 from collections import Counter
-from collections.abc import Iterable
-from dataclasses import asdict
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
@@ -19,76 +18,75 @@ from numpy.typing import NDArray
 
 from saddle.base.progress import Progress
 from saddle.config.schema import DataConfig
-from saddle.data.cache import cache_folder, unusable_cache
+from saddle.data.cache import cache_folder, in_use, unusable_cache
 from saddle.data.formats.decoding import Decoded, Outcome, Plan, decode_all, first_readable
 from saddle.data.formats.listing import Listing, list_images
 from saddle.data.formats.pixels import wanted_size
-from saddle.data.store import Skipped, Store, fingerprint_of
+from saddle.data.held_out import choose_part, held_out_rows
+from saddle.data.store import Skipped, Store, fingerprint_of, transparency
 from saddle.errors import DataError
 
-FORMAT = 1  # of the cache; a change makes all entries anew
-STALE = 24 * 3600.0  # seconds after which an unfinished entry is rubbish of a killed process
+FORMAT = 2  # of the cache; a change makes all entries anew
 
 
 def open_images(path: Path, config: DataConfig, progress: Progress) -> Store:
     """Images of a folder or zip as uint8 (N, C, H, W), memory-mapped read-only, in the order of folders and names.
 
     With ``config.channels`` None, C is 1 if every image is grey, else 3. Alpha is composited on white unless C is 4.
+    Without a test split of their own a share is held out; see ``saddle.data.held_out``.
 
     Raises:
         DataError: no images, mixed folders, sizes that differ without ``config.size``, or too many unreadable files.
+        NoSuchSplit: the test split is wanted, there is none, and nothing is held out.
     """
     listing = list_images(path, config.split)
-    # Checksums tell two zips apart; two folders may agree in names, sizes and times and differ in content.
-    root = None if path.is_file() else os.fspath(path.resolve())
-    options = (FORMAT, root, listing.key, wanted_size(config), config.fit, config.channels)
+    share = 0.0 if listing.has_test else config.held_out
+    # Zips differ in their checksums. Two folders may agree in names, sizes and times and still differ in content.
+    root = None if listing.root.is_file() else os.fspath(path.resolve())
+    options = (FORMAT, root, listing.key, wanted_size(config), config.fit, config.channels, share)
     entry = cache_folder() / "images" / hashlib.sha256(repr(options).encode()).hexdigest()[:32]
-    store = _load(entry, path)
-    if store is None:
+    parts = _load(entry, path)
+    if parts is None:
         try:
             _make(entry, listing, config, progress)
         except OSError as error:
             raise unusable_cache(error) from error
-        store = _load(entry, path)
-        if store is None:
+        parts = _load(entry, path)
+        if parts is None:
             raise DataError(f"the cache entry {entry} vanished while it was made", remedy="try again")
-    _check_unreadable(store, len(listing), config)
-    return store
+    _check_unreadable(parts[0], len(listing), config)
+    return parts[0] if listing.has_test else choose_part(*parts, config)
 
 
-def open_image_folder(path: Path, config: DataConfig, progress: Progress) -> Store:
-    """As ``open_images``, where ``train.zip`` and ``test.zip`` in a folder are its splits."""
-    archives = {split: path / f"{split}.zip" for split in ("train", "test")}
-    if all(archive.is_file() for archive in archives.values()):
-        # Inside an archive of one split, all is that split.
-        return open_images(archives[config.split], config.model_copy(update={"split": "train"}), progress)
-    return open_images(path, config, progress)
-
-
-def _load(entry: Path, path: Path) -> Store | None:
+def _load(entry: Path, path: Path) -> tuple[Store, Store | None] | None:
+    """The images of an entry that are trained on, and those that are held out; or None without a whole entry."""
     try:
         facts = json.loads((entry / "entry.json").read_bytes())
+        shape, trained, held_out = tuple(facts["shape"]), int(facts["trained"]), int(facts["held_out"])
         labels = np.load(entry / "labels.npy", allow_pickle=False) if facts["class_names"] else None
-        # Read-only and shared: pages belong to the file, so memory stays free for training.
-        values = np.memmap(entry / "values.bin", np.uint8, "r", shape=tuple(facts["shape"]))
+        store = Store(
+            name=path.resolve().name,
+            # Read-only and shared: the pages belong to the file, so that memory stays free for the training.
+            values=np.memmap(entry / "values.bin", np.uint8, "r", shape=(trained, *shape)),
+            labels=None if labels is None else labels[:trained],
+            class_names=tuple(facts["class_names"]),
+            fingerprint=facts["fingerprint"],
+            skipped=tuple(Skipped(**item) for item in facts["skipped"]),
+            notes=tuple((name, value) for name, value in facts["notes"]),
+        )
+        if not held_out:
+            return store, None
+        values = np.memmap(entry / "held_out.bin", np.uint8, "r", shape=(held_out, *shape))
     except (OSError, ValueError, KeyError):
         return None
-    return Store(
-        name=path.resolve().name,
-        values=values,
-        labels=labels,
-        class_names=tuple(facts["class_names"]),
-        fingerprint=facts["fingerprint"],
-        skipped=tuple(Skipped(**item) for item in facts["skipped"]),
-        notes=tuple((name, value) for name, value in facts["notes"]),
-    )
+    return store, replace(store, values=values, labels=None if labels is None else labels[trained:])
 
 
 def _make(entry: Path, listing: Listing, config: DataConfig, progress: Progress) -> None:
-    """Decode into a folder of its own and rename it, so that an entry is whole or not there."""
+    """Decode into a temporary folder and rename it, so that an entry is either complete or not there."""
     entry.parent.mkdir(parents=True, exist_ok=True)
     for old in entry.parent.glob("*.partial"):
-        if time.time() - old.stat().st_mtime > STALE:
+        if not in_use(old):
             shutil.rmtree(old, ignore_errors=True)
     temporary = Path(tempfile.mkdtemp(dir=entry.parent, suffix=".partial"))
     try:
@@ -96,7 +94,7 @@ def _make(entry: Path, listing: Listing, config: DataConfig, progress: Progress)
         try:
             temporary.rename(entry)
         except OSError:
-            # Another process was faster, or what is there is damaged.
+            # Another process was faster, or the entry that is there is damaged.
             if _load(entry, listing.root) is None:
                 shutil.rmtree(entry, ignore_errors=True)
                 temporary.rename(entry)
@@ -110,10 +108,10 @@ def _decode(folder: Path, listing: Listing, config: DataConfig, progress: Progre
     if first is None:
         raise DataError(
             f"none of the {len(names):,} images in {listing.root} can be read",
-            remedy="see what they are: saddle data inspect",
+            remedy="see why: saddle data inspect FOLDER_OR_ZIP",
         )
     height, width = wanted_size(config) or (first.height, first.width)
-    # One grey image promises nothing about the others: a colour image among them starts this over.
+    # The other images need not be grey, too. If one of them has colours, all are decoded again.
     channels = config.channels or (1 if first.grey else 3)
     path = folder / "values.bin"
     outcomes: list[Outcome] = []
@@ -130,18 +128,26 @@ def _decode(folder: Path, listing: Listing, config: DataConfig, progress: Progre
             break
         channels = 3
         outcomes.clear()
-    kept = [row for row, outcome in enumerate(outcomes) if isinstance(outcome, Decoded)]
-    values = _compact(path, plan, np.asarray(kept))
-    skipped = [Skipped(name, found) for name, found in zip(names, outcomes, strict=True) if isinstance(found, str)]
-    labels, class_names, dropped = _labels(listing, kept)
+    kept = np.asarray([row for row, outcome in enumerate(outcomes) if isinstance(outcome, Decoded)])
+    values = _keep_rows(path, plan.shape, kept)
+    labels, class_names, dropped = _labels(listing.classes, kept)
+    shape, fingerprint = values.shape, fingerprint_of(values, labels, class_names)
+    del values  # not every system shortens a file that is mapped
+    held_out = held_out_rows(len(kept), 0.0 if listing.has_test else config.held_out, labels)
+    if len(held_out):
+        _move_rows(path, shape, held_out, folder / "held_out.bin")
     if labels is not None:
+        labels = np.concatenate([np.delete(labels, held_out), labels[held_out]])
         np.save(folder / "labels.npy", labels, allow_pickle=False)
+    skipped = [Skipped(name, found) for name, found in zip(names, outcomes, strict=True) if isinstance(found, str)]
     facts = {
-        "shape": values.shape,
+        "shape": shape[1:],
+        "trained": len(kept) - len(held_out),
+        "held_out": len(held_out),
         "class_names": class_names,
-        "fingerprint": fingerprint_of(values, labels, class_names),
+        "fingerprint": fingerprint,
         "skipped": [asdict(item) for item in skipped],
-        "notes": _notes(listing, outcomes, dropped),
+        "notes": _notes(listing, outcomes, dropped, channels),
     }
     (folder / "entry.json").write_text(json.dumps(facts), encoding="utf-8")
 
@@ -149,7 +155,7 @@ def _decode(folder: Path, listing: Listing, config: DataConfig, progress: Progre
 def _decode_into(
     plan: Plan, root: Path, names: list[str], choose_channels: bool, outcomes: list[Outcome], progress: Progress
 ) -> bool:
-    """Fill ``outcomes``; False as soon as a colour image shows that one channel was too few."""
+    """Fill ``outcomes``. False as soon as a colour image shows that one channel is too few."""
     _, channels, height, width = plan.shape
     progress.start("decoding images", len(names), "images")
     chunks = decode_all(plan, names)
@@ -163,7 +169,7 @@ def _decode_into(
                     f"the images in {root} differ in size",
                     expected="one size, or data.size",
                     got=f"among the first {len(outcomes):,} images: {_sizes(outcomes)} (height x width)",
-                    remedy="--set data.size=64, or data.size=[HEIGHT,WIDTH]",
+                    remedy="--set data.size=64, or data.size=[HEIGHT,WIDTH]; saddle data inspect shows what is there",
                 )
             if choose_channels and channels == 1 and not all(one.grey for one in found):
                 return False
@@ -174,59 +180,79 @@ def _decode_into(
 
 
 def _reserve(path: Path, size: int) -> None:
-    """Make a file of ``size`` bytes; room is claimed now, since a full disk under a memory map kills the process."""
+    """Make a file of ``size`` bytes. The room is reserved now, since a disk that gets full later kills the process."""
     with path.open("wb") as file:
         file.truncate(size)
         if hasattr(os, "posix_fallocate"):
             os.posix_fallocate(file.fileno(), 0, size)
 
 
-def _compact(path: Path, plan: Plan, kept: NDArray[np.int64]) -> NDArray[np.uint8]:
-    """Close the gaps that unreadable files left, and cut the file to what remains."""
-    shape = (len(kept), *plan.shape[1:])
-    values = np.memmap(path, np.uint8, "r+", shape=plan.shape)
-    if len(kept) < plan.shape[0]:
-        rows = max(1, 2**24 // values[:1].nbytes)
-        for start in range(0, len(kept), rows):
-            part = kept[start : start + rows]
+def _keep_rows(path: Path, shape: tuple[int, ...], kept: NDArray[np.int64]) -> NDArray[np.uint8]:
+    """Close the gaps between the rows that are kept, which are sorted, and shorten the file to them."""
+    values = np.memmap(path, np.uint8, "r+", shape=shape)
+    if len(kept) < len(values):
+        for start, part in _pieces(values, kept):
             values[start : start + len(part)] = values[part]
     values.flush()
     del values
-    os.truncate(path, math.prod(shape))
-    return np.memmap(path, np.uint8, "r", shape=shape)
+    os.truncate(path, len(kept) * math.prod(shape[1:]))
+    return np.memmap(path, np.uint8, "r", shape=(len(kept), *shape[1:]))
 
 
-def _labels(listing: Listing, kept: list[int]) -> tuple[NDArray[np.int64] | None, tuple[str, ...], list[str]]:
-    """Labels and class names of the files kept, and the classes of which none was."""
-    classes = listing.classes
+def _move_rows(path: Path, shape: tuple[int, ...], rows: NDArray[np.int64], to: Path) -> None:
+    """Move these rows, which are sorted, to a file of their own, so that both parts can be memory-mapped."""
+    values = np.memmap(path, np.uint8, "r", shape=shape)
+    with to.open("wb") as file:
+        for _, part in _pieces(values, rows):
+            file.write(values[part].data)
+    del values
+    _keep_rows(path, shape, np.delete(np.arange(shape[0]), rows))
+
+
+def _pieces(values: NDArray[np.uint8], rows: NDArray[np.int64]) -> Iterator[tuple[int, NDArray[np.int64]]]:
+    """Rows that together fit well into memory, with the number of those before them."""
+    count = max(1, 2**24 // values[:1].nbytes)
+    for start in range(0, len(rows), count):
+        yield start, rows[start : start + count]
+
+
+def _labels(classes: list[str], rows: NDArray[np.int64]) -> tuple[NDArray[np.int64] | None, tuple[str, ...], list[str]]:
+    """Labels and class names of the files in these rows of the listing, and the classes that have no file there."""
     if not any(classes):
         return None, (), []
-    names = sorted({classes[row] for row in kept})
+    names = sorted({classes[row] for row in rows})
     index = {name: label for label, name in enumerate(names)}
-    labels = np.fromiter((index[classes[row]] for row in kept), np.int64, len(kept))
+    labels = np.fromiter((index[classes[row]] for row in rows), np.int64, len(rows))
     return labels, tuple(names), sorted(set(classes) - set(names))
 
 
-def _notes(listing: Listing, outcomes: list[Outcome], dropped: list[str]) -> list[tuple[str, str]]:
+def _notes(listing: Listing, outcomes: list[Outcome], dropped: list[str], channels: int) -> list[tuple[str, str]]:
     found = [outcome for outcome in outcomes if isinstance(outcome, Decoded)]
     notes = [
         ("files", f"{len(outcomes):,} with an image's extension"),
         ("original sizes (height x width)", _sizes(outcomes)),
-        ("original modes", _commonest(one.mode for one in found)),
+        ("original modes", commonest(one.mode for one in found)),
     ]
     if listing.ignored:
-        ignored = _commonest({suffix or "no extension": n for suffix, n in listing.ignored.items()})
-        notes.append(("ignored, no image's extension", ignored))
+        notes.append(("ignored, no image's extension", extensions(listing.ignored)))
     if dropped:
         notes.append(("classes without a readable image, dropped", ", ".join(dropped)))
+    if channels < 4:
+        notes += transparency(sum(one.transparent for one in found), len(found))
     return notes
 
 
 def _sizes(outcomes: Iterable[Outcome]) -> str:
-    return _commonest(f"{one.height}x{one.width}" for one in outcomes if isinstance(one, Decoded))
+    return commonest(f"{one.height}x{one.width}" for one in outcomes if isinstance(one, Decoded))
 
 
-def _commonest(items: Iterable[str] | dict[str, int]) -> str:
+def extensions(ignored: dict[str, int]) -> str:
+    """The extensions of files that are no images, the commonest first, with their counts."""
+    return commonest({suffix or "no extension": count for suffix, count in ignored.items()})
+
+
+def commonest(items: Iterable[str] | dict[str, int]) -> str:
+    """The five commonest of ``items``, with their counts."""
     counts = Counter(items)
     text = ", ".join(f"{item} ({count:,})" for item, count in counts.most_common(5))
     return f"{text} and {len(counts) - 5:,} more" if len(counts) > 5 else text

@@ -1,7 +1,7 @@
-"""What a folder or zip of images holds: names, classes, and a key that changes when the content does.
+"""What a folder or zip of images contains: names, classes, and a key that changes when the content does.
 
-Class subfolders become labels. A single folder around everything is no class and is looked through; folders called
-``train`` and ``test`` (and ``val``) at the top are splits.
+Class subfolders become labels. A single folder around everything is not a class. Folders called ``train`` and ``test``
+(and ``val``) at the top are splits.
 """
 
 from __future__ import annotations
@@ -12,11 +12,11 @@ import os
 import zipfile
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
-from saddle.errors import DataError, NoSuchSplit
+from saddle.errors import DataError
 
 SUFFIXES = frozenset(
     (
@@ -26,8 +26,8 @@ SUFFIXES = frozenset(
 )
 SPLITS = frozenset(("train", "test", "val", "valid", "validation"))
 
-# Folder inside the root, with its slash, to (name, size, time or checksum) of its images: what is the same for all
-# files of a folder is worked out once for it, which keeps a listing of 100,000 files under a second.
+# From a folder inside the root, with its slash, to (name, size, time or checksum) of each of its images. What is the
+# same for all files of a folder is computed once, so that a listing of 100,000 files takes less than a second.
 Folders = dict[str, list[tuple[str, int, int]]]
 
 
@@ -39,7 +39,8 @@ class Listing:
         root: the folder or zip.
         folders: the images of each folder inside ``root``; folders and images sorted.
         prefix: what all folders have in common, above the classes.
-        ignored: count of files by their extension, where that is no image's.
+        ignored: the number of other files by their extension, which is not an image's.
+        has_test: whether there is a test split of its own, called ``test`` beside ``train``.
         key: hexadecimal SHA-256 of names, sizes and times (folder) or checksums (zip).
     """
 
@@ -47,6 +48,7 @@ class Listing:
     folders: Folders
     prefix: str
     ignored: dict[str, int]
+    has_test: bool
     key: str
 
     def __len__(self) -> int:
@@ -59,20 +61,30 @@ class Listing:
 
     @property
     def classes(self) -> list[str]:
-        """The class folder of each image; empty strings without class folders."""
+        """The class folder of each image; an empty string without class folders."""
         return [_top(folder, self.prefix) for folder, files in self.folders.items() for _ in files]
 
 
-def list_images(root: Path, split: Literal["train", "test"]) -> Listing:
-    """List the images of one split below ``root``, which is a folder or a zip. No image is opened.
+def list_images(path: Path, split: Literal["train", "test"]) -> Listing:
+    """List the images of one split of ``path``, which is a folder or a zip. No image is opened.
+
+    The splits are folders called ``train`` and ``test``, or ``train.zip`` and ``test.zip`` in a folder. Without a test
+    split of its own, all images but those for validation are listed for either split.
 
     Raises:
-        DataError: no images, images both beside and inside class folders, no such split, or an unreadable root.
+        DataError: no images, images both beside and inside class folders, or an unreadable folder or zip.
     """
+    archives = {name: path / f"{name}.zip" for name in ("train", "test")}
+    if all(archive.is_file() for archive in archives.values()):
+        return replace(_list(archives[split], "train"), has_test=True)  # inside an archive of one split, all is that
+    return _list(path, split)
+
+
+def _list(root: Path, split: Literal["train", "test"]) -> Listing:
     try:
         found, ignored = _in_zip(root) if root.is_file() else _in_folder(root)
     except zipfile.BadZipFile as error:
-        raise DataError(f"{root} is a damaged zip", got=error, remedy="fetch it anew") from error
+        raise DataError(f"{root} is a damaged zip", got=error, remedy="get it again") from error
     except OSError as error:
         raise DataError(f"{error.filename or root} cannot be read", got=error.strerror or error) from error
     folders = {folder: sorted(files) for folder, files in sorted(found.items()) if files}
@@ -84,21 +96,15 @@ def list_images(root: Path, split: Literal["train", "test"]) -> Listing:
         )
     prefix = _common(folders)
     tops = {_top(folder, prefix) for folder in folders}
+    has_test = False
     if "train" in tops and tops <= SPLITS:
-        prefix += f"{split}/"
+        has_test = "test" in tops
+        prefix += f"{split}/" if has_test else "train/"
         folders = {folder: files for folder, files in folders.items() if folder.startswith(prefix)}
-    elif split == "test":
-        folders = {}
-    if not folders:
-        raise NoSuchSplit(
-            f"{root} has no {split} split",
-            expected="folders called train and test",
-            remedy="use data.split = train",
-        )
     prefix = _common(folders)
     _refuse_mixed(root, folders, prefix)
     key = hashlib.sha256(repr(folders).encode()).hexdigest()
-    return Listing(root, folders, prefix, dict(ignored), key)
+    return Listing(root, folders, prefix, dict(ignored), has_test, key)
 
 
 def _in_folder(root: Path) -> tuple[Folders, Counter[str]]:
@@ -109,7 +115,7 @@ def _in_folder(root: Path) -> tuple[Folders, Counter[str]]:
     while pending:
         path, folder = pending.pop()
         identity = path.stat()
-        # A symbolic link to a folder above would go round forever.
+        # With a symbolic link to a folder above, this would never end.
         if (identity.st_dev, identity.st_ino) in seen:
             continue
         seen.add((identity.st_dev, identity.st_ino))
@@ -156,7 +162,7 @@ def _suffix(name: str) -> str:
 
 
 def _common(folders: Iterable[str]) -> str:
-    """The folder around all ``folders``, with its slash; empty when they have none in common."""
+    """The folder around all ``folders``, with its slash; empty if they have none in common."""
     paths = [folder.split("/")[:-1] for folder in folders]
     first, last = min(paths), max(paths)  # what these share, all share
     shared = itertools.takewhile(lambda pair: pair[0] == pair[1], zip(first, last, strict=False))
@@ -174,8 +180,8 @@ def _refuse_mixed(root: Path, folders: Folders, prefix: str) -> None:
         return
     tops = sorted({_top(folder, prefix) for folder in folders} - {""})
     raise DataError(
-        f"{root} is mixed: images lie both beside and inside class folders",
+        f"{root} is mixed: there are images both beside and inside class folders",
         expected="all images in class folders, or none",
         got=f"{len(loose):,} loose images such as {prefix}{loose[0][0]}, and the folders {', '.join(tops[:5])}",
-        remedy="move the loose images into a class folder, or out",
+        remedy="move the loose images into a class folder, or out of this folder",
     )

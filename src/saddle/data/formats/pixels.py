@@ -24,10 +24,10 @@ def wanted_size(config: DataConfig) -> Size | None:
 
 
 def standard(image: Image.Image) -> Image.Image:
-    """Bring any Pillow image to 8 bits, upright, in mode L, LA, RGB or RGBA, losing neither colour nor alpha.
+    """Any Pillow image as 8 bits, upright, in mode L, LA, RGB or RGBA, without loss of colour or alpha.
 
     Raises:
-        ValueError: pixel values whose range cannot be known.
+        ValueError: the range of the pixel values is not known.
     """
     if image.getexif().get(ORIENTATION, 1) != 1:
         image = ImageOps.exif_transpose(image)
@@ -53,11 +53,16 @@ def is_grey(image: Image.Image) -> bool:
     return image.mode in ("L", "LA")
 
 
+def is_transparent(image: Image.Image) -> bool:
+    """Whether one can see through a ``standard`` image anywhere; an alpha channel alone does not make it so."""
+    return image.mode in ("LA", "RGBA") and bool(np.asarray(image.getchannel("A")).min() < 255)
+
+
 def resize(image: Image.Image, size: Size, fit: Fit) -> Image.Image:
     """Antialiased resize to (height, width).
 
-    ``crop`` covers the size and cuts the longer side about its centre, ``pad`` fits inside it on black (transparent
-    where there is alpha), ``stretch`` ignores the aspect ratio.
+    ``crop`` covers the size and cuts off what is too long, equally at both ends. ``pad`` fits the whole image inside
+    the size, on black (transparent if the image has alpha). ``stretch`` ignores the aspect ratio.
     """
     height, width = size
     if image.size == (width, height):
@@ -73,7 +78,7 @@ def resize(image: Image.Image, size: Size, fit: Fit) -> Image.Image:
     scale = max(width / image.width, height / image.height)
     cover = width / scale, height / scale
     left, top = (image.width - cover[0]) / 2, (image.height - cover[1]) / 2
-    # Rounding must not push the box out of the image.
+    # Rounding must not move the box out of the image.
     box = max(0, left), max(0, top), min(image.width, left + cover[0]), min(image.height, top + cover[1])
     return _scale(image, (width, height), box)
 
@@ -96,7 +101,7 @@ def render(image: Image.Image, size: Size | None, channels: int, fit: Fit) -> ND
 
 
 def conform(values: NDArray[np.uint8], config: DataConfig) -> NDArray[np.uint8]:
-    """Images (N, C, H, W) brought to the size and channels of ``config``; the same array where nothing is to do."""
+    """Images (N, C, H, W) in the size and channels of ``config``; the same array if nothing has to change."""
     size = wanted_size(config) or values.shape[2:]
     channels = config.channels or (3 if values.shape[1] == 4 else values.shape[1])
     shape = (channels, *size)

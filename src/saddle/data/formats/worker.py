@@ -1,6 +1,6 @@
-"""A process that decodes images: a plan, then jobs, as lines of JSON on standard input; answers on standard output.
+"""A process that decodes images. It reads a plan and then jobs as lines of JSON, and answers on standard output.
 
-It ends with its input, so it cannot outlive the process that started it.
+It ends when its input ends, so that it cannot live longer than the process that started it.
 """
 
 from __future__ import annotations
@@ -12,18 +12,16 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from saddle.data.formats.decoding import Plan, Reader, decode_rows
+from saddle.data.formats.decoding import Plan, Reader, decode_rows, open_values
 
 
 def main() -> None:
-    # Ctrl-C reaches all processes of a terminal; the one that started this one decides.
+    # Ctrl-C reaches all processes of a terminal. The process that started this one decides what to do.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     settings: dict[str, Any] = json.loads(sys.stdin.buffer.readline())
     settings["shape"] = tuple(settings["shape"])
     plan = Plan(**settings)
-    values = np.memmap(plan.values, np.uint8, "r+", shape=plan.shape)
+    values = open_values(plan)
     with Reader(Path(plan.root)) as reader:
         for line in sys.stdin.buffer:
             start, names = json.loads(line)

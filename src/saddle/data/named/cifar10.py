@@ -1,8 +1,8 @@
-"""CIFAR-10 by name: found on this machine, or downloaded as its authors' binary archive.
+"""CIFAR-10 by name: found on this machine, or downloaded as the binary archive of its authors.
 
 A. Krizhevsky, "Learning Multiple Layers of Features from Tiny Images", 2009, https://www.cs.toronto.edu/~kriz/cifar.html.
 Each record of the binary version is one byte of label and 3 × 32 × 32 bytes of pixels: red, green, blue, row by row.
-The archive for Python is never read: it is made of pickles.
+The archive for Python is never read, since it consists of pickles.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from saddle.base.progress import Progress
 from saddle.config.schema import DataConfig
 from saddle.data.cache import cache_folder
 from saddle.data.download import check_file, download, md5_of_file
-from saddle.data.formats.images import open_image_folder
+from saddle.data.formats.images import open_images
 from saddle.data.formats.pixels import conform
 from saddle.data.store import Store, make_store
 from saddle.errors import DataError
@@ -27,7 +27,7 @@ from saddle.errors import DataError
 NAME = "cifar10"
 ARCHIVE = "cifar-10-binary.tar.gz"
 URLS = (f"https://www.cs.toronto.edu/~kriz/{ARCHIVE}",)
-MD5 = "c32a1d4ab5d03f1284b67883e8d87530"  # given on the authors' page, of the archive as it is
+MD5 = "c32a1d4ab5d03f1284b67883e8d87530"  # of the archive, as given on the authors' page
 CLASS_NAMES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
 _PICKLED = ("cifar-10-python.tar.gz", "cifar-10-batches-py")
 SHAPE = (3, 32, 32)
@@ -39,7 +39,7 @@ def find_binary(path: Path) -> Path | None:
     """The binary version at ``path``: the archive itself, the archive in this folder, or the folder it unpacks to.
 
     Raises:
-        DataError: there is nothing but the Python version, which is pickled.
+        DataError: there is only the Python version, which is pickled.
     """
     if path.name == ARCHIVE and path.is_file():
         return path
@@ -50,7 +50,7 @@ def find_binary(path: Path) -> Path | None:
     held = list(path.iterdir()) if path.is_dir() and path.name not in _PICKLED else [path]
     if found is None and path.exists() and held and all(one.name in _PICKLED for one in held):
         raise DataError(
-            f"{path} is the Python version of CIFAR-10, which is pickled: to read it is to run its code",
+            f"{path} is the Python version of CIFAR-10. It is pickled, and reading a pickle runs the code in it",
             expected=f"the binary version, {ARCHIVE}",
             remedy=f"get it from {URLS[0]}",
         )
@@ -58,20 +58,20 @@ def find_binary(path: Path) -> Path | None:
 
 
 def open_cifar10(config: DataConfig, progress: Progress) -> Store:
-    """CIFAR-10 from ``$SADDLE_DATA/cifar10`` as it is there, or from the cache, downloaded when missing.
+    """CIFAR-10 from ``$SADDLE_DATA/cifar10``, or from the cache, downloaded if it is missing.
 
-    As it is there: the binary version, or class folders of images in ``train`` and ``test``, zipped or not. Class
-    folders of JPEGs are near copies: the compression changed the pixels, and so the fingerprint is another.
+    ``$SADDLE_DATA/cifar10`` may hold the binary version, or class folders of images in ``train`` and ``test``, zipped
+    or not. JPEGs are not exact copies: the compression changed the pixels, and so the fingerprint is another.
 
     Raises:
-        DataError: it can neither be found nor downloaded, or a file is damaged.
+        DataError: it can be neither found nor downloaded, or a file is damaged.
     """
     if root := os.environ.get("SADDLE_DATA"):
         own = Path(root) / NAME
         if binary := find_binary(own):
             return open_binary(binary, config)
         if own.is_dir() and any(own.iterdir()):
-            return replace(open_image_folder(own, config, progress), name=NAME)
+            return replace(open_images(own, config, progress), name=NAME)
     cached = cache_folder() / NAME / ARCHIVE
     if cached.is_file():
         check_file(cached, md5_of_file, MD5)
@@ -101,12 +101,14 @@ def open_binary(path: Path, config: DataConfig) -> Store:
             f"{path} is not the binary version of CIFAR-10",
             expected=f"records of {RECORD:,} bytes",
             got=f"{len(raw):,} bytes",
-            remedy="fetch it anew",
+            remedy="get it again",
         )
     records = np.frombuffer(raw, np.uint8).reshape(-1, RECORD)
     labels = records[:, 0].astype(np.int64)
     if labels.max() >= len(CLASS_NAMES):
-        raise DataError(f"{path} holds unknown classes", expected="labels from 0 to 9", got=f"label {labels.max()}")
+        raise DataError(
+            f"{path} has labels that name no class", expected="labels from 0 to 9", got=f"label {labels.max()}"
+        )
     values = np.ascontiguousarray(records[:, 1:]).reshape(-1, *SHAPE)
     return make_store(NAME, conform(values, config), labels, CLASS_NAMES)
 
@@ -120,6 +122,6 @@ def _read_all(path: Path, names: tuple[str, ...]) -> list[bytes]:
             files = [archive.extractfile(found[name]) for name in names]
             return [file.read() for file in files if file is not None]
     except KeyError as error:
-        raise DataError(f"{path} holds no {error.args[0]}", remedy="fetch it anew") from None
+        raise DataError(f"{path} holds no {error.args[0]}", remedy="get it again") from None
     except (tarfile.TarError, EOFError, zlib.error, OSError) as error:
-        raise DataError(f"{path} is damaged or cannot be read", got=error, remedy="fetch it anew") from error
+        raise DataError(f"{path} is damaged or cannot be read", got=error, remedy="get it again") from error

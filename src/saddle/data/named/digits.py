@@ -18,8 +18,8 @@ from saddle.data.formats.pixels import conform
 from saddle.data.store import Store, make_store
 
 COUNT = 1797
-TRAIN = 1500  # the split is ours: the first 1,500 digits to train on, the last 297 held out
-LEVELS = 16  # a pixel counts the dark dots, 0 to 16, in a 4x4 cell of the scan
+TRAIN = 1500  # the split is ours: the first 1,500 digits are trained on, the last 297 are held out
+LEVELS = 16  # the value of a pixel is the number of dark dots, 0 to 16, in a 4x4 cell of the scan
 
 
 def open_digits(config: DataConfig) -> Store:

@@ -1,4 +1,4 @@
-"""Known distributions of points: where samples come from, and what generated ones are held against."""
+"""Known distributions of points, from which samples are drawn and with which generated ones are compared."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _erf = np.vectorize(math.erf, otypes=[np.float64])
 
 
 class Univariate(Protocol):
-    """A distribution on the line. Its functions work elementwise on arrays of any shape."""
+    """A distribution of numbers. Its functions work elementwise on arrays of any shape."""
 
     @property
     def mean(self) -> float:
@@ -45,12 +45,12 @@ class Distribution(Protocol):
 
     @property
     def dimensions(self) -> int:
-        """D."""
+        """The number of coordinates of a point."""
         ...
 
     @property
     def coordinate(self) -> Univariate | None:
-        """What each coordinate follows, independently of the others; None where there is no such distribution."""
+        """The distribution of each coordinate, if all have the same and are independent; else None."""
         ...
 
     def draw(self, chance: np.random.Generator, count: int) -> NDArray[np.float32]:
@@ -78,7 +78,7 @@ class Mixture:
     def coordinate(self) -> Univariate | None:
         if self.dimensions == 1:
             return self
-        # One round mode with the same mean along every axis is so many independent draws from the line.
+        # The coordinates of one round mode with the same mean along every axis are independent and alike.
         same = len(self.centres) == 1 and bool((self.centres == self.centres[0, 0]).all())
         return Mixture(self.centres[:, :1], self.sigma) if same else None
 

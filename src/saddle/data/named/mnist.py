@@ -1,8 +1,8 @@
 """MNIST and its relatives by name: found on this machine, or downloaded.
 
-Every file from the cache or a mirror is checked before use. MNIST's sums are SHA-256 of the decompressed content, since
-its mirrors compress it differently. For Fashion-MNIST and KMNIST the sums in circulation are MD5 of the one gzip file
-that their authors host: enough against damage in transit, which is what they are for.
+Every file from the cache or a mirror is checked before it is used. The checksums of MNIST are SHA-256 of the
+decompressed content, since its mirrors compress it differently. For Fashion-MNIST and KMNIST the published checksums
+are MD5 of the gzip file that the authors host. They are enough to notice a damaged download, which is their purpose.
 """
 
 from __future__ import annotations
@@ -34,10 +34,10 @@ class Source:
     """Where a data set of idx files is hosted.
 
     Args:
-        mirrors: addresses, tried in turn, to which a file's name is appended.
-        class_names: one name a label.
-        sum_of: computes what ``sums`` holds.
-        sums: by file name without ``.gz``.
+        mirrors: addresses that are tried in turn. The name of a file is appended.
+        class_names: the name of each label.
+        sum_of: computes the checksum of a file.
+        sums: the right checksums, by file name without ``.gz``.
     """
 
     mirrors: tuple[str, ...]
@@ -104,16 +104,16 @@ SOURCES: dict[str, Source] = {
 
 
 def class_names_for(folder: Path) -> tuple[str, ...]:
-    """Names of the ten classes in a user's folder of idx files: known when the folder is called like a data set."""
+    """Names of the ten classes in a user's folder of idx files, which are known if it is called like a data set."""
     source = SOURCES.get(folder.resolve().name)
     return source.class_names if source else DIGIT_NAMES
 
 
 def open_named(name: str, config: DataConfig, progress: Progress) -> Store:
-    """The data set ``name``: from ``$SADDLE_DATA/name`` as it is there, or from the cache, downloaded when missing.
+    """The data set ``name``: from ``$SADDLE_DATA/name``, or from the cache, downloaded if it is missing.
 
     Raises:
-        DataError: it can neither be found nor downloaded, or a file is damaged.
+        DataError: it can be neither found nor downloaded, or a file is damaged.
     """
     source = SOURCES[name]
     if root := os.environ.get("SADDLE_DATA"):

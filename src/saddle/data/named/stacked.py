@@ -13,7 +13,7 @@ from saddle.data.store import Store, make_store
 from saddle.errors import DataError
 
 NAME = "stacked-mnist"
-# A fixed sample for pictures; training draws its triples fresh. It counts as an epoch.
+# The size of a fixed sample for pictures, which also counts as an epoch. Training draws fresh triples.
 _REFERENCE = 10_000
 
 
@@ -21,7 +21,7 @@ def open_stacked(config: DataConfig, progress: Progress) -> Store:
     """Random triples of MNIST images as red, green and blue: uint8 (N, 3, 28, 28) or of ``data.size``.
 
     Raises:
-        DataError: MNIST is not to be had, or other channels are asked for.
+        DataError: MNIST can be neither found nor downloaded, or other channels are asked for.
     """
     if config.channels not in (None, 3):
         raise DataError("stacked MNIST has three channels", got=f"data.channels = {config.channels}")

@@ -1,0 +1,111 @@
+"""``saddle info``"""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from saddle.cli.tables import readable_size
+
+if TYPE_CHECKING:
+    from saddle.config import Config
+    from saddle.runs.folder import RunFolder
+    from saddle.runs.status import Status
+
+
+def info(run: Annotated[Path, typer.Argument(metavar="RUN", help="A run folder.")]) -> None:
+    """Show everything about one run, and how to resume it."""
+    from saddle.config import load_config
+    from saddle.errors import RunError
+    from saddle.runs.folder import RunFolder
+    from saddle.runs.status import read_status
+
+    folder = RunFolder(run)
+    if not folder.exists():
+        raise RunError(f"{run} holds no run", expected="a folder that saddle train made", remedy="see `saddle list`")
+    config = load_config(folder.config)
+    status = read_status(folder, config)
+    for name, text in (*_facts(config, folder, status), *_scores(folder, config)):
+        print(textwrap.fill(f"{name + ':':<14}{text}", 110, subsequent_indent=" " * 14, break_on_hyphens=False))
+    print("files:")
+    for name, size in _files(run):
+        print(f"  {name:<26}{size:>10}")
+    if status.state != "running":
+        print(_resume(folder, config, longer=status.state == "finished"))
+
+
+def _facts(config: Config, run: RunFolder, status: Status) -> Iterator[tuple[str, str]]:
+    from saddle.base.progress import duration
+    from saddle.runs.log import last_figures
+
+    data, split = config.data, "" if config.data.split == "train" else f", split {config.data.split}"
+    threads = "" if config.threads == "auto" else f", CPU threads: {config.threads}"
+    yield "run", str(run.path)
+    yield "recipe", config.recipe
+    yield "data", f"{data.source}{split}" + (f", fingerprint {data.fingerprint[:12]}" if data.fingerprint else "")
+    yield "seed", str(config.seed)
+    yield "device", f"{config.device}{threads}"
+    yield "state", status.state
+    if status.state == "diverged":
+        yield "why", run.diverged.read_text(encoding="utf-8", errors="replace").strip()
+    yield "progress", status.progress
+    if status.state != "running" and status.saved < status.images:
+        yield "last saved", f"after {status.saved:,} images"
+    if status.seconds is not None:
+        yield "trained for", duration(status.seconds)
+    yield "last written", f"{status.written:%Y-%m-%d %H:%M:%S}"
+    figures = last_figures(run.read_log())
+    if known := [f"{name} {value}" for name, value in figures.items() if value != "–"]:
+        yield "last figures", ", ".join(known)
+
+
+def _scores(run: RunFolder, config: Config) -> Iterator[tuple[str, str]]:
+    from saddle.errors import MetricError
+    from saddle.runs.log import best_entry
+    from saddle.runs.scores import is_stale, read_evaluations
+
+    metric = config.evaluate.metric
+    if best := best_entry(run.read_scores(), metric):
+        yield "best score", f"{metric} {best[metric]:.4g} after {best['images']:,} images, kept in {run.best.name}"
+    try:
+        found = read_evaluations(run)
+    except MetricError as error:
+        yield "scores", error.what
+        return
+    for name, evaluation in found.items():
+        scores = ", ".join(f"{score.metric} {score.with_spread}" for score in evaluation.scores)
+        stale = " (of an earlier state of the file)" if is_stale(run, name, evaluation) else ""
+        yield "scores", f"{scores}; of {name} after {evaluation.images_seen:,} images{stale}"
+
+
+def _resume(run: RunFolder, config: Config, *, longer: bool) -> str:
+    from saddle.runs.status import resume_command
+
+    if longer:
+        twice = {"images": config.images and 2 * config.images, "epochs": config.epochs and 2 * config.epochs}
+        config = config.model_copy(update=twice)
+    command = resume_command(run, config)  # in one line, however long, to be copied
+    what = "train twice as long" if longer else "resume"
+    return f"{what}: {command}" if command else f"{what}: by the Python call that started the run"
+
+
+def _files(run: Path) -> Iterator[tuple[str, str]]:
+    for entry in sorted(run.iterdir(), key=lambda path: (path.is_dir(), path.name)):
+        if entry.is_dir():
+            inside = [file for file in entry.rglob("*") if file.is_file()]
+            yield f"{entry.name}/ ({len(inside)} files)", _size(*inside)
+        elif not entry.name.startswith("."):
+            yield entry.name, _size(entry)
+
+
+def _size(*files: Path) -> str:
+    count = 0
+    for file in files:
+        with suppress(OSError):  # a running run deletes old checkpoints
+            count += file.stat().st_size
+    return readable_size(count)

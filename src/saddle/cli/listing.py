@@ -1,0 +1,44 @@
+"""``saddle list``"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from saddle.cli.tables import print_table
+
+if TYPE_CHECKING:
+    from saddle.runs.folder import RunFolder
+
+
+def list_runs(
+    folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="Where to look; folders below it count too.")] = Path(
+        "runs"
+    ),
+) -> None:
+    """List runs with their state, progress and last score."""
+    from saddle.runs.status import find_runs
+
+    rows = [_row(run) for run in find_runs(folder)]
+    if rows:
+        print_table([("run", "recipe", "state", "progress", "last score", "last written"), *rows])
+        print("\n`saddle info RUN` tells everything about one.")
+    else:
+        print(f"there are no runs in {folder}; `saddle train digits` makes one in runs/digits")
+
+
+def _row(run: RunFolder) -> tuple[str, ...]:
+    from saddle.config import load_config
+    from saddle.errors import SaddleError
+    from saddle.runs.status import read_status
+
+    try:
+        config = load_config(run.config)
+        status = read_status(run, config)
+    except (SaddleError, OSError):  # one damaged run does not hide the others; `saddle info` says what is wrong
+        return str(run.path), "", "damaged", "", "", ""
+    score = "" if status.score is None else f"{status.score[0]} {status.score[1]:.4g}"
+    written = f"{status.written:%Y-%m-%d %H:%M}"
+    return str(run.path), config.recipe, status.state, status.progress, score, written

@@ -1,0 +1,84 @@
+"""One process at a time trains in a run folder."""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Generator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+from saddle.errors import RunError
+from saddle.runs.folder import RunFolder
+
+
+@contextmanager
+def held(run: RunFolder) -> Generator[None]:
+    """Make the run folder if it is not there, and hold it; the lock vanishes with the process, however it dies.
+
+    Where the body leaves no run in a folder that was made here, the folder is removed again.
+
+    Raises:
+        RunError: as ``RunFolder.create``, or another process holds it.
+    """
+    made = [path for path in (run.path, *run.path.parents) if not path.exists()]
+    run.create()
+    with _locked(run):
+        try:
+            yield
+        finally:
+            if not run.exists():
+                with suppress(OSError):
+                    run.lock.unlink(missing_ok=True)
+                    for path in made:
+                        path.rmdir()  # not if something is in it
+
+
+@contextmanager
+def _locked(run: RunFolder) -> Generator[None]:
+    try:
+        import fcntl
+    except ImportError:  # not on Windows
+        yield
+        return
+    descriptor = _take(run, fcntl)
+    try:
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _take(run: RunFolder, fcntl: Any) -> int:
+    while True:
+        descriptor = _open(run.lock)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if _is_open_as(descriptor, run.lock):
+                return descriptor
+        except BlockingIOError:
+            os.close(descriptor)
+            raise RunError(
+                f"{run.path} is being trained by another process", remedy="wait for it, or give another --out"
+            ) from None
+        os.close(descriptor)  # the process that held it removed the file in the meantime
+
+
+def _open(path: Path) -> int:
+    """A descriptor of the lock file, made if need be; links are not followed, and nothing is emptied."""
+    wrong = RunError(f"{path} is no lock file", expected="a regular file, or none", remedy="remove it")
+    try:
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, 0o666)
+    except OSError:
+        raise wrong from None
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise wrong
+    return descriptor
+
+
+def _is_open_as(descriptor: int, path: Path) -> bool:
+    try:
+        return os.path.samestat(os.fstat(descriptor), path.stat())
+    except OSError:
+        return False

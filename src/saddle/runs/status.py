@@ -1,0 +1,187 @@
+"""What a run folder tells from outside: whether it is being trained, how far it is, and how to resume it."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import shlex
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Literal
+
+from saddle.config import Config, difference, load_recipe, parse_settings, resolve
+from saddle.config.resolve import inline_toml, settle
+from saddle.errors import RunError, SaddleError
+from saddle.runs.folder import RunFolder
+
+_RECORDED = ("device", "threads", "conditional")  # where these are auto, a resumed run takes what auto chose at first
+_NAMED = {"data.source": "--data", "seed": "--seed"}  # settings that have an option of their own
+
+
+@dataclass(frozen=True)
+class Status:
+    """How a run stands.
+
+    Args:
+        state: running: a process trains it now; stopped: it can be resumed; finished; diverged: its losses or weights
+            were no longer finite.
+        images: seen so far.
+        saved: images seen at the last checkpoint, from which the run would resume; 0 before the first one.
+        total: images seen at the end; None where the length is given in epochs, as long as nothing is logged.
+        epochs: the length, where it is given so.
+        seconds: of training so far, as far as they are logged.
+        score: the last score of training and its metric; None before.
+        written: when the run last wrote something, in local time.
+    """
+
+    state: Literal["running", "stopped", "finished", "diverged"]
+    images: int
+    saved: int
+    total: int | None
+    epochs: float | None
+    seconds: float | None
+    score: tuple[str, float] | None
+    written: datetime
+
+    @property
+    def progress(self) -> str:
+        """Such as ``27,136 of 300,000 images (9 %)``."""
+        if self.total is None:
+            return f"{self.images:,} images of {self.epochs:g} epochs"
+        share = math.floor(100 * min(self.images / self.total, 1.0))  # 100 % only at the end
+        return f"{self.images:,} of {self.total:,} images ({share} %)"
+
+
+def read_status(run: RunFolder, config: Config) -> Status:
+    """How the run with this config stands; damaged lines of its log do not matter."""
+    log, scores = run.read_log(), run.read_scores()
+    checkpoints = run.all_checkpoints()
+    saved = checkpoints[-1][0] if checkpoints else 0
+    logged = int(log[-1]["images"]) if log else 0
+    # The last line of the log comes before the last checkpoint: in between there is still something to do.
+    reached = _has_ended(config, log) and (not checkpoints or saved >= logged)
+    state = "diverged" if run.diverged.is_file() else "finished" if reached else "stopped"
+    score = _number(scores[-1], config.evaluate.metric) if scores else None
+    files = [run.config, run.log, run.scores, run.diverged, run.evaluation, *(path for _, path in checkpoints[-1:])]
+    return Status(
+        state="running" if is_locked(run) else state,
+        images=max(logged, saved),
+        saved=saved,
+        total=config.images or _images_of(config.epochs or 0.0, log),
+        epochs=config.epochs,
+        seconds=_number(log[-1], "seconds") if log else None,
+        score=None if score is None else (config.evaluate.metric, score),
+        written=datetime.fromtimestamp(max(file.stat().st_mtime for file in files if file.exists())),
+    )
+
+
+def is_locked(run: RunFolder) -> bool:
+    """Whether a process trains the run now. Looks only: the lock file is neither made nor changed."""
+    try:
+        import fcntl
+
+        # The folder may come from a stranger: a link is not followed, and a pipe does not keep us waiting.
+        descriptor = os.open(run.lock, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        finally:
+            os.close(descriptor)
+    except BlockingIOError:
+        return True
+    except (ImportError, OSError):  # Windows; no lock file, or one that may not be read
+        return False
+    return False
+
+
+def find_runs(folder: Path) -> Iterator[RunFolder]:
+    """The runs in ``folder`` and below it, in the order of their paths; ``folder`` itself may be one.
+
+    Raises:
+        RunError: there is no such folder.
+    """
+    if not folder.is_dir():
+        raise RunError(
+            f"there is no folder {folder}",
+            expected="a folder with runs",
+            remedy="name another one; `saddle train` makes runs",
+        )
+    for place, below, files in os.walk(folder):
+        run = RunFolder(Path(place))
+        # Any program may have a config.toml; ours lies beside an environment, a log or a lock.
+        if "config.toml" in files and any(file.exists() for file in (run.environment, run.log, run.lock)):
+            below.clear()
+            yield run
+        else:
+            below[:] = sorted(name for name in below if not name.startswith("."))
+
+
+def resume_command(run: RunFolder, config: Config) -> str | None:
+    """The command that resumes a run to the length in ``config``; None where only the Python call does that."""
+    if "custom" in (config.generator.network.family, config.discriminator.network.family):
+        return None
+    recorded = _recorded_command(run)
+    if recorded is None:
+        return None
+    try:
+        base = load_recipe(config.recipe)
+        # What is written as a share of the length stays what it became when the run began.
+        words = _options(settle(resolve(base), {}, total=config.images or 1, recorded=config), config)
+        rebuilt = settle(resolve(base, parse_settings(words)), {}, total=config.images or 1, recorded=config)
+    except SaddleError:  # the recipe is a file of the user's
+        return recorded
+    if _changes(rebuilt, config):
+        return recorded
+    named, others = ["--out", str(run.path)], list[str]()
+    for word in words:
+        key, _, value = word.partition("=")
+        if key in _NAMED:
+            named += [_NAMED[key], value]
+        else:
+            others += ["--set", word]
+    return shlex.join(["saddle", "train", config.recipe, *named, *others])
+
+
+def _recorded_command(run: RunFolder) -> str | None:
+    """The command that started the run, if it was one of ours."""
+    try:
+        words = shlex.split(json.loads(run.environment.read_text(encoding="utf-8"))["command"])
+    except (OSError, ValueError, LookupError, TypeError, AttributeError):  # missing or damaged
+        return None
+    ours = len(words) > 1 and words[0] in ("saddle", "__main__.py") and words[1] in ("train", "reproduce")
+    return shlex.join(["saddle", *words[1:]]) if ours else None
+
+
+def _options(base: Config, config: Config) -> list[str]:
+    """What has to be set on top of ``base``, as ``key=value``."""
+    return [
+        f"{key}={value if isinstance(value, str) else inline_toml(value)}"
+        for key, _, value in _changes(base, config)
+        if value is not None
+    ]
+
+
+def _changes(base: Config, config: Config) -> list[tuple[Any, ...]]:
+    left_to_auto = {key for key in _RECORDED if getattr(base, key) == "auto"}
+    return [change for change in difference(base, config) if change[0] not in {*left_to_auto, "data.fingerprint"}]
+
+
+def _has_ended(config: Config, log: Sequence[Mapping[str, Any]]) -> bool:
+    if not log:
+        return False
+    if config.images is not None:
+        return int(log[-1]["images"]) >= config.images
+    return (_number(log[-1], "epoch") or 0.0) >= (config.epochs or 0.0) - 1e-4  # the log has four decimals
+
+
+def _images_of(epochs: float, log: Sequence[Mapping[str, Any]]) -> int | None:
+    """So many epochs in images, by the last line, which has both."""
+    epoch = _number(log[-1], "epoch") if log else None
+    return round(epochs * log[-1]["images"] / epoch) if epoch else None
+
+
+def _number(entry: Mapping[str, Any], key: str) -> float | None:
+    value = entry.get(key)
+    return value if isinstance(value, int | float) else None
