@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import inspect
+import operator
 import re
 import shlex
 from collections.abc import Iterator
@@ -15,7 +16,7 @@ import pytest
 import typer.main
 
 import saddle
-from saddle.cli import app
+from saddle.cli.commands import app
 from saddle.config import recipe_names
 from saddle.config.keys import known_tables
 from saddle.reproduction.tables import load_table, table_names
@@ -140,7 +141,8 @@ def test_python_blocks_call_what_there_is(page: Path):
             if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == "saddle":
                 assert node.attr in saddle.__all__, node.attr
             if isinstance(node, ast.Call) and ast.unparse(node.func).startswith("saddle."):
-                arguments = inspect.signature(getattr(saddle, node.func.attr)).parameters  # pyright: ignore
+                called = operator.attrgetter(ast.unparse(node.func).removeprefix("saddle."))(saddle)
+                arguments = inspect.signature(called).parameters
                 assert {keyword.arg for keyword in node.keywords} <= set(arguments), ast.unparse(node)
 
 
@@ -150,6 +152,11 @@ def test_files_of_the_project_that_are_named_exist(page: Path):
     for code in inline_code(page):
         if re.fullmatch(r"[\w./-]+/[\w.-]+\.py", code):
             assert (ROOT / code).exists() or (ROOT / "src" / "saddle" / code).exists(), code
+
+
+def test_the_notice_names_files_that_exist():
+    for name in re.findall(r"src/[\w./-]*\w", (ROOT / "NOTICE").read_text(encoding="utf-8")):
+        assert (ROOT / name).is_file(), name
 
 
 def test_lines_of_prose_are_not_too_long(page: Path):

@@ -3,7 +3,7 @@
     SADDLE_DATA=DIR python tools/metric_responses.py [--data mnist] [--count 2000]
 
 Held-out real images stand for a perfect generator. They are damaged step by step: noise, blur, missing classes,
-repeated samples, one class instead of all, copies of training images. Everything is held against the training images.
+repeated samples, one class instead of all, copies of training images. Everything is compared with the training images.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from saddle.data import open_data
 from saddle.data.splits import open_held_out, open_validation
 from saddle.features.extractors import find_extractor
 from saddle.scoring.measures import Measure, choose
-from saddle.scoring.sides import Judge
+from saddle.scoring.sides import RealData
 from saddle.show.figure import DISCRIMINATOR, add_axes, new_figure, to_picture
 
 _NOT_DRAWN = ("kd_error", "parzen_error", "parzen_validation")
@@ -33,7 +33,7 @@ _TRAINED_ON = {"mnist": 50_000, "digits": 1_200}
 
 
 class Samples(NamedTuple):
-    """uint8 images (N, 1, H, W) and the labels that they are taken to have been asked for (N,)."""
+    """uint8 images (N, 1, H, W) and the classes that they stand for (N,)."""
 
     images: Tensor
     labels: Tensor
@@ -67,18 +67,18 @@ def _blur(samples: Samples, _: Samples, level: float) -> Samples:
     return samples._replace(images=torch.from_numpy(np.stack(blurred))[:, None])
 
 
-def _taken(samples: Samples, index: Tensor) -> Samples:
+def _chosen(samples: Samples, index: Tensor) -> Samples:
     return Samples(samples.images[index], samples.labels[index])
 
 
 def _missing(samples: Samples, _: Samples, level: float) -> Samples:
     left = torch.where(samples.labels >= level)[0]
-    return _taken(samples, left[torch.arange(len(samples.images)) % len(left)])
+    return _chosen(samples, left[torch.arange(len(samples.images)) % len(left)])
 
 
 def _repeated(samples: Samples, _: Samples, level: float) -> Samples:
     distinct = max(1, round((1 - level) * len(samples.images)))
-    return _taken(samples, torch.arange(len(samples.images)) % distinct)
+    return _chosen(samples, torch.arange(len(samples.images)) % distinct)
 
 
 def _one_class(samples: Samples, _: Samples, level: float) -> Samples:
@@ -86,7 +86,7 @@ def _one_class(samples: Samples, _: Samples, level: float) -> Samples:
     index = torch.arange(len(samples.images))
     collapsed = round(level * len(index))
     index[:collapsed] = three[torch.arange(collapsed) % len(three)]
-    return _taken(samples, index)
+    return _chosen(samples, index)
 
 
 def _copies(samples: Samples, training: Samples, level: float) -> Samples:
@@ -107,7 +107,7 @@ DAMAGES = (
 )
 
 
-def two_sides(data: str, first: int) -> tuple[Judge, Samples]:
+def two_sides(data: str, first: int) -> tuple[RealData, Samples]:
     """The real side, ``first`` training images, and what is damaged; every second held-out image for each."""
     config = DataConfig(source=data, first=first)
     store = open_data(config)
@@ -115,25 +115,25 @@ def two_sides(data: str, first: int) -> tuple[Judge, Samples]:
     assert held_out is not None
     half, other = held_out.taking(slice(0, None, 2)), held_out.taking(slice(1, None, 2))
     assert other.labels is not None
-    judge = Judge(store, half, open_validation(config, store), find_extractor(None, store))
-    return judge, Samples(torch.from_numpy(other.values.copy()), torch.from_numpy(other.labels))
+    real = RealData(store, half, open_validation(config, store), find_extractor(None, store))
+    return real, Samples(torch.from_numpy(other.values.copy()), torch.from_numpy(other.labels))
 
 
 def responses(
-    judge: Judge, samples: Samples, names: Sequence[str] | None = None, damages: Sequence[Damage] = DAMAGES
+    real: RealData, samples: Samples, names: Sequence[str] | None = None, damages: Sequence[Damage] = DAMAGES
 ) -> dict[str, dict[str, list[float]]]:
-    """Figures by damage, then by name: one value a level."""
-    assert judge.train.labels is not None
-    training = Samples(judge.train.values, judge.train.labels)
-    measures: list[Measure] = choose(names, judge, by_class=True)
+    """The scores by damage, then by name: one value for each level."""
+    assert real.train.labels is not None
+    training = Samples(real.train.values, real.train.labels)
+    measures: list[Measure] = choose(names, real, by_class=True)
     found: dict[str, dict[str, list[float]]] = {}
     for damage in damages:
         rows: dict[str, list[float]] = {}
         for level in damage.levels:
             damaged = damage.apply(samples, training, level)
-            looked = judge.look(damaged.images, damaged.labels)
+            extracted = real.extract(damaged.images, damaged.labels)
             for measure in measures:
-                for name, value in zip(measure.names, measure.compute(looked, judge), strict=True):
+                for name, value in zip(measure.names, measure.compute(extracted, real), strict=True):
                     rows.setdefault(name, []).append(float(value))
         found[damage.name] = rows
     return found
@@ -168,8 +168,8 @@ def main() -> None:
     parser.add_argument("--count", type=int, default=2000)
     parser.add_argument("--out", type=Path, default=Path("docs/images/metric-responses.png"))
     arguments = parser.parse_args()
-    judge, samples = two_sides(arguments.data, _TRAINED_ON[arguments.data])
-    found = responses(judge, Samples(samples.images[: arguments.count], samples.labels[: arguments.count]))
+    real, samples = two_sides(arguments.data, _TRAINED_ON[arguments.data])
+    found = responses(real, Samples(samples.images[: arguments.count], samples.labels[: arguments.count]))
     names = [name for name in found[DAMAGES[0].name] if name not in _NOT_DRAWN]
     for damage in DAMAGES:
         print(f"\n| {damage.name} | {' | '.join(f'{level:g}' for level in damage.levels)} |")

@@ -1,4 +1,4 @@
-"""Train one of the classifiers whose features the metrics compare: the files in ``src/saddle/metrics/weights``.
+"""Train one of the networks whose features the metrics compare: the files in ``src/saddle/features/weights``.
 
     python tools/train_extractor.py mnist-cnn-v1 --out mnist-cnn-v1.safetensors
 
@@ -23,12 +23,12 @@ from saddle.base.tensors import save_tensors
 from saddle.config.schema import DataConfig
 from saddle.data import open_data
 from saddle.data.store import Store
-from saddle.features.small_cnn import SmallClassifier
+from saddle.features.small_cnn import SmallCNN
 
 
 @dataclass(frozen=True)
 class Plan:
-    """How one classifier is trained."""
+    """How one network is trained."""
 
     data: str
     widths: tuple[int, ...]
@@ -86,7 +86,7 @@ def main() -> None:
     assert train.labels is not None
     images, labels = images_of(train), torch.from_numpy(train.labels)
 
-    network = SmallClassifier(train.shape[0], plan.widths, len(train.class_names))
+    network = SmallCNN(train.shape[0], plan.widths, len(train.class_names))
     averaged = torch.optim.swa_utils.AveragedModel(
         network, multi_avg_fn=torch.optim.swa_utils.get_ema_multi_avg_fn(AVERAGING), use_buffers=True
     )

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from saddle.base.machine import bound_spinning
 
 if TYPE_CHECKING:
+    from saddle import metrics
     from saddle.api import Run, compare, report, train
     from saddle.config import all_recipes as recipes
     from saddle.errors import (
@@ -52,6 +53,7 @@ __all__ = [
     "compare",
     "evaluate",
     "load",
+    "metrics",
     "recipes",
     "report",
     "reproduce",
@@ -79,6 +81,8 @@ _HOMES = {
 def __getattr__(name: str) -> Any:
     if name not in __all__:
         raise AttributeError(f"module 'saddle' has no attribute {name!r}")
+    if name == "metrics":
+        return import_module("saddle.metrics")
     if name == "recipes":
         return import_module("saddle.config").all_recipes
     return getattr(import_module(f"saddle.{_HOMES.get(name, 'errors')}"), name)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 
 class SaddleError(Exception):
     """Base of all errors meant for the user; the command line prints it without a traceback.
@@ -11,16 +13,26 @@ class SaddleError(Exception):
         expected: what would have been right.
         got: what was found instead.
         remedy: what the user can do now.
+        details: what there is to say of each of several things, one line each.
     """
 
     exit_code = 2
 
-    def __init__(self, what: str, *, expected: object = None, got: object = None, remedy: str | None = None) -> None:
+    def __init__(
+        self,
+        what: str,
+        *,
+        expected: object = None,
+        got: object = None,
+        remedy: str | None = None,
+        details: Iterable[str] = (),
+    ) -> None:
         self.what = what
         self.expected = expected
         self.got = got
         self.remedy = remedy
-        lines = [what]
+        self.details = tuple(details)
+        lines = [what, *(f"  {detail}" for detail in self.details)]
         for name, value in (("expected", expected), ("got", got), ("remedy", remedy)):
             if value is not None:
                 lines.append(f"  {name}: {value}")
@@ -57,6 +69,10 @@ class MetricError(SaddleError):
 
 class NotFinite(SaddleError):
     """Samples that hold NaN or infinity."""
+
+
+class TooLarge(SaddleError):
+    """What would not fit in memory or on disk; found before anything is allocated or written."""
 
 
 class DeviceError(SaddleError):

@@ -91,7 +91,7 @@ def test_it_does_not_need_torch(tmp_path: Path):
     for name in ("a", "b"):
         start(tmp_path / name, 0.5)
     script = (
-        "import sys\nfrom saddle.cli import app\n"
+        "import sys\nfrom saddle.cli.commands import app\n"
         "app(['compare', 'a', 'b'], standalone_mode=False)\n"
         "assert 'torch' not in sys.modules\n"
     )

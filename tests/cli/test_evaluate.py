@@ -32,7 +32,8 @@ def test_evaluate_prints_a_table_and_keeps_it(saddle, run: Path):
     done = saddle("evaluate", "run", "--metric", "fd", "--metric", "classes", "--count", "400", "--seeds", "2")
     assert done.code == 0, done.err
     table = rows(done.out)
-    assert list(table) == ["metric", "fd", "classes", "class_gap"]  # one look at the classes gives both
+    assert list(table) == ["metric", "fd", "classes", "class_gap", "The"]  # one measure gives both; a footnote
+    assert done.out.endswith("is of 297 held-out samples: too few to compare with 400; --count 297 scores as many.\n")
     assert "fd-digits-cnn-v1-400" in table["fd"] and "±" in table["fd"]
     assert "held-out samples" in done.out
     kept = json.loads((run / "evaluation.json").read_text(encoding="utf-8"))
@@ -57,7 +58,7 @@ def test_few_samples_are_scored_with_a_warning(saddle, run: Path):
         (["--seeds", "0"], ["at least 1 seed"]),
         (["--extractor", "vgg"], ["no extractor 'vgg'", "mnist-cnn-v1"]),
         (["--extractor", "mnist-cnn-v1"], ["mnist-cnn-v1 does not fit samples of shape (1, 8, 8)", "pixels"]),
-        (["--weights", "nothing.pt"], ["Inception network alone", "--extractor inception-v3"]),
+        (["--inception-weights", "nothing.pt"], ["only for the Inception network", "--extractor inception-v3"]),
         (["--data", "nowhere"], ["no data set or path called nowhere"]),
         (["--data", "points.npy"], ["points.npy"]),
         (["--device", "abacus"], ["no device 'abacus'"]),
@@ -81,7 +82,7 @@ def test_a_generator_that_makes_no_numbers(saddle, run: Path):
     save_tensors(run / "generator.safetensors", broken, header)
     done = saddle("evaluate", "run", "--metric", "fd", "--count", "200")
     assert done.code == 2
-    assert "NaN or infinity" in done.err and "earlier checkpoint" in done.err
+    assert "NaN or infinite" in done.err and "earlier checkpoint" in done.err
     assert not (run / "evaluation.json").exists()
 
 

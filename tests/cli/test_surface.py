@@ -11,7 +11,7 @@ import typer.main
 from typer.testing import CliRunner
 
 import saddle
-from saddle.cli import app
+from saddle.cli.commands import app
 
 COMMANDS = {
     "recipes": ["NAME"],
@@ -26,7 +26,7 @@ COMMANDS = {
     "invert": ["RUN", "--image", "--steps", "--restarts", "--seed", "--out", "--label", "--device"],
     "nearest": ["RUN", "--count", "--seed", "--neighbours", "--data", "--out", "--label", "--device"],
     "classify": ["RUN", "--data", "--out", "--set", "--device"],
-    "evaluate": ["RUN", "--metric", "--count", "--seeds", "--extractor", "--weights", "--data", "--device"],
+    "evaluate": ["RUN", "--metric", "--count", "--seeds", "--extractor", "--inception-weights", "--data", "--device"],
     "compare": ["RUN", "--out"],
     "reproduce": ["TABLE", "--out", "--row", "--seeds", "--length", "--quick", "--set"],
     "report": ["RUN"],
@@ -50,6 +50,7 @@ PUBLIC = [
     "compare",
     "evaluate",
     "load",
+    "metrics",
     "recipes",
     "report",
     "reproduce",
@@ -124,7 +125,7 @@ def test_recipes_tell_their_source():
 
 def test_help_and_recipes_do_not_import_torch():
     script = (
-        "import sys\nfrom saddle.cli import app\n"
+        "import sys\nfrom saddle.cli.commands import app\n"
         "for words in (['--version'], ['--help'], ['train', '--help'], ['recipes'], ['recipes', 'digits'],\n"
         "              ['settings'], ['train', 'mlp-tanh', '--dry-run']):\n"
         "    app(words, standalone_mode=False)\n"

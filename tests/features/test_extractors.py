@@ -18,7 +18,7 @@ from saddle.errors import MetricError
 from saddle.features import extractors
 from saddle.features.extractors import SHIPPED, Shipped, class_numbers, find_extractor
 from saddle.features.inception import Inception
-from saddle.scoring.sides import look, look_at_store
+from saddle.scoring.sides import extract, extract_store
 
 WEIGHTS = Path(extractors.__file__).parent / "weights"
 
@@ -50,12 +50,12 @@ def test_a_file_of_another_kind_is_no_extractor(tmp_path: Path):
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("name", "least"), [("digits-cnn-v1", 0.97), ("mnist-cnn-v1", 0.994)])
-def test_shipped_classifiers_are_as_good_as_their_header_says(name: str, least: float, request: pytest.FixtureRequest):
+def test_shipped_networks_are_as_good_as_their_header_says(name: str, least: float, request: pytest.FixtureRequest):
     if name.startswith("mnist"):
         request.getfixturevalue("real_data")
     store = open_data(DataConfig(source=name.split("-", maxsplit=1)[0], split="test"))
     extractor = find_extractor(name, store)
-    found = look(torch.from_numpy(store.values.copy()), None, extractor).found.numpy()
+    found = extract(torch.from_numpy(store.values.copy()), None, extractor).found.numpy()
     accuracy = (found == store.labels).mean()
     _, header = load_tensors(WEIGHTS / f"{name}.safetensors")
     assert accuracy >= least
@@ -85,7 +85,7 @@ def test_extractors_that_do_not_fit():
         find_extractor("resnet", digits)
 
 
-def test_three_channels_are_seen_one_by_one():
+def test_three_channels_are_read_one_by_one():
     digits = open_data(DataConfig(source="digits"))
     stacked = np.concatenate([digits.values[:20], digits.values[20:40], digits.values[40:60]], 1)
     extractor = find_extractor("digits-cnn-v1", of(stacked))
@@ -111,7 +111,7 @@ def test_a_module_of_ones_own():
     assert extractor.name == f"means-{extractor.fingerprint[:8]}"
     torch.testing.assert_close(extractor(torch.from_numpy(store.values)).features, torch.full((7, 3), 0.2))
     assert extractor.fingerprint != find_extractor(Means(2), store).fingerprint
-    with pytest.raises(MetricError, match="gives no features"):
+    with pytest.raises(MetricError, match="does not give features"):
         find_extractor(nn.Identity(), store)
     dropped = nn.Sequential(Means(), nn.Dropout())
     assert find_extractor(dropped, store)(torch.from_numpy(store.values)).features.min() > 0.1
@@ -120,25 +120,25 @@ def test_a_module_of_ones_own():
         find_extractor(nn.Sequential(nn.Flatten(), nn.Linear(5, 2)), store)
 
 
-def test_features_of_real_data_are_looked_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_features_of_real_data_are_computed_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     digits = open_data(DataConfig(source="digits", first=50))
     extractor = find_extractor(None, digits)
-    first = look_at_store(digits, extractor)
-    monkeypatch.setattr(Shipped, "__call__", lambda *_: pytest.fail("looked again"))
-    again = look_at_store(digits, extractor)
+    first = extract_store(digits, extractor)
+    monkeypatch.setattr(Shipped, "__call__", lambda *_: pytest.fail("computed again"))
+    again = extract_store(digits, extractor)
     assert torch.equal(first.features, again.features)
     assert torch.equal(first.probabilities, again.probabilities)
-    with pytest.raises(pytest.fail.Exception, match="looked again"):  # other rows of the same data are other data
-        look_at_store(open_data(DataConfig(source="digits")).taking(slice(50, 100)), extractor)
+    with pytest.raises(pytest.fail.Exception, match="computed again"):  # other rows of the same data are other data
+        extract_store(open_data(DataConfig(source="digits")).taking(slice(50, 100)), extractor)
 
 
 def test_a_damaged_cache_is_made_anew(tmp_path: Path):
     digits = open_data(DataConfig(source="digits", first=50))
     extractor = find_extractor(None, digits)
-    first = look_at_store(digits, extractor)
+    first = extract_store(digits, extractor)
     (file,) = (tmp_path / "cache" / "features").iterdir()
     file.write_bytes(file.read_bytes()[:-100])
-    assert torch.equal(look_at_store(digits, extractor).features, first.features)
+    assert torch.equal(extract_store(digits, extractor).features, first.features)
 
 
 # Inception: torch-fidelity is not here; a stand-in of its interface reads a small file of the same kind.
@@ -179,7 +179,7 @@ def test_inception_weights_are_read_after_their_hash_is_checked(library: Path):
     assert seen.probabilities.shape == (2, 1, 8)
     torch.testing.assert_close(seen.probabilities.sum(2), torch.ones(2, 1))
     with pytest.raises(MetricError, match="SHA-256 begins with 6726825d"):
-        find_extractor("inception-v3", of(np.zeros((5, 3, 8, 8), np.uint8)), weights=library)
+        find_extractor("inception-v3", of(np.zeros((5, 3, 8, 8), np.uint8)), inception_weights=library)
 
 
 @pytest.mark.parametrize("error", [URLError("no network"), RuntimeError("invalid hash value")])
@@ -188,7 +188,7 @@ def test_inception_without_weights_or_library(library: Path, monkeypatch: pytest
         raise error
 
     monkeypatch.setattr(torch.hub, "download_url_to_file", download)
-    with pytest.raises(MetricError, match="--weights FILE"):
+    with pytest.raises(MetricError, match="--inception-weights FILE"):
         Inception()
     monkeypatch.setitem(sys.modules, "torch_fidelity.feature_extractor_inceptionv3", None)
     with pytest.raises(MetricError, match=r"pip install 'saddle\[inception\]'"):

@@ -1,12 +1,14 @@
 from __future__ import annotations
 
+import warnings
+
 import numpy as np
 import pytest
 import torch
 from scipy.linalg import sqrtm
 from torch import Tensor, nn
 
-from saddle.errors import MetricError
+from saddle.errors import MetricError, ScoreWarning
 from saddle.metrics.frechet import Moments, frechet_distance
 
 
@@ -55,6 +57,27 @@ def test_distance_equals_an_established_fid_library_on_the_same_features():
     theirs.update(a, real=False)
     theirs.update(b, real=True)
     assert distance(a, b) == pytest.approx(theirs.compute().item(), rel=1e-4)
+
+
+@pytest.mark.parametrize("few", [0, 40])
+@pytest.mark.parametrize("decay", [3, 6])
+def test_variances_of_very_different_size_lose_nothing(decay: int, few: int):
+    """Held against singular values of the rows themselves, whose squares are never taken."""
+    spread = torch.logspace(0, -decay, 128, dtype=torch.float64)
+    turn, _ = torch.linalg.qr(torch.randn(128, 128, generator=torch.Generator().manual_seed(3), dtype=torch.float64))
+    a, b = (features(count, 128, seed) * spread @ turn for count, seed in ((few or 400, 4), (500, 5)))
+    x, y = ((rows - rows.mean(0)) / (len(rows) - 1) ** 0.5 for rows in (a, b))
+    first, second = (torch.linalg.qr(rows, mode="r").R for rows in (x, y))
+    true = (a.mean(0) - b.mean(0)).square().sum() + x.square().sum() + y.square().sum()
+    true -= 2 * torch.linalg.svdvals(first @ second.T).sum()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ScoreWarning)
+        assert distance(a, b) == pytest.approx(true.item(), rel=1e-11)
+
+
+def test_known_axes_change_nothing():
+    a, b = Moments.of(features(200, 16, 1)), Moments.of(features(300, 16, 2))
+    assert frechet_distance(a, b, axes=Moments.of(features(300, 16, 2)).axes) == frechet_distance(a, b)
 
 
 def test_moments_are_the_mean_and_the_covariance_that_torch_computes():

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from saddle.metrics.kernel import KernelDistance, kernel_distance
+from saddle.metrics.kernel import KernelDistance, kernel_distance, sums_within
 
 
 def draw(count: int, width: int, seed: int, *, shift: float = 0) -> Tensor:
@@ -35,6 +35,12 @@ def test_a_set_against_itself_counts_each_point_as_its_own_partner_across():
     a = draw(20, 4, 2)
     assert kernel_distance(a, a).value == pytest.approx(by_loop(a, a), rel=1e-10)
     assert kernel_distance(a, a) == kernel_distance(a, a.clone())
+
+
+@pytest.mark.parametrize("rows", [None, 7])
+def test_known_sums_of_the_reference_change_nothing(rows: int | None):
+    a, b = draw(30, 4, 2), draw(40, 4, 3)
+    assert kernel_distance(a, b, within=sums_within(b, rows=rows)) == pytest.approx(kernel_distance(a, b), rel=1e-12)
 
 
 def repeated(m: int, n: int, shift: float) -> tuple[Tensor, Tensor]:

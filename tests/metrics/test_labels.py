@@ -51,7 +51,9 @@ def test_inception_score_is_one_without_a_notion_and_the_number_of_classes_at_be
 
 @pytest.mark.parametrize("rows", [torch.rand(20, 4), torch.randn(20, 4).softmax(1).log(), -torch.eye(4).repeat(5, 1)])
 def test_what_are_no_probabilities_have_no_inception_score(rows: Tensor):
-    with pytest.raises(MetricError, match=r"no probabilities\n  expected: rows without negative numbers that sum to 1"):
+    with pytest.raises(
+        MetricError, match=r"not probabilities\n  expected: rows of numbers that are not negative and sum to 1"
+    ):
         inception_score(rows)
 
 
@@ -111,7 +113,7 @@ def test_class_shares_are_those_of_the_labels_also_of_classes_that_do_not_occur(
 def test_what_are_no_labels_of_the_classes_is_an_error(labels: Tensor):
     for score in (lambda: class_shares(labels, 3), lambda: category_modes(labels, torch.full((3,), 1 / 3))):
         with pytest.raises(
-            MetricError, match=r"no labels\n  expected: a row of whole numbers from 0 to 2\n  got: torch"
+            MetricError, match=r"not labels\n  expected: a row of whole numbers from 0 to 2\n  got: torch"
         ):
             score()
 

@@ -6,6 +6,7 @@ from torch import Tensor
 
 from saddle.errors import MetricError
 from saddle.metrics.manifold import density_coverage, precision_recall
+from saddle.metrics.nearest import neighbour_distances
 
 
 def draw(count: int, width: int, seed: int, *, scale: float = 1) -> Tensor:
@@ -54,6 +55,13 @@ def test_plain_precision_and_recall_take_three_neighbours_density_and_coverage_f
     a, b = draw(100, 3, 2), draw(100, 3, 3)
     assert precision_recall(a, b) == precision_recall(a, b, k=3) != precision_recall(a, b, k=5)
     assert density_coverage(a, b) == density_coverage(a, b, k=5) != density_coverage(a, b, k=3)
+
+
+def test_known_neighbours_of_the_reference_change_nothing():
+    samples, reference = draw(80, 3, 2), draw(100, 3, 3)
+    known = neighbour_distances(reference, 6)
+    assert precision_recall(samples, reference, neighbours=known) == precision_recall(samples, reference)
+    assert density_coverage(samples, reference, neighbours=known) == density_coverage(samples, reference)
 
 
 def test_lost_variety_costs_recall_and_noise_costs_precision():
@@ -121,5 +129,5 @@ def test_too_few_rows_for_the_neighbours_are_an_error(score):
         score(few, enough, k=4)
     with pytest.raises(MetricError, match=r"too few reference samples\n  expected: at least 5\n  got: 4"):
         score(enough, few, k=4)
-    with pytest.raises(MetricError, match=r"not so many neighbours\n  expected: 1 to 4\n  got: 0"):
+    with pytest.raises(MetricError, match=r"the number of neighbours is impossible\n  expected: 1 to 4\n  got: 0"):
         score(enough, enough, k=0)

@@ -13,7 +13,7 @@ from saddle.metrics.frechet import Moments
 from saddle.metrics.kernel import kernel_distance
 from saddle.metrics.labels import inception_score, mixture_modes
 from saddle.metrics.manifold import density_coverage, precision_recall
-from saddle.metrics.nearest import copied_share, nearest, neighbour_error
+from saddle.metrics.nearest import copied_share, copy_limit, nearest, neighbour_error
 from saddle.metrics.parzen import parzen
 from saddle.metrics.points import sliced_wasserstein
 
@@ -35,8 +35,8 @@ PAIRS: dict[str, Callable[[Tensor, Tensor], object]] = {
     "density_coverage": density_coverage,
     "nearest": lambda a, b: nearest(a, b, 1),
     "neighbour_error": lambda a, b: neighbour_error(a, labels(a), b, labels(b)),
-    "copied_share": lambda a, b: copied_share(a, b, good()),
-    "copied_share of held-out": lambda a, b: copied_share(good(), a, b),
+    "copied_share": lambda a, b: copied_share(a, b, 0.1),
+    "copy_limit": copy_limit,
     "mixture_modes": lambda a, b: mixture_modes(a, b, 0.1),
     "parzen": lambda a, b: parzen(a, b, good()),
     "parzen of test images": lambda a, b: parzen(good(), a, b),
@@ -54,10 +54,10 @@ def with_one(value: float) -> Tensor:
 BAD = {
     "NaN": (with_one(torch.nan), r"NaN or infinity\n  expected: finite numbers\n"),
     "infinity": (with_one(torch.inf), r"NaN or infinity\n  expected: finite numbers\n"),
-    "one axis": (good()[:, 0], r"no rows of numbers\n  expected: floats .*\n  got: torch.float32 \(120,\)"),
-    "images": (good()[:, None], r"no rows of numbers\n  expected: floats .*\n  got: torch.float32 \(120, 1, 3\)"),
-    "no columns": (good()[:, :0], r"no rows of numbers\n  expected: floats .*\n  got: torch.float32 \(120, 0\)"),
-    "integers": (good().long(), r"no rows of numbers\n  expected: floats .*\n  got: torch.int64 \(120, 3\)"),
+    "one axis": (good()[:, 0], r"not rows of numbers\n  expected: floats .*\n  got: torch.float32 \(120,\)"),
+    "images": (good()[:, None], r"not rows of numbers\n  expected: floats .*\n  got: torch.float32 \(120, 1, 3\)"),
+    "no columns": (good()[:, :0], r"not rows of numbers\n  expected: floats .*\n  got: torch.float32 \(120, 0\)"),
+    "integers": (good().long(), r"not rows of numbers\n  expected: floats .*\n  got: torch.int64 \(120, 3\)"),
     "no rows": (good()[:0], r"too few .*\n  expected: at least \d+\n  got: 0"),
 }
 

@@ -71,9 +71,9 @@ def test_true_draws_are_near_and_a_shift_is_the_distance():
 def test_distances_on_the_line_refuse_what_is_not_on_it(distance):
     good = line(5, 10)
     for bad, wrong in (
-        (good.reshape(5, 1), r"lie on no line\n  expected: floats \(N,\)\n  got: \(5, 1\)"),
+        (good.reshape(5, 1), r"are not a row of numbers\n  expected: floats \(N,\)\n  got: \(5, 1\)"),
         (good[:0], r"too few .*\n  expected: at least 1\n  got: 0"),
-        (good.long(), r"no rows of numbers\n  expected: floats .*\n  got: torch.int64"),
+        (good.long(), r"not rows of numbers\n  expected: floats .*\n  got: torch.int64"),
         (good / 0, r"NaN or infinity"),
     ):
         with pytest.raises(MetricError, match=wrong):

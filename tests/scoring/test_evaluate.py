@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 import warnings
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,9 @@ from torch import nn
 import saddle
 from saddle.base.files import write_text
 from saddle.base.progress import Silent
-from saddle.errors import ConfigError, MetricError
+from saddle.errors import ConfigError, MetricError, NotFinite
+from saddle.metrics.frechet import Moments
+from saddle.metrics.kernel import sums_within
 from saddle.runs.folder import RunFolder
 from saddle.runs.scores import read_evaluations, table
 from saddle.scoring.evaluate import evaluate
@@ -63,7 +66,7 @@ def test_scores_by_other_protocols_stay_until_the_generator_changes(tmp_path: Pa
     assert score.metric == "is"
 
 
-def test_all_measures_that_fit_are_taken(run: saddle.Run):
+def test_all_measures_that_fit_are_computed(run: saddle.Run):
     found = {score.metric for score in evaluate(run.path, count=250, seeds=1).scores}
     assert found == {
         "fd", "kd", "kd_error", "precision", "recall", "density", "coverage", "is", "classes", "class_gap", "copies",
@@ -114,10 +117,10 @@ def test_what_was_scored_before_is_not_scored_again(tmp_path: Path, monkeypatch:
     first = evaluate(run.path, metrics=["fd"], count=200, seeds=1)["fd"]
     evaluate(run.path, metrics=["fd"], count=200, seeds=2)  # other seeds take its place
     evaluate(run.path, metrics=["fd"], count=200, seeds=1, extractor="pixels")  # another protocol does not
-    again = evaluate(run.path, metrics=["fd"], count=200, seeds=1, again=False)["fd"]
+    again = evaluate(run.path, metrics=["fd"], count=200, seeds=1, rescore=False)["fd"]
     assert again.value == first.value
     monkeypatch.setattr("saddle.scoring.evaluate._draw", lambda *_: pytest.fail("drawn again"))
-    assert evaluate(run.path, metrics=["fd"], count=200, seeds=1, again=False)["fd"] == again
+    assert evaluate(run.path, metrics=["fd"], count=200, seeds=1, rescore=False)["fd"] == again
     with pytest.raises(pytest.fail.Exception, match="drawn again"):
         evaluate(run.path, metrics=["fd"], count=200, seeds=1)
 
@@ -176,7 +179,7 @@ def test_copies_are_looked_for_among_the_first_two_thousand(run: saddle.Run):
     assert some.floor_of == "148 held-out samples"
 
 
-def test_what_cannot_be_taken_of_few_samples_is_left_out_unless_asked_for(run: saddle.Run):
+def test_what_few_samples_are_not_enough_for_is_left_out_unless_asked_for(run: saddle.Run):
     found = evaluate(run.path, count=9, seeds=2)
     assert {"fd", "precision"} <= {score.metric for score in found.scores}
     assert "is" not in {score.metric for score in found.scores}
@@ -185,7 +188,7 @@ def test_what_cannot_be_taken_of_few_samples_is_left_out_unless_asked_for(run: s
     assert not any("without" in note for note in read_evaluations(run.folder)["generator.safetensors"].notes)
 
 
-@pytest.mark.parametrize(("wrong", "said"), [({"labels": [0, 1]}, "labels go with data"), ({}, "this is no run")])
+@pytest.mark.parametrize(("wrong", "said"), [({"labels": [0, 1]}, "labels go with data"), ({}, "this is not a run")])
 def test_what_is_no_run_and_labels_of_nothing(run: saddle.Run, wrong: dict[str, Any], said: str):
     with pytest.raises(ConfigError, match=said):
         evaluate(run if wrong else run.generator, **wrong)  # pyright: ignore[reportArgumentType]
@@ -204,7 +207,88 @@ def test_a_run_on_data_in_memory_is_scored_with_these(tmp_path: Path):
     assert found["sw"].value > 0
     with pytest.raises(saddle.DataError) as error:
         saddle.evaluate(run, metrics=["sw"], count=100)
-    assert "given in memory" in str(error.value.remedy)
+    assert error.value.what == "this run learned from data in memory, which its folder does not hold"
+    assert error.value.remedy == "give the same data again, in Python: saddle.evaluate(run, data=...)"
+
+
+def test_a_run_on_a_dataset_in_memory_is_told_both_ways_to_its_data(run: saddle.Run, tmp_path: Path):
+    shutil.copytree(run.path, tmp_path / "run")
+    config = RunFolder(tmp_path / "run").config
+    config.write_text(config.read_text(encoding="utf-8").replace('"digits"', '"MyDataset"'), encoding="utf-8")
+    with pytest.raises(saddle.DataError, match="no data set or path called MyDataset") as error:
+        evaluate(tmp_path / "run")
+    assert "if it learned from data in memory, give the same data again" in str(error.value.remedy)
+    assert "if not, " in str(error.value.remedy)
+
+
+def test_a_generator_of_ones_own_is_given_as_in_training(tmp_path: Path):
+    points = torch.randn(500, 2, generator=torch.Generator().manual_seed(0))
+    generator, discriminator = nn.Linear(100, 2), nn.Sequential(nn.Linear(2, 1), nn.Flatten(0))
+    run = saddle.train(
+        "mlp-tanh", data=points, generator=generator, discriminator=discriminator, out=tmp_path / "run",
+        settings={"images": 64, "threads": 1}, progress=Silent(),
+    )  # fmt: skip
+    settings: dict[str, Any] = {"data": points, "metrics": ["sw"], "count": 100, "seeds": 1}
+    by_run = evaluate(run, **settings)["sw"]
+    assert evaluate(run.path, generator=nn.Linear(100, 2), **settings)["sw"].value == by_run.value
+
+
+def test_moments_of_real_pixels_are_computed_once(run: saddle.Run, monkeypatch: pytest.MonkeyPatch):
+    wanted = {"metrics": ["fd"], "count": 200, "seeds": 1, "extractor": "pixels"}
+    first = evaluate(run.path, **wanted)["fd"]
+    of = Moments.of
+    counts: list[int] = []
+    monkeypatch.setattr(Moments, "of", lambda features: counts.append(len(features)) or of(features))
+    again = evaluate(run.path, **wanted)["fd"]
+    assert (again.value, again.floor) == (first.value, first.floor)
+    assert counts == [200, 200]  # the samples and those of the floor; the 1,500 of the training are in the cache
+
+
+def test_real_samples_are_compared_with_each_other_once(run: saddle.Run, monkeypatch: pytest.MonkeyPatch):
+    counts: list[int] = []
+
+    def counting(points: torch.Tensor, **options: Any) -> Any:
+        counts.append(len(points))
+        return sums_within(points, **options)
+
+    monkeypatch.setattr("saddle.scoring.sides.sums_within", counting)
+    evaluate(run.path, metrics=["kd"], count=200, seeds=3)
+    assert counts == [1500]
+
+
+def test_nothing_held_out_is_told_with_what_to_do(tmp_path: Path):
+    np.save(tmp_path / "own.npy", np.random.default_rng(0).integers(0, 256, (300, 8, 8), dtype=np.uint8))
+    run = train(tmp_path / "run", **{"data.source": str(tmp_path / "own.npy"), "data.held_out": 0})
+    found = evaluate(run.path, metrics=["kd"], count=100, seeds=1)
+    assert found["kd"].floor is None and found["kd"].note == "no floor"
+    (note,) = found.notes
+    assert note.startswith("no floor of held-out samples: nothing is held out") and "data.held_out=" in note
+
+
+def test_the_printed_table_says_how_to_read_its_floors(run: saddle.Run):
+    few = evaluate(run.path, metrics=["fd", "recall", "kd", "copies"], count=400, seeds=1)
+    notes = {row[0]: row[-1] for row in table(few)[1:]}
+    assert notes == {
+        "fd": "floor of too few samples", "recall": "floor of too few samples", "precision": "floor of too few samples",
+        "kd": "0 is best", "kd_error": "", "copies": "lower is better",
+    }  # fmt: skip
+    (footnote,) = few.footnotes
+    assert "too few to compare with 400; --count 297 scores as many" in footnote
+    assert {"fd", "recall", "precision"} == set(footnote.partition(" is of ")[0][len("The floor of ") :].split(", "))
+    printed = str(few).splitlines()
+    assert len(printed) == len(few.scores) + 2 and printed[0].startswith("metric") and printed[-1] == footnote
+
+    equal = evaluate(run.path, metrics=["fd", "recall"], count=297, seeds=1)
+    notes = {row[0]: row[-1] for row in table(equal)[1:]}
+    assert notes == {"fd": "", "recall": "higher is better", "precision": "higher is better"}
+    assert equal.footnotes == []
+
+
+def test_rows_for_a_data_frame(run: saddle.Run):
+    found = evaluate(run.path, metrics=["fd"], count=297, seeds=2)
+    (row,) = found.rows()
+    assert row["metric"] == "fd" and row["value"] == found["fd"].value and row["seeds"] == 2
+    assert row["times_floor"] == found["fd"].times_floor
 
 
 def test_the_floor_is_only_divided_by_where_counts_are_equal(run: saddle.Run):
@@ -270,7 +354,7 @@ def test_a_damaged_evaluation_file(tmp_path: Path):
 def test_a_damaged_evaluation_file_is_found_before_the_work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     run = train(tmp_path / "run")
     write_text(run.folder.evaluation, "{")
-    monkeypatch.setattr("saddle.scoring.evaluate.Judge.prepare", lambda _: pytest.fail("work was done"))
+    monkeypatch.setattr("saddle.scoring.evaluate.RealData.prepare", lambda _: pytest.fail("work was done"))
     with pytest.raises(MetricError, match="is damaged"):
         evaluate(run, metrics=["fd"], count=200)
 
@@ -281,9 +365,18 @@ def test_samples_that_are_not_finite(tmp_path: Path):
     with torch.no_grad():
         next(generator.network.parameters()).fill_(float("nan"))
     generator.save(run.folder.generator)
-    with pytest.raises(MetricError, match="NaN or infinity"):
+    with pytest.raises(NotFinite, match="NaN or infinite"):
         evaluate(run.path, count=100)
     assert not run.folder.evaluation.exists()
+
+
+def test_features_that_are_not_finite(run: saddle.Run):
+    class Broken(nn.Flatten):
+        def forward(self, images: torch.Tensor) -> torch.Tensor:
+            return super().forward(images).log()  # minus infinity where an image is black
+
+    with pytest.raises(MetricError, match="the features hold NaN or infinity"):
+        evaluate(run.path, metrics=["fd"], count=100, extractor=Broken())
 
 
 def test_other_data_of_another_shape(run: saddle.Run, tmp_path: Path):

@@ -47,19 +47,19 @@ def test_mnist_that_gets_worse_scores_worse(tool: ModuleType, damage: str, real_
 @pytest.mark.slow
 def test_parzen_prefers_blurred_digits(tool: ModuleType, real_data: Path):
     """Why nothing is tuned by it."""
-    judge, samples = tool.two_sides("mnist", 5000)
+    real, samples = tool.two_sides("mnist", 5000)
     samples = tool.Samples(samples.images[:1000], samples.labels[:1000])
     (blur,) = (one for one in tool.DAMAGES if one.name == "blur, pixels")
-    sharp, blurred = tool.responses(judge, samples, ["parzen"], [blur._replace(levels=(0, 1))])[blur.name]["parzen"]
+    sharp, blurred = tool.responses(real, samples, ["parzen"], [blur._replace(levels=(0, 1))])[blur.name]["parzen"]
     assert blurred > sharp
 
 
 def check(tool: ModuleType, damage: str, data: str, first: int, rows: slice) -> None:
-    judge, samples = tool.two_sides(data, first)
+    real, samples = tool.two_sides(data, first)
     samples = tool.Samples(samples.images[rows], samples.labels[rows])
     (chosen,) = (one for one in tool.DAMAGES if one.name == damage)
     ends = chosen._replace(levels=(chosen.levels[0], chosen.levels[-2], chosen.levels[-1]))
-    found = tool.responses(judge, samples, list(WORSE[damage]), [ends])[damage]
+    found = tool.responses(real, samples, list(WORSE[damage]), [ends])[damage]
     for name, sign in WORSE[damage].items():
         before, much, most = (sign * value for value in found[name])
         assert before < most, f"{name}: {found[name]}"

@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 
 import saddle
 from saddle.base.progress import Silent
-from saddle.cli import app
+from saddle.cli.commands import app
 from saddle.errors import ConfigError
 
 SMALL: dict[str, Any] = {

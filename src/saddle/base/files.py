@@ -12,6 +12,33 @@ from pathlib import Path
 
 from saddle.errors import SaddleError
 
+_unfinished: set[Path] = set()
+
+
+@contextmanager
+def removed_after(path: Path) -> Generator[Path]:
+    """Remove the file or folder at ``path``, if it is still there, when the body ends or a signal ends the process."""
+    _unfinished.add(path)
+    try:
+        yield path
+    finally:
+        _remove(path)
+        _unfinished.discard(path)
+
+
+def remove_unfinished() -> None:
+    """Remove what bodies of ``removed_after`` have not finished: for a process that ends at once."""
+    for path in tuple(_unfinished):
+        _remove(path)
+
+
+def _remove(path: Path) -> None:
+    with suppress(OSError):  # where nothing can be written, nothing is left either
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            path.unlink(missing_ok=True)
+
 
 @contextmanager
 def atomic_path(final: Path) -> Generator[Path]:
@@ -22,17 +49,15 @@ def atomic_path(final: Path) -> Generator[Path]:
     Raises:
         SaddleError: the file system refused, here or in the body; ``final`` is then as it was before.
     """
-    temporary = final.with_name(f".{final.stem}.{os.getpid()}.partial{final.suffix}")
+    temporary = final.with_name(f"{_hidden(final.stem)}{final.suffix}")
     try:
-        yield temporary
-        _fsync(temporary)
-        temporary.replace(final)
-        _fsync_folder(final.parent)
+        with removed_after(temporary):
+            yield temporary
+            _fsync(temporary)
+            temporary.replace(final)
+            _fsync_folder(final.parent)
     except OSError as error:
         raise unwritable(final, error) from error
-    finally:
-        with suppress(OSError):  # where nothing can be written, nothing is left either
-            temporary.unlink(missing_ok=True)
 
 
 @contextmanager
@@ -46,16 +71,15 @@ def atomic_folder(final: Path) -> Generator[Path]:
         SaddleError: as ``atomic_path``.
     """
     final = final.resolve()  # a name to put the other beside, also for "."
-    temporary = final.with_name(f".{final.name}.{os.getpid()}.partial")
+    temporary = final.with_name(_hidden(final.name))
     try:
-        temporary.mkdir()
-        yield temporary
-        temporary.replace(final)
-        _fsync_folder(final.parent)
+        with removed_after(temporary):
+            temporary.mkdir()
+            yield temporary
+            temporary.replace(final)
+            _fsync_folder(final.parent)
     except OSError as error:
         raise unwritable(final, error) from error
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
 
 
 def write_text(final: Path, text: str) -> None:
@@ -66,6 +90,10 @@ def write_text(final: Path, text: str) -> None:
     """
     with atomic_path(final) as temporary:
         temporary.write_text(text, encoding="utf-8")
+
+
+def _hidden(name: str) -> str:
+    return f".{name[:40]}.{os.getpid()}.partial"  # the name may be as long as names can be
 
 
 def unwritable(path: Path, error: OSError) -> SaddleError:

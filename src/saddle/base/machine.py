@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 from typing import TYPE_CHECKING
 
@@ -22,6 +23,14 @@ def bound_spinning() -> bool:
     if "GOMP_SPINCOUNT" not in os.environ and "torch" not in sys.modules:
         os.environ["GOMP_SPINCOUNT"] = "1000"
     return "GOMP_SPINCOUNT" in os.environ
+
+
+def stop_signals() -> list[signal.Signals]:
+    """The signals that ask this process to stop. SIGHUP is none where it is ignored, as in what nohup starts."""
+    known = [signal.SIGINT, signal.SIGTERM]
+    if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
+        known.append(signal.SIGHUP)
+    return known
 
 
 def usable_cores() -> int:

@@ -6,6 +6,9 @@ import sys
 import time
 from typing import Any, Protocol, TextIO
 
+from saddle.base.streams import outlet
+from saddle.base.text import one_line
+
 
 class Progress(Protocol):
     """Told about one piece of work after the other: ``start``, any number of ``advance``, ``finish``."""
@@ -54,7 +57,7 @@ class Lines:
     """Plain lines: one for each status, and one every ten seconds for work that has none."""
 
     def __init__(self, out: TextIO | None = None, *, seconds: float = 10.0) -> None:
-        self._out = out or sys.stderr
+        self._out = outlet(out or sys.stderr)
         self._seconds = seconds
         self.start("", None, "")
 
@@ -72,7 +75,7 @@ class Lines:
         self._tell(text)
 
     def say(self, text: str) -> None:
-        print(text, file=self._out, flush=True)
+        print(one_line(text), file=self._out, flush=True)
 
     def finish(self) -> None:
         pass
@@ -87,7 +90,7 @@ class Lines:
             line += f" of {self._total:,} {self._unit}  {rate:,.0f}/s  {duration(left)} left"
         else:
             line += f" {self._unit}  {rate:,.0f}/s"
-        print(f"{line}  {text}".rstrip(), file=self._out, flush=True)
+        self.say(f"{line}  {text}".rstrip())
 
 
 class Bar:
@@ -96,7 +99,7 @@ class Bar:
     def __init__(self) -> None:
         from rich.console import Console
 
-        self._console = Console(stderr=True)
+        self._console = Console(file=outlet(sys.stderr, raw=True))
         self._live: Any = None
         self._task: Any = None
 
@@ -106,7 +109,7 @@ class Bar:
 
         self.finish()
         self._live = RichProgress(
-            TextColumn("{task.description}"),
+            TextColumn("{task.description}", markup=False),
             BarColumn(bar_width=24),
             TextColumn(
                 "{task.completed:,.0f}/{task.total:,.0f} {task.fields[unit]}"
@@ -115,11 +118,13 @@ class Bar:
             ),
             TextColumn("{task.fields[rate]}"),
             TimeRemainingColumn(compact=True),
-            TextColumn("{task.fields[status]}"),
+            TextColumn("{task.fields[status]}", markup=False),
             console=self._console,
             refresh_per_second=4,
+            redirect_stdout=False,  # what others print is not the bar's own text, and stays out of its stream
+            redirect_stderr=False,
         )
-        self._task = self._live.add_task(what, total=total, completed=done, unit=unit, status="", rate="")
+        self._task = self._live.add_task(one_line(what), total=total, completed=done, unit=unit, status="", rate="")
         self._live.start()
 
     def advance(self, n: int) -> None:
@@ -128,10 +133,10 @@ class Bar:
         self._live.update(self._task, advance=n, rate=speed)
 
     def status(self, text: str) -> None:
-        self._live.update(self._task, status=text)
+        self._live.update(self._task, status=one_line(text))
 
     def say(self, text: str) -> None:
-        self._console.print(text, highlight=False, markup=False)
+        self._console.print(one_line(text), highlight=False, markup=False)
 
     def finish(self) -> None:
         if self._live is not None:
@@ -140,7 +145,8 @@ class Bar:
 
 
 def for_stream(stream: TextIO) -> Progress:
-    """A bar when ``stream`` is a terminal, else plain lines."""
+    """A bar when ``stream``, which is standard error, is a terminal; else plain lines."""
+    stream = outlet(stream)
     return Bar() if stream.isatty() else Lines(stream)
 
 

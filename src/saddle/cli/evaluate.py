@@ -24,7 +24,9 @@ def evaluate(
     extractor: Annotated[
         str | None, typer.Option(help="mnist-cnn-v1, digits-cnn-v1, inception-v3 or pixels.  [default: by the data]")
     ] = None,
-    weights: Annotated[Path | None, typer.Option(help="The file with the Inception network's weights.")] = None,
+    inception_weights: Annotated[
+        Path | None, typer.Option(help="The file with the Inception network's weights.")
+    ] = None,
     data: Annotated[str | None, typer.Option(help="Other data than the run's: a name, or a path.")] = None,
     device: DeviceOption = "auto",
 ) -> None:
@@ -34,9 +36,11 @@ def evaluate(
     from saddle.scoring.evaluate import evaluate as score
 
     found = score(
-        run, metrics=metric, count=count, seeds=seeds, extractor=extractor, weights=weights, data=data, device=device,
-        progress=for_stream(sys.stderr),
+        run, metrics=metric, count=count, seeds=seeds, extractor=extractor, inception_weights=inception_weights,
+        data=data, device=device, progress=for_stream(sys.stderr),
     )  # fmt: skip
     print_table(table(found))
+    for footnote in found.footnotes:
+        print(footnote)
     for note in found.notes:
         print(f"warning: {note}", file=sys.stderr)

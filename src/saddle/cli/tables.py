@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from saddle.base.columns import aligned
+from saddle.base.text import printable
+
 
 def print_table(rows: Sequence[Sequence[str]]) -> None:
     """Print rows with columns as wide as their widest cell."""
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    for row in rows:
-        print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+    print(aligned([[printable(cell) for cell in row] for row in rows]))
 
 
 def readable_size(count: float) -> str:

@@ -39,12 +39,19 @@ class Held(NamedTuple):
 
 
 def cache_folder() -> Path:
-    """``$SADDLE_CACHE``, else ``$XDG_CACHE_HOME/saddle``, else ``~/.cache/saddle``; it need not exist."""
-    if own := os.environ.get("SADDLE_CACHE"):
-        return Path(own).expanduser()
-    if shared := os.environ.get("XDG_CACHE_HOME"):
-        return Path(shared) / "saddle"
-    return Path.home() / ".cache" / "saddle"
+    """``$SADDLE_CACHE``, else ``$XDG_CACHE_HOME/saddle``, else ``~/.cache/saddle``; it need not exist.
+
+    Raises:
+        DataError: the system does not know the home folder.
+    """
+    try:
+        if own := os.environ.get("SADDLE_CACHE"):
+            return Path(own).expanduser()
+        if shared := os.environ.get("XDG_CACHE_HOME"):
+            return Path(shared) / "saddle"
+        return Path.home() / ".cache" / "saddle"
+    except RuntimeError as error:
+        raise DataError("the cache has no place", got=error, remedy="set SADDLE_CACHE to a folder") from error
 
 
 def cache_contents() -> list[Held]:
@@ -73,10 +80,22 @@ def clear_cache() -> list[Held]:
             entries = [entry for entry in _entries(kind) if not in_use(entry)]
             removed.append(_sum(kind, entries))
             for entry in entries:
-                shutil.rmtree(entry) if entry.is_dir() else entry.unlink(missing_ok=True)
+                remove(entry)
     except OSError as error:
         raise _refused(error, "removed") from error
     return removed
+
+
+def remove(entry: Path) -> None:
+    """Remove a file, a folder with all that is in it, or a link, but not where it leads.
+
+    Raises:
+        OSError: the file system refuses.
+    """
+    if entry.is_dir() and not entry.is_symlink():
+        shutil.rmtree(entry)
+    else:
+        entry.unlink(missing_ok=True)
 
 
 def in_use(entry: Path) -> bool:

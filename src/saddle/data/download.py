@@ -10,8 +10,11 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from saddle.base.files import atomic_path
+from saddle.base.opening import open_regular
 from saddle.base.progress import Progress
+from saddle.base.sizes import told
 from saddle.data.cache import unusable_cache
+from saddle.data.formats.reading import LARGEST_FILE, reading
 from saddle.errors import DataError, SaddleError
 
 TIMEOUT = 30.0  # seconds without a byte from a mirror
@@ -73,18 +76,20 @@ def check_file(path: Path, sum_of: Callable[[Path], str], expected: str) -> None
 
 def md5_of_file(path: Path) -> str:
     """MD5 of the file as it is. It is enough to notice a damaged download, which is its purpose here."""
-    with path.open("rb") as file:
+    with reading(path, "file"), open_regular(path) as file:
         return hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
 
 
 def _fetch(url: str, path: Path, progress: Progress) -> None:
     with urllib.request.urlopen(url, timeout=TIMEOUT) as response, path.open("wb") as file:
-        length = response.headers.get("Content-Length")
-        total = int(length) if length else None
+        length = response.headers.get("Content-Length", "")
+        total = int(length) if length.isdecimal() else None
         progress.start(f"downloading {url}", total, "B")
         try:
             while piece := response.read(2**16):
                 file.write(piece)
+                if file.tell() > LARGEST_FILE:
+                    raise OSError(f"it is longer than {told(LARGEST_FILE)}")
                 progress.advance(len(piece))
         finally:
             progress.finish()

@@ -14,6 +14,7 @@ from saddle.base.progress import Progress, Silent
 from saddle.config.schema import DataConfig
 from saddle.data.formats.images import commonest, extensions
 from saddle.data.formats.pixels import Size, wanted_size
+from saddle.data.formats.reading import looking
 from saddle.data.formats.survey import Survey, survey_images
 from saddle.data.held_out import held_out_count, held_out_rows, holds_out_last, why_nothing
 from saddle.data.sources import images_at, open_data
@@ -51,10 +52,12 @@ def inspect_data(config: DataConfig, *, progress: Progress | None = None) -> Ins
 
     Raises:
         DataError: nothing is there, or it cannot be used.
+        TooLarge: it would not fit in memory.
     """
     progress = progress or Silent()
-    if root := images_at(config.source):
-        return _inspect_images(survey_images(root, config, progress), config)
+    with looking(config.source):
+        if root := images_at(config.source):
+            return _inspect_images(survey_images(root, config, progress), config)
     whole = config.model_copy(update={"held_out": 0.0})
     try:
         return _inspect_store(open_data(whole, progress=progress), config)

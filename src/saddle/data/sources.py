@@ -5,6 +5,7 @@ from __future__ import annotations
 import zipfile
 from pathlib import Path
 
+from saddle.base.opening import kind_at, open_regular, shown
 from saddle.base.progress import Progress, Silent
 from saddle.base.suggest import suggest
 from saddle.config.schema import DataConfig
@@ -12,6 +13,7 @@ from saddle.data.formats.arrays import ARRAY_SUFFIXES, open_array_file
 from saddle.data.formats.columns import TABLE_SUFFIXES, open_table
 from saddle.data.formats.idx import holds_idx, open_idx
 from saddle.data.formats.images import open_images
+from saddle.data.formats.reading import looking
 from saddle.data.held_out import take_part
 from saddle.data.named import cifar10, stacked
 from saddle.data.named.digits import open_digits
@@ -35,8 +37,10 @@ def open_data(config: DataConfig, *, progress: Progress | None = None) -> Store:
         DataError: ``config.source`` is empty, nothing is there, it cannot be used, or it is not what
             ``config.fingerprint`` promises.
         NoSuchSplit: there is no such split.
+        TooLarge: they would not fit in memory, or on the disk of the cache.
     """
-    store = _open(config, progress or Silent())
+    with looking(config.source):
+        store = _open(config, progress or Silent())
     if store.kind == "images" and config.columns is not None:
         raise DataError(
             f"{store.name} holds images, which have no columns", got=f"data.columns = {config.columns}",
@@ -71,15 +75,38 @@ def check_fingerprint(store: Store, config: DataConfig) -> None:
 
 
 def images_at(source: str) -> Path | None:
-    """The folder or zip of images that ``source`` means; None where it means other data, or nothing."""
-    path = Path(source).expanduser()
-    if not source or source in NAMES or is_points(source) or not path.exists() or cifar10.find_binary(path):
+    """The folder or zip of images that ``source`` means; None where it means other data, or nothing.
+
+    Raises:
+        DataError: what is there is neither a file nor a folder, or its name is none.
+        OSError: the file system refuses to look.
+    """
+    if not source or source in NAMES or is_points(source):
         return None
-    if path.is_dir():
+    path = _path(source)
+    kind = kind_at(path)
+    if kind is None or cifar10.find_binary(path):
+        return None
+    if kind == "folder":
         return None if holds_idx(path) else path
     if path.suffix.lower() in (*ARRAY_SUFFIXES, *TABLE_SUFFIXES):
         return None
-    return path if zipfile.is_zipfile(path) or path.suffix.lower() == ".zip" else None
+    if path.suffix.lower() == ".zip":
+        return path
+    with open_regular(path) as file:
+        return path if zipfile.is_zipfile(file) else None
+
+
+def _path(source: str) -> Path:
+    try:
+        source.encode()
+        return Path(source).expanduser()
+    except UnicodeEncodeError:
+        raise DataError(
+            f"the path {shown(source)} is not UTF-8", expected="a name that a config file can hold", remedy="rename it"
+        ) from None
+    except RuntimeError as error:  # there is no such user
+        raise _not_found(source) from error
 
 
 def _open(config: DataConfig, progress: Progress) -> Store:
@@ -99,15 +126,16 @@ def _open(config: DataConfig, progress: Progress) -> Store:
         return stacked.open_stacked(config, progress)
     if is_points(config.source):
         return open_points(config)
-    path = Path(config.source).expanduser()
-    if not path.exists():
+    path = _path(config.source)
+    kind = kind_at(path)
+    if kind is None:
         raise _not_found(config.source)
     if binary := cifar10.find_binary(path):
         return cifar10.open_binary(binary, config)
     if root := images_at(config.source):
         return open_images(root, config, progress)
-    if path.is_dir():
-        return open_idx(path.resolve().name, path, class_names_for(path), config)
+    if kind == "folder":
+        return open_idx(shown(path.resolve().name), path, class_names_for(path), config)
     if path.suffix.lower() in ARRAY_SUFFIXES:
         return take_part(open_array_file(path, config), config)
     if path.suffix.lower() in TABLE_SUFFIXES:

@@ -6,7 +6,7 @@ from saddle.base.progress import Progress, Silent
 from saddle.config.schema import DataConfig
 from saddle.data.sources import open_data
 from saddle.data.store import Store
-from saddle.errors import DataError, NoSuchSplit
+from saddle.errors import DataError, NoSuchSplit, TooLarge
 
 
 def open_held_out(config: DataConfig, store: Store, *, progress: Progress | None = None) -> Store | None:
@@ -31,7 +31,7 @@ def open_held_out(config: DataConfig, store: Store, *, progress: Progress | None
         held_out = open_data(rest, progress=progress)
     except NoSuchSplit:
         return None
-    except DataError as error:
+    except (DataError, TooLarge) as error:
         progress.say(f"scored without held-out data: {error.what}")
         return None
     return None if held_out.fingerprint == store.fingerprint or held_out.shape != store.shape else held_out

@@ -8,7 +8,7 @@ from __future__ import annotations
 import warnings
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Self
+from typing import NamedTuple, Self
 
 import torch
 from torch import Tensor
@@ -17,8 +17,17 @@ from saddle.errors import MetricError, ScoreWarning
 from saddle.metrics.inputs import check_points, rows_at_once
 from saddle.metrics.products import add_gram, doubles, mirrored, pixel_sums
 
-# A triangular factor whose diagonal falls below so much of its largest is of a matrix that is singular, or nearly.
-_NEARLY_SINGULAR = 1e-6
+
+class Axes(NamedTuple):
+    """The principal axes of a covariance.
+
+    Args:
+        variances: along the axes, (d,), largest first.
+        directions: of unit length, the columns of (d, d).
+    """
+
+    variances: Tensor
+    directions: Tensor
 
 
 @dataclass(frozen=True)
@@ -67,7 +76,7 @@ class Moments:
         count = len(pixels)
         sums, products = pixel_sums(pixels)
         scatter = mirrored(products).mul_(count).addr_(sums, sums, alpha=-1).div_(count * 255**2)
-        return cls(count, (sums / count + 128) / 255, scatter)
+        return cls(count, (sums + 128 * count) / (count * 255), scatter)
 
     @property
     def covariance(self) -> Tensor:
@@ -75,21 +84,22 @@ class Moments:
         return self.scatter / (self.count - 1)
 
     @cached_property
-    def root(self) -> Tensor:
-        """A, (d, d), with AAᵀ = covariance: its triangular factor, or, of a singular one, scaled eigenvectors."""
-        factor, failed = torch.linalg.cholesky_ex(self.covariance)
-        diagonal = factor.diagonal()
-        if not failed and diagonal.min() > _NEARLY_SINGULAR * diagonal.max():
-            return factor
-        values, vectors = torch.linalg.eigh(self.covariance)
-        return vectors * values.clamp(min=0).sqrt()  # what rounding leaves below zero counts as zero
+    def axes(self) -> Axes:
+        """The principal axes of the covariance; what rounding leaves below zero counts as zero."""
+        variances, directions = torch.linalg.eigh(self.covariance)
+        return Axes(variances.flip(0).clamp(min=0), directions.flip(1).contiguous())
 
 
-def frechet_distance(samples: Moments, reference: Moments) -> float:
+def frechet_distance(samples: Moments, reference: Moments, *, axes: Axes | None = None) -> float:
     """The squared Fréchet distance; 0 for equal moments, the lower the nearer.
 
-    With Σ₁ = AAᵀ and Σ₂ = BBᵀ, the trace of (Σ₁ Σ₂)^½ is the sum of the singular values of AᵀB: for singular
-    covariances too, nothing complex can come up, and no root is taken of what rounding left.
+    The trace of (Σ₁ Σ₂)^½ is the sum of the roots of the eigenvalues of D Uᵀ Σ₁ U D, where Σ₂ = U D² Uᵀ. Nothing
+    complex can come up, and since the large variances of D² come first, the small eigenvalues are as exact as the large
+    ones. Those that are zero, since the rows span fewer dimensions, are left out.
+
+    Args:
+        samples, reference: moments of equal width.
+        axes: ``reference.axes``, where they are known.
 
     Raises:
         MetricError: the two have different widths.
@@ -109,7 +119,11 @@ def frechet_distance(samples: Moments, reference: Moments) -> float:
                 ScoreWarning,
                 stacklevel=2,
             )
-    overlap = torch.linalg.svdvals(samples.root.T @ reference.root).sum()
+    variances, directions = axes or reference.axes
+    deviations = variances.sqrt()
+    graded = (directions.T @ samples.covariance @ directions).mul_(deviations).mul_(deviations[:, None])
+    rank = min(width, samples.count - 1, reference.count - 1)
+    overlap = torch.linalg.eigvalsh(graded)[-rank:].clamp(min=0).sqrt().sum()
     traces = samples.covariance.trace() + reference.covariance.trace()
     distance = (samples.mean - reference.mean).square().sum() + traces - 2 * overlap
     return max(distance.item(), 0.0)

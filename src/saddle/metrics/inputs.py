@@ -41,7 +41,7 @@ def check_points(points: Tensor, name: str, *, fewest: int = 1) -> None:
         if not piece.isfinite().all():
             raise MetricError(
                 f"the {name} hold NaN or infinity", expected="finite numbers",
-                remedy="the generator that made them has diverged; take an earlier checkpoint",
+                remedy="a generator or an extractor makes them: take an earlier checkpoint, or another extractor",
             )  # fmt: skip
 
 

@@ -24,16 +24,20 @@ def doubles(points: Tensor) -> Tensor:
 
 def inner_products(a: Tensor, b: Tensor) -> Tensor:
     """A bᵀ, (M, N), for rows (M, d) and (N, d)."""
-    if a.dtype == b.dtype == torch.uint8:
-        return _pixel_products(a, b).div_(255**2)
-    return doubles(a) @ doubles(b).T
+    if not a.dtype == b.dtype == torch.uint8:
+        return doubles(a) @ doubles(b).T
+    left, right = _shifted(a), _shifted(b)
+    # (l + 128)(r + 128) = l r + 128 l + 128 r + 128²
+    products = _exact_products(left, right).add_(_exact_sums(left).mul_(128)[:, None])
+    return products.add_(_exact_sums(right).mul_(128).add_(128**2 * left.shape[1])).div_(255**2)
 
 
 def squared_distances(a: Tensor, b: Tensor, centre: Tensor) -> Tensor:
     """‖a - b‖² of all pairs, (M, N): one matrix product, harmless near ``centre``; see ``middle``."""
     if a.dtype == b.dtype == torch.uint8:
-        products = _pixel_products(a, b).mul_(-2)
-        return products.add_(_pixel_norms(a)[:, None]).add_(_pixel_norms(b)).div_(255**2)
+        left, right = _shifted(a), _shifted(b)
+        squares = _exact_products(left, right).mul_(-2).add_(_exact_sums(left.square())[:, None])
+        return squares.add_(_exact_sums(right.square())).div_(255**2)
     a, b = doubles(a) - centre, doubles(b) - centre
     return torch.addmm(b.square().sum(1), a, b.T, alpha=-2).add_(a.square().sum(1, keepdim=True)).clamp_(min=0)
 
@@ -79,17 +83,15 @@ def _shifted(pixels: Tensor) -> Tensor:
     return pixels.cpu().float() - 128
 
 
-def _pixel_norms(pixels: Tensor) -> Tensor:
-    return pixels.cpu().double().square().sum(1)
-
-
-def _pixel_products(a: Tensor, b: Tensor) -> Tensor:
-    """Sums of products of uint8 from 0 to 255: whole numbers in double precision."""
-    width = a.shape[1]
-    left, right = _shifted(a), _shifted(b)
-    # (l + 128)(r + 128) = l r + 128 l + 128 r + 128²
-    total = (128 * right.double().sum(1) + 128**2 * width).repeat(len(a), 1)
-    total += 128 * left.double().sum(1, keepdim=True)
-    for start in range(0, width, _EXACT):
-        total += left[:, start : start + _EXACT] @ right[:, start : start + _EXACT].T
+def _exact_products(a: Tensor, b: Tensor) -> Tensor:
+    """A bᵀ in double precision, for whole numbers from -128 to 127 in single precision."""
+    pieces = zip(a.split(_EXACT, 1), b.split(_EXACT, 1), strict=True)
+    total = torch.zeros(len(a), len(b), dtype=torch.float64)
+    for left, right in pieces:
+        total += left @ right.T
     return total
+
+
+def _exact_sums(rows: Tensor) -> Tensor:
+    """The sum of each row in double precision, for whole numbers up to 2¹⁴ in single precision."""
+    return torch.stack([piece.sum(1) for piece in rows.split(_EXACT, 1)]).double().sum(0)

@@ -178,7 +178,8 @@ def _evaluation(name: str, found: Evaluation, *, stale: bool) -> str:
     titled = [[score.full_title, *others] for score, (_, *others) in zip(found.scores, rows, strict=True)]
     notes = [f"These scores belong to an earlier state of {name}; evaluate it again."] if stale else []
     caption = f"{name} after {found.images_seen:,} images"
-    return table(titled, head, caption=caption) + "".join(paragraph(note) for note in (*notes, *found.notes))
+    paragraphs = map(paragraph, (*notes, *found.footnotes, *found.notes))
+    return table(titled, head, caption=caption) + "".join(paragraphs)
 
 
 def _evenly(items: Sequence[T], count: int) -> list[T]:

@@ -18,9 +18,10 @@ from saddle.base.progress import Progress, Silent
 from saddle.data.splits import open_held_out, open_validation, why_nothing_held_out
 from saddle.errors import ConfigError, MetricError, ScoreWarning
 from saddle.features.extractors import find_extractor
+from saddle.metrics.inputs import check_points
 from saddle.runs.folder import RunFolder
 from saddle.runs.scores import Evaluation, Score, keep_scores, read_evaluations
-from saddle.scoring.measures import Measure, Quantity, check_samples, choose, floor_samples
+from saddle.scoring.measures import Measure, Quantity, choose, floor_samples
 from saddle.scoring.sides import RealData
 from saddle.trained.classifier import errors as count_errors
 from saddle.trained.classifier import load_classifier
@@ -82,7 +83,7 @@ def evaluate(
         The scores that were asked for.
 
     Raises:
-        MetricError: an unknown metric, an extractor that does not fit, samples that are not finite.
+        MetricError: an unknown metric, an extractor that does not fit, or features that are not finite.
         SaddleError: the generator or its data cannot be loaded.
     """
     if isinstance(run, str | Path):
@@ -208,7 +209,7 @@ def _score(
     for seed in range(_FIRST_SEED, _FIRST_SEED + seeds):
         labels = real.labels_to_ask_for(count, seed) if generator.class_names else None
         samples = real.extract(_draw(generator, count, seed, labels), labels)
-        check_samples(samples)
+        check_points(samples.features, "features")
         for one in list(measured):
             began = time.monotonic()
             try:
@@ -233,7 +234,9 @@ def _summed_up(measured: _Measured, real: RealData, count: int) -> list[Score]:
     floors: Sequence[float] | None = None
     if floor is not None:
         try:
-            floors = measure.compute(floor[0], real)
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", ScoreWarning)  # that these are too few, ``Score.note`` says
+                floors = measure.compute(floor[0], real)
         except MetricError as error:
             warnings.warn(f"there is no floor of {measure.names[0]}: {error.what}", ScoreWarning, stacklevel=2)
     scores: list[Score] = []

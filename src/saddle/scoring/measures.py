@@ -13,7 +13,6 @@ from saddle.base.suggest import suggest
 from saddle.data.named.distributions import Mixture, Univariate
 from saddle.errors import MetricError
 from saddle.metrics.frechet import frechet_distance
-from saddle.metrics.inputs import check_points
 from saddle.metrics.kernel import kernel_distance
 from saddle.metrics.labels import agreement, category_modes, class_shares, inception_score, mixture_modes
 from saddle.metrics.manifold import density_coverage, precision_recall
@@ -157,7 +156,8 @@ def _coordinate(real: RealData) -> Univariate | None:
 
 
 def _frechet(samples: Extracted, real: RealData) -> Values:
-    return (frechet_distance(samples.moments, real.train_moments),)
+    moments, axes = real.train_moments
+    return (frechet_distance(samples.moments, moments, axes=axes),)
 
 
 def _kernel(samples: Extracted, real: RealData) -> Values:
@@ -344,11 +344,3 @@ def floor_samples(measure: Measure, real: RealData, count: int) -> tuple[Extract
     count = measure.count(count)
     chosen = real.half_held_out(1) if measure.floor_from == "half held out" else real.held_out
     return chosen.subset(count), "held-out samples"
-
-
-def check_samples(samples: Extracted) -> None:
-    """Raises:
-    MetricError: values or features are not finite.
-    """
-    check_points(samples.values.flatten(1), "samples")
-    check_points(samples.features, "features")

@@ -21,7 +21,7 @@ from saddle.data.cache import cache_folder, unusable_cache
 from saddle.data.store import Store, fingerprint_of
 from saddle.errors import CheckpointError, DataError
 from saddle.features.extractors import Extractor, Module, class_numbers
-from saddle.metrics.frechet import Moments
+from saddle.metrics.frechet import Axes, Moments
 from saddle.metrics.kernel import KernelSums, sums_within
 from saddle.metrics.nearest import copy_limit, neighbour_distances
 
@@ -194,16 +194,18 @@ class RealData:
         return self.train.subset(_MOST_NEIGHBOURS)
 
     @cached_property
-    def train_moments(self) -> Moments:
-        """The moments of the training samples' features; those of pixels, of which there are many, are cached."""
+    def train_moments(self) -> tuple[Moments, Axes]:
+        """Of the training samples' features. Those of pixels, which are many, are cached."""
         if self.extractor.name != "pixels":
-            return self.train.moments
+            return self.train.moments, self.train.moments.axes
 
         def compute() -> dict[str, Tensor]:
-            return {"mean": self.train.moments.mean, "scatter": self.train.moments.scatter}
+            moments = self.train.moments
+            return {"mean": moments.mean, "scatter": moments.scatter} | moments.axes._asdict()
 
         tensors = _from_cache("pixel-moments", _content(self.train.values, self.extractor), compute)
-        return Moments(len(self.train), tensors["mean"], tensors["scatter"])
+        axes = Axes(tensors["variances"], tensors["directions"])
+        return Moments(len(self.train), tensors["mean"], tensors["scatter"]), axes
 
     @cached_property
     def held_out(self) -> Extracted | None:

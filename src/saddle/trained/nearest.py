@@ -17,7 +17,9 @@ from saddle.config import load_config
 from saddle.config.schema import DataConfig
 from saddle.data import Store, from_object, open_data
 from saddle.data.formats.decoding import read_image
+from saddle.data.named.points import is_points
 from saddle.data.scaling import as_floats
+from saddle.data.sources import NAMES
 from saddle.data.splits import open_held_out
 from saddle.errors import ConfigError, DataError
 from saddle.metrics.nearest import Neighbours
@@ -28,6 +30,8 @@ from saddle.trained.labels import Label
 
 # The median is known well enough from this many held-out samples.
 _HELD_OUT = 500
+# The types of data in memory, as a run's config names them; a dataset has the name of its own class.
+_IN_MEMORY = ("ndarray", "Tensor")
 
 
 class DistinctNeighbours(NamedTuple):
@@ -212,14 +216,24 @@ def data_of(
         except DataError as error:
             if source is not None:
                 raise
-            again = "data that were in memory must be given again, in Python: saddle.evaluate(run, data=...)"
-            remedy = f"{error.remedy}; {again}" if error.remedy else again
-            raise DataError(error.what, expected=error.expected, got=error.got, remedy=remedy) from None
+            raise _gone(config, error) from None
     if store.shape != generator.shape:
         raise DataError(
             f"{store.name} does not fit this generator", expected=f"samples of shape {generator.shape}", got=store.shape
         )
     return config, store
+
+
+def _gone(config: DataConfig, error: DataError) -> DataError:
+    """What to say when the data of a run cannot be opened; of data in memory, it knows only the name of the type."""
+    again = "give the same data again, in Python: saddle.evaluate(run, data=...)"
+    if config.source in _IN_MEMORY:
+        return DataError("this run learned from data in memory, which its folder does not hold", remedy=again)
+    known = config.source in NAMES or is_points(config.source) or Path(config.source).exists()
+    if known or not config.source.isidentifier():
+        return error
+    remedy = f"if it learned from data in memory, {again}; if not, {error.remedy or 'check the path'}"
+    return DataError(error.what, expected=error.expected, got=error.got, remedy=remedy)
 
 
 def read_images(names: Sequence[str], path: Path, generator: Generator, *, progress: Progress | None = None) -> Tensor:

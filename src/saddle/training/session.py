@@ -14,7 +14,7 @@ from typing import Any
 import torch
 
 from saddle.base.files import write_text
-from saddle.base.machine import bound_spinning, find_device
+from saddle.base.machine import bound_spinning, find_device, stop_signals
 from saddle.base.progress import Progress
 from saddle.config import Config, decides, difference, load_config, to_toml
 from saddle.config.resolve import identity_of, settle
@@ -45,7 +45,7 @@ def run_session(config: Config, store: Store, run: RunFolder, networks: Networks
     Raises:
         RunError: the folder cannot be used, or holds a run with other settings.
         Diverged: see ``saddle.training.health``; the last good checkpoint stays.
-        Interrupted: SIGINT or SIGTERM came; the state is saved.
+        Interrupted: SIGINT, SIGTERM or SIGHUP came; the state is saved.
     """
     flush_denormals()
     if config.log.tensorboard:
@@ -181,10 +181,9 @@ def _check_same(recorded: Config, config: Config, run: RunFolder) -> None:
     if recorded.data.fingerprint == config.data.fingerprint:
         changes = [change for change in changes if change[0] != "data.source"]  # the same data at another place
     if changes:
-        shown = "\n".join(f"    {key}: {before} → {after}" for key, before, after in changes)
         raise RunError(
-            f"{run.path} holds a run with other settings; only the length, the intervals and the threads may change\n"
-            f"{shown}",
+            f"{run.path} holds a run with other settings; only the length, the intervals and the threads may change",
+            details=(f"  {key}: {before} → {after}" for key, before, after in changes),
             remedy="give --out another folder, or the settings that the run was started with",
         )
 
@@ -257,7 +256,7 @@ class _Stop:
 
 @contextmanager
 def _stop_signals() -> Generator[_Stop]:
-    """Note the first SIGINT or SIGTERM instead of dying of it; a second one acts as usual."""
+    """Note the first of ``stop_signals`` instead of dying of it; a second one acts as usual."""
     stop = _Stop()
 
     def note(number: int, frame: FrameType | None) -> None:
@@ -267,7 +266,7 @@ def _stop_signals() -> Generator[_Stop]:
 
     earlier: dict[int, Any] = {}
     try:
-        for each in (signal.SIGINT, signal.SIGTERM):
+        for each in stop_signals():
             earlier[each] = signal.signal(each, note)
     except ValueError:  # not the main thread: the program around us handles signals
         pass

@@ -70,7 +70,8 @@ def test_missing_split(folder: Path) -> None:
         (idx(IMAGES) + b"\x00", "not have the length"),
         (idx(IMAGES[:0]), "holds no data"),
         (gzip.compress(idx(IMAGES))[:-12], "incomplete"),
-        (gzip.compress(idx(IMAGES))[:30] + b"\xff" * 10 + gzip.compress(idx(IMAGES))[40:], "damaged"),
+        (gzip.compress(idx(IMAGES))[:30] + b"\xff" * 10 + gzip.compress(idx(IMAGES))[40:], "not have the length"),
+        (gzip.compress(idx(IMAGES)) + b"tail", "damaged"),
         (struct.pack(">BBBBIII", 0, 0, 8, 3, 2**32 - 1, 2**32 - 1, 2**32 - 1), "not have the length"),
     ],
 )

@@ -7,16 +7,19 @@ last two are possible, channels come first. Points are numbers as (N,) or (N, d)
 from __future__ import annotations
 
 import zipfile
-import zlib
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
+from saddle.base.opening import open_regular
+from saddle.base.sizes import check_memory
 from saddle.config.schema import DataConfig
+from saddle.data.formats.npy import map_npy, read_npy
 from saddle.data.formats.pixels import MODE_OF_CHANNELS, conform
+from saddle.data.formats.reading import reading
 from saddle.data.store import Store, make_store, transparency
 from saddle.errors import DataError
 
@@ -33,31 +36,35 @@ def open_array_file(path: Path, config: DataConfig) -> Store:
 
     Raises:
         DataError: a broken file, Python objects inside, or values that are neither images nor points.
+        TooLarge: an array would not fit in memory.
     """
-    try:
-        if path.suffix.lower() == ".npy":
-            arrays = {"data": np.lib.format.open_memmap(path, mode="r")}
-        else:
-            with path.open("rb") as file:
-                loaded = np.load(file, allow_pickle=False)
-                arrays = {"data": loaded} if isinstance(loaded, np.ndarray) else dict(loaded)
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
-        pickled = "Python objects" in str(error) or "allow_pickle" in str(error)
-        raise DataError(
-            f"{path} holds Python objects" if pickled else f"{path} cannot be read as an array file",
-            expected="an array of numbers, as numpy.save or numpy.savez writes it",
-            got=None if pickled else error,
-            remedy="convert the values to one array of numbers, and save that" if pickled else "write the file again",
-        ) from error
-    labels = arrays.pop("labels", None)
-    keys = [key for key in VALUE_KEYS if key in arrays] or list(arrays)
-    if len(keys) != 1:
-        raise DataError(
-            f"{path} does not say which array is the data",
-            expected=f"exactly one of {', '.join(VALUE_KEYS)}",
-            got=", ".join(keys) or "no arrays",
-        )
-    return from_array(path.name, arrays[keys[0]], labels, config)
+    with reading(path, "array file", remedy="write the file again"), open_regular(path) as file:
+        array, labels = _arrays(path.name, file)
+    return from_array(path.name, array, labels, config)
+
+
+def _arrays(name: str, file: BinaryIO) -> tuple[NDArray[Any], NDArray[Any] | None]:
+    """The values and perhaps the labels in a file; of an archive, no other array is read."""
+    zipped = file.read(2) == b"PK"
+    file.seek(0)
+    if not zipped:
+        return map_npy(file, name), None
+    with zipfile.ZipFile(file) as archive:
+        held = [entry[: -len(".npy")] for entry in archive.namelist() if entry.endswith(".npy")]
+        keys = [key for key in VALUE_KEYS if key in held] or [key for key in held if key != "labels"]
+        if len(keys) != 1:
+            raise DataError(
+                f"{name} does not say which array is the data",
+                expected=f"exactly one of {', '.join(VALUE_KEYS)}",
+                got=", ".join(keys[:10]) or "no arrays",
+            )
+        array, *labels = (_read_part(archive, name, key) for key in (*keys, "labels") if key in held)
+        return array, labels[0] if labels else None
+
+
+def _read_part(archive: zipfile.ZipFile, name: str, key: str) -> NDArray[Any]:
+    with archive.open(f"{key}.npy") as stream:
+        return read_npy(cast(BinaryIO, stream), f"{key} in {name}")
 
 
 def from_array(
@@ -127,6 +134,8 @@ def _points(name: str, array: NDArray[Any], config: DataConfig) -> NDArray[np.fl
             remedy="leave both out",
         )
     points = array.reshape(len(array), -1)
+    if points.dtype != np.float32:
+        check_memory(4 * points.size, f"the points of {name}")
     with np.errstate(over="ignore"):
         values = np.ascontiguousarray(points, dtype=np.float32) if points.dtype != np.float32 else points
     if array.dtype.kind == "f" and array.dtype.itemsize > 4:
@@ -164,6 +173,7 @@ def _images(name: str, array: NDArray[Any]) -> NDArray[np.uint8]:
             got=f"values from {low:g} to {high:g}",
             remedy="scale them; (x + 1) / 2 brings [-1, 1] to [0, 1]",
         )
+    check_memory(array.size, f"the images of {name}")
     result = np.empty(array.shape, np.uint8)
     rows = max(1, PIECE // array[0].size)
     for start in range(0, len(array), rows):
@@ -215,4 +225,9 @@ def _classes(
             )
         return labels.astype(np.int64), class_names
     present, indices = np.unique(labels, return_inverse=True)
-    return indices.astype(np.int64), tuple(str(value) for value in present)
+    try:
+        names = tuple(str(value) for value in present)
+        "".join(names).encode()
+    except ValueError:  # numpy keeps any 32 bits as a character
+        raise DataError(f"the labels of {name} cannot be used", expected="text", got="what is no text") from None
+    return indices.astype(np.int64), names

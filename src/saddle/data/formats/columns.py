@@ -3,23 +3,29 @@
 from __future__ import annotations
 
 import csv
+import io
 import math
 from array import array
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import IO
+from typing import TextIO
 
 import numpy as np
 
+from saddle.base.opening import open_regular
+from saddle.base.sizes import check_memory
 from saddle.config.schema import DataConfig
-from saddle.data.formats.arrays import from_array
+from saddle.data.formats.arrays import PIECE, from_array
+from saddle.data.formats.reading import reading
 from saddle.data.store import Store
 from saddle.errors import DataError
 
 TABLE_SUFFIXES = (".csv", ".tsv")
 
+LONGEST = 2**23  # characters of a row; more are a mistake or an attack
 _DELIMITERS = ",;\t"
+_SHOWN = 50  # names in a message, and letters of each
 
 
 def open_table(path: Path, config: DataConfig) -> Store:
@@ -31,41 +37,56 @@ def open_table(path: Path, config: DataConfig) -> Store:
 
     Raises:
         DataError: an unreadable file, an unknown column, rows of different lengths, or a cell that is no finite number.
+        TooLarge: the table would not fit in memory.
     """
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            values, names = _read(path, file, config.columns)
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise DataError(
-            f"{path} cannot be read as a table", expected="text with one row on each line", got=error
-        ) from error
+    with (
+        reading(path, "table", expected="text in UTF-8 with one row on each line"),
+        open_regular(path) as raw,
+        io.TextIOWrapper(raw, encoding="utf-8-sig", newline="") as file,
+    ):
+        values, names = _read(path, file, config.columns)
     if not values:
         raise DataError(f"{path} holds no data")
     table = np.asarray(values).reshape(-1, len(names))
     store = from_array(path.name, table, None, config.model_copy(update={"columns": None}))
-    return replace(store, notes=(("columns", ", ".join(names)),))
+    return replace(store, notes=(("columns", _some(names)),))
 
 
-def _read(path: Path, file: IO[str], wanted: Sequence[int | str] | None) -> tuple[array[float], list[str]]:
+def _read(path: Path, file: TextIO, wanted: Sequence[int | str] | None) -> tuple[array[float], list[str]]:
     rows = _rows(file)
     line, first = next(rows, (0, []))
     header = any(cell and not _is_number(cell) for cell in first)
     names = first if header else [str(number) for number in range(len(first))]
     columns = range(len(first)) if wanted is None else [_column(path, name, names) for name in wanted]
     values: array[float] = array("d")
+    checked = 0
     if not header and first:
         values.extend(_numbers(path, line, first, columns, names))
     for line, row in rows:
         values.extend(_numbers(path, line, row, columns, names))
+        if len(values) >= checked + PIECE:  # while it grows, it may take twice as much for a moment
+            checked = len(values)
+            check_memory(checked * values.itemsize, f"the table {path}")
     return values, [names[column] for column in columns]
 
 
-def _rows(file: IO[str]) -> Iterator[tuple[int, list[str]]]:
+def _rows(file: TextIO) -> Iterator[tuple[int, list[str]]]:
     """The rows that are not blank, with the number of their line."""
-    start = file.readline()
+    start = file.readline(LONGEST)
     file.seek(0)
-    reader = csv.reader(file, delimiter=max(_DELIMITERS, key=start.count))
+    length = 0  # of the row, which may go over several lines
+
+    def lines() -> Iterator[str]:
+        nonlocal length
+        while line := file.readline(LONGEST):
+            length += len(line)
+            if length >= LONGEST:
+                raise ValueError(f"a row is longer than {LONGEST:,} characters")
+            yield line
+
+    reader = csv.reader(lines(), delimiter=max(_DELIMITERS, key=start.count))
     for row in reader:
+        length = 0
         cells = [cell.strip() for cell in row]
         if any(cells):
             yield reader.line_num, cells
@@ -85,7 +106,7 @@ def _numbers(path: Path, line: int, row: list[str], columns: Sequence[int], name
         raise DataError(
             f"column {names[bad]!r} of {path} has a cell that is not a finite number",
             expected="finite numbers",
-            got=f"{row[bad]!r} in line {line}",
+            got=f"{row[bad][:_SHOWN]!r} in line {line}",
             remedy="correct it, or choose other columns with data.columns",
         )
     return values
@@ -99,8 +120,14 @@ def _column(path: Path, name: int | str, names: Sequence[str]) -> int:
     twice = isinstance(name, str) and names.count(name) > 1
     raise DataError(
         f"{path} has {'more than one' if twice else 'no'} column {name!r}",
-        expected=f"{', '.join(names)}, or a number below {len(names)}",
+        expected=f"{_some(names)}, or a number below {len(names)}",
     )
+
+
+def _some(names: Sequence[str]) -> str:
+    """The first of ``names``, no more than one can read."""
+    first = ", ".join(name[:_SHOWN] for name in names[:_SHOWN])
+    return first if len(names) <= _SHOWN else f"{first} and {len(names) - _SHOWN:,} more"
 
 
 def _is_number(cell: str) -> bool:

@@ -12,7 +12,6 @@ import queue
 import subprocess
 import sys
 import warnings
-import zipfile
 from collections.abc import Generator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, replace
@@ -25,14 +24,15 @@ from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
 from saddle.base.machine import usable_cores
+from saddle.base.opening import kind_at, open_regular, read_at_most
 from saddle.data.formats.pixels import ORIENTATION, SIDEWAYS, Fit, Size, is_grey, is_transparent, render, standard
+from saddle.data.formats.reading import LARGEST_FILE, open_zip, reading, reason_of
 from saddle.errors import DataError
 
 # A list of our own, because Pillow also has formats that start other programs (EPS) or that are containers.
 FORMATS = (
     *("PNG", "JPEG", "WEBP", "GIF", "BMP", "DIB", "TIFF", "PPM", "TGA", "JPEG2000", "ICO", "AVIF", "QOI", "MPO"),
 )
-LARGEST_FILE = 2**28  # bytes; a larger file is not an image, but a mistake or an attack
 IN_PROCESS = 500  # so many files are decoded before other processes would have started
 CHUNK = 128  # files in each job
 
@@ -74,7 +74,8 @@ class Reader:
 
     def __init__(self, root: Path) -> None:
         self._root = root
-        self._archive = zipfile.ZipFile(root) if root.is_file() else None
+        self._open = contextlib.ExitStack()
+        self._archive = self._open.enter_context(open_zip(root)) if kind_at(root) == "file" else None
 
     def __enter__(self) -> Self:
         return self
@@ -82,27 +83,18 @@ class Reader:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._archive:
-            self._archive.close()
+        self._open.close()
 
-    def read(self, name: str) -> bytes:
+    def read(self, name: str) -> bytearray:
         """The content of one file.
 
         Raises:
-            ValueError: it is too large.
+            OSError: it is too large, or no regular file.
             Exception: whatever the file system or zipfile raises.
         """
-        if self._archive:
-            _refuse_large(self._archive.getinfo(name).file_size)
-            return self._archive.read(name)
-        with open(f"{self._root}/{name}", "rb") as file:  # noqa: PTH123  Path would take a tenth of the decoding
-            _refuse_large(os.fstat(file.fileno()).st_size)
-            return file.read()
-
-
-def _refuse_large(size: int) -> None:
-    if size > LARGEST_FILE:
-        raise ValueError(f"{size:,} bytes, more than {LARGEST_FILE:,}")
+        stream = self._archive.open(name) if self._archive else open_regular(f"{self._root}/{name}")
+        with stream:
+            return read_at_most(stream, LARGEST_FILE)
 
 
 @functools.cache
@@ -111,7 +103,7 @@ def _formats() -> tuple[str, ...]:
     return tuple(name for name in FORMATS if name in Image.OPEN)  # older Pillows know fewer
 
 
-def decode(content: bytes, size: Size | None) -> tuple[Image.Image, Decoded]:
+def decode(content: bytes | bytearray, size: Size | None) -> tuple[Image.Image, Decoded]:
     """A ``standard`` image, which may already be reduced towards ``size``, and what it was before.
 
     Raises:
@@ -162,19 +154,16 @@ def decode_rows(
                     values[row] = render(image, (height, width), channels, plan.fit)
                 outcomes.append(found)
             except Exception as error:  # noqa: BLE001  broken files raise almost anything
-                outcomes.append(reason_of(error))
+                outcomes.append(_why_not(error))
     return outcomes
 
 
-def reason_of(error: Exception) -> str:
-    """Why a file could not be read. There are no memory addresses in it, so that it is the same every time."""
+def _why_not(error: Exception) -> str:
     if isinstance(error, UnidentifiedImageError):
         return "not an image of a known format"
     if isinstance(error, (Image.DecompressionBombError, Image.DecompressionBombWarning)):
         return f"more than {Image.MAX_IMAGE_PIXELS:,} pixels"
-    if isinstance(error, OSError) and error.strerror:
-        return error.strerror
-    return str(error) or type(error).__name__
+    return reason_of(error)
 
 
 def first_readable(root: Path, names: Sequence[str]) -> Decoded | None:
@@ -198,7 +187,7 @@ def read_image(path: Path, shape: tuple[int, int, int]) -> NDArray[np.uint8]:
     """
     values = np.empty((1, *shape), np.uint8)
     plan = Plan(str(path.parent), None, values.shape, "crop", resize=True)
-    with Reader(path.parent) as reader:
+    with reading(path, "image"), Reader(path.parent) as reader:
         (outcome,) = decode_rows(plan, values, reader, 0, [path.name])
     if isinstance(outcome, str):
         raise DataError(f"{path} cannot be read as an image", got=outcome)
@@ -255,6 +244,8 @@ class _Worker:
             ],  # -P: no module is taken from the current folder
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
+            # What libraries print of a file may hold anything; and when this process ends, so does that one, quietly.
+            stderr=None if os.environ.get("SADDLE_DEBUG") == "1" else subprocess.DEVNULL,
             env={**os.environ, "PYTHONPATH": os.pathsep.join(paths)},
         )
         self._send(asdict(plan))

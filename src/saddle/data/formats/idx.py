@@ -6,9 +6,7 @@ The values follow.
 
 from __future__ import annotations
 
-import gzip
 import math
-import zlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
@@ -16,8 +14,11 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from saddle.base.opening import read_up_to
+from saddle.base.sizes import check_memory
 from saddle.config.schema import DataConfig
 from saddle.data.formats.pixels import conform
+from saddle.data.formats.reading import open_maybe_gzipped, reading
 from saddle.data.store import Store, make_store
 from saddle.errors import DataError, NoSuchSplit
 
@@ -53,6 +54,7 @@ def open_idx(name: str, folder: Path, class_names: Sequence[str], config: DataCo
 
     Raises:
         DataError: no such split, a broken file, or labels that do not match.
+        TooLarge: the images would not fit in memory.
     """
     images_path = find_idx(folder, config.split, "images")
     if images_path is None:
@@ -87,42 +89,36 @@ def read_idx(path: Path, *, dimensions: int) -> NDArray[np.uint8]:
 
     Raises:
         DataError: the file is incomplete, damaged, of another type, or empty.
+        TooLarge: its values would not fit in memory.
     """
-    raw = read_maybe_gzipped(path)
-    if len(raw) < 4 or raw[:3] != b"\0\0\x08" or raw[3] != dimensions:
-        raise DataError(
-            f"{path} is not an idx file of {dimensions}-dimensional bytes",
-            expected=f"magic number 0000080{dimensions}",
-            got=raw[:4].hex() or "an empty file",
-            remedy="get the file again",
-        )
     start = 4 + 4 * dimensions
-    shape = tuple(int.from_bytes(raw[place : place + 4], "big") for place in range(4, start, 4))
-    expected = start + math.prod(shape)
-    if len(raw) < start or len(raw) != expected:
-        raise DataError(
-            f"{path} does not have the length that its header gives",
-            expected=f"{expected:,} bytes for {' x '.join(map(str, shape))} values",
-            got=f"{len(raw):,} bytes",
-            remedy="get the file again",
-        )
+    with (
+        reading(path, "idx file", remedy="get the file again"),
+        open_maybe_gzipped(path) as (stream, most),
+    ):
+        head = stream.read(start)
+        if len(head) < 4 or head[:3] != b"\0\0\x08" or head[3] != dimensions:
+            raise DataError(
+                f"{path} is not an idx file of {dimensions}-dimensional bytes",
+                expected=f"magic number 0000080{dimensions}",
+                got=head[:4].hex() or "an empty file",
+                remedy="get the file again",
+            )
+        shape = tuple(int.from_bytes(head[place : place + 4], "big") for place in range(4, len(head), 4))
+        expected = math.prod(shape)
+        if start + expected > most:
+            found, values = f"at most {max(0, most - start):,} bytes", bytearray()
+        else:
+            check_memory(expected, f"the values in {path.name}")
+            values = read_up_to(stream, expected + 1)
+            found = "more" if len(values) > expected else f"{len(values):,} bytes"
+        if len(head) < start or len(values) != expected:
+            raise DataError(
+                f"{path} does not have the length that its header gives",
+                expected=f"{expected:,} bytes for {' x '.join(map(str, shape))} values",
+                got=found,
+                remedy="get the file again",
+            )
     if 0 in shape:
         raise DataError(f"{path} holds no data", got=f"shape {shape}")
-    return np.frombuffer(raw, np.uint8, offset=start).reshape(shape)
-
-
-def read_maybe_gzipped(path: Path) -> bytes:
-    """The content of a file, decompressed where it is gzip.
-
-    Raises:
-        DataError: the file cannot be read, or its gzip stream is incomplete or damaged.
-    """
-    try:
-        raw = path.read_bytes()
-        return gzip.decompress(raw) if raw[:2] == b"\x1f\x8b" else raw
-    except EOFError as error:
-        raise DataError(f"{path} is incomplete: its gzip stream has no end", remedy="get the file again") from error
-    except (zlib.error, gzip.BadGzipFile) as error:
-        raise DataError(f"{path} is damaged", got=error, remedy="get the file again") from error
-    except OSError as error:
-        raise DataError(f"{path} cannot be read", got=error.strerror or error) from error
+    return np.frombuffer(values, np.uint8).reshape(shape)

@@ -3,30 +3,32 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import math
 import os
 import shutil
 import tempfile
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from saddle.base.files import removed_after
+from saddle.base.opening import shown
 from saddle.base.progress import Progress
+from saddle.base.sizes import check_disk
 from saddle.config.schema import DataConfig
-from saddle.data.cache import cache_folder, in_use, unusable_cache
+from saddle.data.cache import cache_folder, in_use, remove, unusable_cache
 from saddle.data.formats.decoding import Decoded, Outcome, Plan, decode_all, first_readable
+from saddle.data.formats.entry import load_entry, write_entry
 from saddle.data.formats.listing import Listing, list_images
-from saddle.data.formats.pixels import wanted_size
+from saddle.data.formats.pixels import check_room, wanted_size
 from saddle.data.held_out import choose_part, held_out_rows
 from saddle.data.store import Skipped, Store, fingerprint_of, transparency
 from saddle.errors import DataError
 
-FORMAT = 2  # of the cache; a change makes all entries anew
+FORMAT = 3  # of the cache; a change makes all entries anew
 
 
 def open_images(path: Path, config: DataConfig, progress: Progress) -> Store:
@@ -37,6 +39,7 @@ def open_images(path: Path, config: DataConfig, progress: Progress) -> Store:
 
     Raises:
         DataError: no images, mixed folders, sizes that differ without ``config.size``, or too many unreadable files.
+        TooLarge: the images would not fit on the disk of the cache.
         NoSuchSplit: the test split is wanted, there is none, and nothing is held out.
     """
     listing = list_images(path, config.split)
@@ -45,41 +48,27 @@ def open_images(path: Path, config: DataConfig, progress: Progress) -> Store:
     root = None if listing.root.is_file() else os.fspath(path.resolve())
     options = (FORMAT, root, listing.key, wanted_size(config), config.fit, config.channels, share)
     entry = cache_folder() / "images" / hashlib.sha256(repr(options).encode()).hexdigest()[:32]
-    parts = _load(entry, path)
+    name = shown(path.resolve().name)
+    parts = _usable(entry, name, progress)
     if parts is None:
         try:
             _make(entry, listing, config, progress)
         except OSError as error:
             raise unusable_cache(error) from error
-        parts = _load(entry, path)
+        parts = _usable(entry, name, progress)
         if parts is None:
             raise DataError(f"the cache entry {entry} vanished while it was made", remedy="try again")
     _check_unreadable(parts[0], len(listing), config)
     return parts[0] if listing.has_test else choose_part(*parts, config)
 
 
-def _load(entry: Path, path: Path) -> tuple[Store, Store | None] | None:
-    """The images of an entry that are trained on, and those that are held out; or None without a whole entry."""
+def _usable(entry: Path, name: str, progress: Progress) -> tuple[Store, Store | None] | None:
+    """What ``load_entry`` gives, or None of a damaged entry, which is told."""
     try:
-        facts = json.loads((entry / "entry.json").read_bytes())
-        shape, trained, held_out = tuple(facts["shape"]), int(facts["trained"]), int(facts["held_out"])
-        labels = np.load(entry / "labels.npy", allow_pickle=False) if facts["class_names"] else None
-        store = Store(
-            name=path.resolve().name,
-            # Read-only and shared: the pages belong to the file, so that memory stays free for the training.
-            values=np.memmap(entry / "values.bin", np.uint8, "r", shape=(trained, *shape)),
-            labels=None if labels is None else labels[:trained],
-            class_names=tuple(facts["class_names"]),
-            fingerprint=facts["fingerprint"],
-            skipped=tuple(Skipped(**item) for item in facts["skipped"]),
-            notes=tuple((name, value) for name, value in facts["notes"]),
-        )
-        if not held_out:
-            return store, None
-        values = np.memmap(entry / "held_out.bin", np.uint8, "r", shape=(held_out, *shape))
-    except (OSError, ValueError, KeyError):
+        return load_entry(entry, name, progress)
+    except ValueError as error:
+        progress.say(f"the cached images of {name} are damaged and are decoded again: {error}")
         return None
-    return store, replace(store, values=values, labels=None if labels is None else labels[trained:])
 
 
 def _make(entry: Path, listing: Listing, config: DataConfig, progress: Progress) -> None:
@@ -88,18 +77,17 @@ def _make(entry: Path, listing: Listing, config: DataConfig, progress: Progress)
     for old in entry.parent.glob("*.partial"):
         if not in_use(old):
             shutil.rmtree(old, ignore_errors=True)
-    temporary = Path(tempfile.mkdtemp(dir=entry.parent, suffix=".partial"))
-    try:
+    with removed_after(Path(tempfile.mkdtemp(dir=entry.parent, suffix=".partial"))) as temporary:
         _decode(temporary, listing, config, progress)
         try:
             temporary.rename(entry)
         except OSError:
             # Another process was faster, or the entry that is there is damaged.
-            if _load(entry, listing.root) is None:
-                shutil.rmtree(entry, ignore_errors=True)
+            try:
+                load_entry(entry, "", progress)
+            except ValueError:
+                remove(entry)
                 temporary.rename(entry)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
 
 
 def _decode(folder: Path, listing: Listing, config: DataConfig, progress: Progress) -> None:
@@ -123,6 +111,7 @@ def _decode(folder: Path, listing: Listing, config: DataConfig, progress: Progre
             fit=config.fit,
             resize=config.size is not None,
         )
+        _check_room(path, plan.shape, config)
         _reserve(path, math.prod(plan.shape))
         if _decode_into(plan, listing.root, names, config.channels is None, outcomes, progress):
             break
@@ -139,17 +128,19 @@ def _decode(folder: Path, listing: Listing, config: DataConfig, progress: Progre
     if labels is not None:
         labels = np.concatenate([np.delete(labels, held_out), labels[held_out]])
         np.save(folder / "labels.npy", labels, allow_pickle=False)
-    skipped = [Skipped(name, found) for name, found in zip(names, outcomes, strict=True) if isinstance(found, str)]
-    facts = {
-        "shape": shape[1:],
-        "trained": len(kept) - len(held_out),
-        "held_out": len(held_out),
-        "class_names": class_names,
-        "fingerprint": fingerprint,
-        "skipped": [asdict(item) for item in skipped],
-        "notes": _notes(listing, outcomes, dropped, channels),
-    }
-    (folder / "entry.json").write_text(json.dumps(facts), encoding="utf-8")
+    skipped = [
+        Skipped(shown(name), found) for name, found in zip(names, outcomes, strict=True) if isinstance(found, str)
+    ]
+    write_entry(
+        folder,
+        shape=shape[1:],
+        trained=len(kept) - len(held_out),
+        held_out=len(held_out),
+        class_names=class_names,
+        fingerprint=fingerprint,
+        skipped=tuple(skipped),
+        notes=tuple(_notes(listing, outcomes, dropped, channels)),
+    )
 
 
 def _decode_into(
@@ -177,6 +168,14 @@ def _decode_into(
     finally:
         chunks.close()
         progress.finish()
+
+
+def _check_room(path: Path, shape: tuple[int, int, int, int], config: DataConfig) -> None:
+    """Refuse images that would not fit, one at a time in memory and all of them on disk."""
+    check_room(0, shape[1:])
+    count = round(math.prod(shape) * (1 + config.held_out))  # these are copied before the first file is shortened
+    what = f"{shape[0]:,} images of {shape[2]:,} x {shape[3]:,} pixels"
+    check_disk(path.parent, count, what, remedy="set a smaller data.size, or SADDLE_CACHE to a folder on another disk")
 
 
 def _reserve(path: Path, size: int) -> None:

@@ -9,13 +9,14 @@ from __future__ import annotations
 import hashlib
 import itertools
 import os
-import zipfile
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
+from saddle.base.opening import kind_at, shown
+from saddle.data.formats.reading import open_zip, reading
 from saddle.errors import DataError
 
 SUFFIXES = frozenset(
@@ -62,7 +63,8 @@ class Listing:
     @property
     def classes(self) -> list[str]:
         """The class folder of each image; an empty string without class folders."""
-        return [_top(folder, self.prefix) for folder, files in self.folders.items() for _ in files]
+        tops = ((shown(_top(folder, self.prefix)), len(files)) for folder, files in self.folders.items())
+        return [top for top, count in tops for _ in range(count)]
 
 
 def list_images(path: Path, split: Literal["train", "test"]) -> Listing:
@@ -81,12 +83,7 @@ def list_images(path: Path, split: Literal["train", "test"]) -> Listing:
 
 
 def _list(root: Path, split: Literal["train", "test"]) -> Listing:
-    try:
-        found, ignored = _in_zip(root) if root.is_file() else _in_folder(root)
-    except zipfile.BadZipFile as error:
-        raise DataError(f"{root} is a damaged zip", got=error, remedy="get it again") from error
-    except OSError as error:
-        raise DataError(f"{error.filename or root} cannot be read", got=error.strerror or error) from error
+    found, ignored = _in_zip(root) if kind_at(root) == "file" else _in_folder(root)
     folders = {folder: sorted(files) for folder, files in sorted(found.items()) if files}
     if not folders:
         raise DataError(
@@ -124,22 +121,42 @@ def _in_folder(root: Path) -> tuple[Folders, Counter[str]]:
             for entry in entries:
                 name = entry.name
                 suffix = _suffix(name)
-                if suffix in SUFFIXES and name[0] != "." and entry.is_file():
-                    status = entry.stat()
-                    files.append((name, status.st_size, status.st_mtime_ns))
-                elif _hidden(name):
+                if _hidden(name):
                     continue
-                elif entry.is_dir():
+                if suffix in SUFFIXES and (size_and_time := _of_file(entry)):
+                    files.append((name, *size_and_time))
+                elif _is_folder(entry):
                     pending.append((Path(entry.path), f"{folder}{name}/"))
-                elif entry.is_file():
+                else:
                     ignored[suffix] += 1
     return folders, ignored
+
+
+def _of_file(entry: os.DirEntry[str]) -> tuple[int, int] | None:
+    """Size and time of an entry with an image's name; None of a folder.
+
+    What cannot be opened, such as a FIFO or a link to itself, stays in the list: to be skipped, and named.
+    """
+    try:
+        if entry.is_file():
+            status = entry.stat()
+            return status.st_size, status.st_mtime_ns
+    except OSError:
+        return 0, 0
+    return None if entry.is_dir() else (0, 0)
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:  # a link to itself
+        return False
 
 
 def _in_zip(root: Path) -> tuple[Folders, Counter[str]]:
     folders: Folders = {}
     ignored: Counter[str] = Counter()
-    with zipfile.ZipFile(root) as archive:
+    with reading(root, "zip", remedy="get it again"), open_zip(root) as archive:
         for info in archive.infolist():
             folder, slash, name = info.filename.rpartition("/")
             if info.is_dir() or _hidden(name) or any(map(_hidden, folder.split("/"))):

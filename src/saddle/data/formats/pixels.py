@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
+from saddle.base.sizes import check_memory
 from saddle.config.schema import DataConfig
 
 Fit = Literal["crop", "pad", "stretch"]
@@ -16,6 +17,7 @@ Size = tuple[int, int]  # height, width
 MODE_OF_CHANNELS = {1: "L", 3: "RGB", 4: "RGBA"}
 ORIENTATION = 0x0112  # EXIF tag
 SIDEWAYS = (5, 6, 7, 8)  # its values that exchange height and width
+_WORK = 16  # bytes a pixel that resizing one image takes at most: Pillow has four for a colour, and works on copies
 
 
 def wanted_size(config: DataConfig) -> Size | None:
@@ -100,13 +102,29 @@ def render(image: Image.Image, size: Size | None, channels: int, fit: Fit) -> ND
     return to_array(image if size is None else resize(image, size, fit), channels)
 
 
+def check_room(images: int, shape: tuple[int, int, int]) -> None:
+    """Refuse so many images (C, H, W) that would not fit in memory; 0: one at a time.
+
+    Raises:
+        TooLarge: they would not.
+    """
+    channels, height, width = shape
+    what = f"{f'{images:,} images' if images else 'an image'} of {height:,} x {width:,} pixels"
+    check_memory((images * channels + _WORK) * height * width, what, remedy="set a smaller data.size")
+
+
 def conform(values: NDArray[np.uint8], config: DataConfig) -> NDArray[np.uint8]:
-    """Images (N, C, H, W) in the size and channels of ``config``; the same array if nothing has to change."""
-    size = wanted_size(config) or values.shape[2:]
+    """Images (N, C, H, W) in the size and channels of ``config``; the same array if nothing has to change.
+
+    Raises:
+        TooLarge: they would not fit in memory.
+    """
+    height, width = size = wanted_size(config) or (values.shape[2], values.shape[3])
     channels = config.channels or (3 if values.shape[1] == 4 else values.shape[1])
-    shape = (channels, *size)
+    shape = (channels, height, width)
     if values.shape[1:] == shape:
         return values
+    check_room(len(values), shape)
     result = np.empty((len(values), *shape), np.uint8)
     for row, pixels in enumerate(values):
         interleaved = pixels[0] if len(pixels) == 1 else np.ascontiguousarray(pixels.transpose(1, 2, 0))

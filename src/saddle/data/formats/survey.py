@@ -11,11 +11,12 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from saddle.base.opening import shown
 from saddle.base.progress import Progress
 from saddle.config.schema import DataConfig
 from saddle.data.formats.decoding import Decoded, Outcome, Plan, Reader, decode_all, decode_rows
 from saddle.data.formats.listing import Listing, list_images
-from saddle.data.formats.pixels import Size
+from saddle.data.formats.pixels import Size, check_room
 from saddle.data.store import Skipped
 from saddle.errors import DataError, NoSuchSplit
 
@@ -49,7 +50,7 @@ class Survey:
     @property
     def skipped(self) -> tuple[Skipped, ...]:
         pairs = zip(self.listing.names, self.outcomes, strict=True)
-        return tuple(Skipped(name, found) for name, found in pairs if isinstance(found, str))
+        return tuple(Skipped(shown(name), found) for name, found in pairs if isinstance(found, str))
 
     @property
     def sizes(self) -> Counter[Size]:
@@ -88,10 +89,15 @@ class Survey:
         """The files with the same content as an earlier one, each with that one."""
         first: dict[str, str] = {}
         pairs = [(name, first.setdefault(found.digest, name)) for name, found in self.readable.items()]
-        return [(name, earlier) for name, earlier in pairs if name != earlier]
+        return [(shown(name), shown(earlier)) for name, earlier in pairs if name != earlier]
 
     def render(self, names: list[str], size: Size, channels: int, config: DataConfig) -> NDArray[np.uint8]:
-        """These files as uint8 (N, C, H, W)."""
+        """These files as uint8 (N, C, H, W).
+
+        Raises:
+            TooLarge: they would not fit in memory.
+        """
+        check_room(len(names), (channels, *size))
         values = np.zeros((len(names), channels, *size), np.uint8)
         plan = Plan(os.fspath(self.listing.root), None, values.shape, config.fit, resize=True)
         with Reader(self.listing.root) as reader:
@@ -118,7 +124,7 @@ def survey_images(root: Path, config: DataConfig, progress: Progress) -> Survey:
         progress.advance(len(chunk))
     progress.finish()
     test = len(list_images(root, "test")) if listing.has_test else None
-    survey = Survey(root.resolve().name, listing, tuple(outcomes), test)
+    survey = Survey(shown(root.resolve().name), listing, tuple(outcomes), test)
     if not survey.readable:
         some = "; ".join(f"{item.path}: {item.reason}" for item in survey.skipped[:3])
         raise DataError(f"none of the {len(names):,} images in {root} can be read", got=some)

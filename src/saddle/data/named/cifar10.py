@@ -7,20 +7,24 @@ The archive for Python is never read, since it consists of pickles.
 
 from __future__ import annotations
 
+import errno
 import os
 import tarfile
-import zlib
 from dataclasses import replace
 from pathlib import Path
+from typing import Any, BinaryIO, cast
 
 import numpy as np
 
+from saddle.base.opening import kind_at, open_regular, read_at_most
 from saddle.base.progress import Progress
+from saddle.base.sizes import told
 from saddle.config.schema import DataConfig
 from saddle.data.cache import cache_folder
 from saddle.data.download import check_file, download, md5_of_file
 from saddle.data.formats.images import open_images
 from saddle.data.formats.pixels import conform
+from saddle.data.formats.reading import LARGEST_FILE, open_maybe_gzipped, reading
 from saddle.data.store import Store, make_store
 from saddle.errors import DataError
 
@@ -113,15 +117,44 @@ def open_binary(path: Path, config: DataConfig) -> Store:
     return make_store(NAME, conform(values, config), labels, CLASS_NAMES)
 
 
-def _read_all(path: Path, names: tuple[str, ...]) -> list[bytes]:
-    try:
-        if path.is_dir():
-            return [(path / name).read_bytes() for name in names]
-        with tarfile.open(path, "r:gz") as archive:
-            found = {Path(member.name).name: member for member in archive if member.isfile()}
-            files = [archive.extractfile(found[name]) for name in names]
-            return [file.read() for file in files if file is not None]
-    except KeyError as error:
-        raise DataError(f"{path} holds no {error.args[0]}", remedy="get it again") from None
-    except (tarfile.TarError, EOFError, zlib.error, OSError) as error:
-        raise DataError(f"{path} is damaged or cannot be read", got=error, remedy="get it again") from error
+def _read_all(path: Path, names: tuple[str, ...]) -> list[bytearray]:
+    with reading(path, ARCHIVE, remedy="get it again"):
+        if kind_at(path) == "folder":
+            return [_read_file(path / name) for name in names]
+        found: dict[str, bytearray] = {}
+        # As a stream: where a header claims to lie before another or far beyond the end, nothing is sought for long.
+        with (
+            open_maybe_gzipped(path) as (stream, _),
+            tarfile.open(fileobj=cast(Any, _Counted(stream)), mode="r|") as archive,
+        ):
+            for member in archive:
+                name = Path(member.name).name
+                if name in names and (file := archive.extractfile(member)):
+                    found[name] = read_at_most(file, LARGEST_FILE)
+    if missing := [name for name in names if name not in found]:
+        raise DataError(f"{path} holds no {missing[0]}", remedy="get it again")
+    return [found[name] for name in names]
+
+
+def _read_file(path: Path) -> bytearray:
+    with open_regular(path) as file:
+        return read_at_most(file, LARGEST_FILE)
+
+
+class _Counted:
+    """A stream that ends, whatever tarfile asks of it."""
+
+    def __init__(self, stream: BinaryIO) -> None:
+        self._stream = stream
+        self._left = LARGEST_FILE
+        self._ended = False
+
+    def read(self, size: int) -> bytes:
+        piece = self._stream.read(size)
+        if self._ended:
+            raise EOFError
+        self._left -= len(piece)
+        if self._left < 0:
+            raise OSError(errno.EFBIG, f"more than {told(LARGEST_FILE)}")
+        self._ended = not piece
+        return piece

@@ -13,11 +13,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from saddle.base.opening import PIECE
 from saddle.base.progress import Progress
 from saddle.config.schema import DataConfig
 from saddle.data.cache import cache_folder
 from saddle.data.download import check_file, download, md5_of_file
-from saddle.data.formats.idx import PARTS, find_idx, open_idx, read_maybe_gzipped, standard_name
+from saddle.data.formats.idx import PARTS, find_idx, open_idx, standard_name
+from saddle.data.formats.reading import LARGEST_FILE, open_maybe_gzipped, reading
 from saddle.data.store import Store
 from saddle.errors import DataError
 
@@ -25,8 +27,18 @@ DIGIT_NAMES = tuple(str(digit) for digit in range(10))
 
 
 def sha256_of_content(path: Path) -> str:
-    """SHA-256 of the decompressed content."""
-    return hashlib.sha256(read_maybe_gzipped(path)).hexdigest()
+    """SHA-256 of the decompressed content.
+
+    Raises:
+        DataError: it cannot be read, or it is far too long.
+    """
+    digest = hashlib.sha256()
+    left = LARGEST_FILE
+    with reading(path, "gzip file", remedy="delete it, and it is downloaded again"), open_maybe_gzipped(path) as opened:
+        while (piece := opened[0].read(PIECE)) and left > 0:
+            digest.update(piece)
+            left -= len(piece)
+    return digest.hexdigest()
 
 
 @dataclass(frozen=True)
