@@ -36,7 +36,13 @@ class StoppedAfterTwoRounds(Silent):
             os.kill(os.getpid(), signal.SIGTERM)
 
 
-@pytest.mark.parametrize("name", recipe_names())
+# Of each kind of game and network one is tried each time; the others take as long together.
+QUICK = ("cgan", "digits", "images", "mnist", "ring8", "ring8-pacgan", "semi-supervised")
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=[] if name in QUICK else pytest.mark.slow) for name in recipe_names()]
+)
 def test_two_rounds_stop_two_more_and_sample(name: str, tmp_path: Path):
     config = resolve(load_recipe(name))
     settings: dict[str, Any] = {"threads": 1, "batch_size": max(config.game.packing, min(config.batch_size, 8))}

@@ -139,8 +139,9 @@ def test_scores_are_shown_with_floor_and_protocol(make, read_page, full: RunFold
         "2,000 × 3",
         "fd-pixels-2k",
         "0.1",
+        "",
     ] in (page.rows)
-    assert ["precision", "0.75", "", "", "2,000 × 3", "precision-pixels-2k", "0.1"] in page.rows
+    assert ["precision", "0.75", "", "", "2,000 × 3", "precision-pixels-2k", "0.1", "no floor"] in page.rows
     assert "too few samples" in page.text
     assert "earlier state" not in page.text
     page.check_alone()

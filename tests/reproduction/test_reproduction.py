@@ -81,6 +81,7 @@ def test_a_quick_run_says_that_it_means_nothing(tmp_path: Path, monkeypatch: pyt
     assert all(line.goal == "" for line in done.lines)
 
 
+@pytest.mark.slow
 def test_a_run_that_diverges_is_counted_and_ends_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     def diverging(config: Config, *rest: Any, **named: Any) -> int:
         if config.seed == 1:
@@ -112,6 +113,7 @@ def test_all_runs_of_a_row_may_diverge(tmp_path: Path, monkeypatch: pytest.Monke
     assert {line.measured for line in lines} == {"diverged"}
 
 
+@pytest.mark.slow
 def test_the_page_is_there_after_each_row(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     def stopping(config: Config, **rest: object) -> object:
         if config.recipe == "grid25-pacgan":
@@ -127,6 +129,7 @@ def test_the_page_is_there_after_each_row(tmp_path: Path, monkeypatch: pytest.Mo
     assert "Not run yet: GAN, grid of 25; " in page
 
 
+@pytest.mark.slow
 def test_rows_run_by_themselves_come_together_on_the_page(tmp_path: Path):
     small = SMALL | {"images": 400, "batch_size": 100}
     grid = reproduce("pacgan-2d", tmp_path, rows=["ours, grid of 25"], seeds=1, settings=small)
@@ -164,6 +167,7 @@ def test_the_commands_of_the_page_make_the_same_runs(tmp_path: Path):
     assert again.started == []  # nothing is left to do
 
 
+@pytest.mark.slow
 def test_scores_by_other_data_are_not_taken_for_the_tables(tmp_path: Path):
     settings = SMALL | {"images": 400}
     first = reproduce("pacgan-2d", tmp_path, rows=["ours, ring of 8"], seeds=1, settings=settings).lines
@@ -224,6 +228,7 @@ def test_a_row_that_is_not_there(tmp_path: Path):
     assert not any(tmp_path.iterdir())
 
 
+@pytest.mark.slow
 def test_a_longer_run_is_not_taken_for_a_shorter_one(tmp_path: Path):
     reproduce("gaussian", tmp_path, seeds=1, settings=SMALL)
     with pytest.raises(ConfigError, match="longer run"):
@@ -241,6 +246,7 @@ def test_a_share_of_the_length_is_a_beginning_of_the_whole(tmp_path: Path):
     assert whole.lines[0].runs == "1 × 0.0008 M, 0.0002 of the length, other settings"
 
 
+@pytest.mark.slow
 def test_a_run_that_was_stopped_early_goes_on_to_a_shorter_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     small = SMALL | {"batch_size": 100, "log": {"every": 100}}
     reproduce("gaussian", tmp_path, seeds=1, length=0.25, settings=small)
@@ -250,6 +256,7 @@ def test_a_run_that_was_stopped_early_goes_on_to_a_shorter_end(tmp_path: Path, m
     assert reproduce("gaussian", tmp_path, seeds=1, length=0.5, settings=small).lines[0].runs.startswith("1 × 0.0004 M")
 
 
+@pytest.mark.slow
 def test_epochs_are_cut_too(tmp_path: Path):
     epochs = {key: value for key, value in SMALL.items() if key != "images"} | {"epochs": 0.016, "batch_size": 200}
     assert (
@@ -264,12 +271,14 @@ def test_lengths_that_are_no_shares(tmp_path: Path, length: float):
     assert not any(tmp_path.iterdir())
 
 
+@pytest.mark.slow
 def test_later_evaluations_change_nothing(tmp_path: Path):
     done = reproduce("gaussian", tmp_path, seeds=1, settings=SMALL)
     evaluate(tmp_path / "gaussian" / "ours" / "seed-0", metrics=["ks"], count=500, seeds=2)
     assert reproduce("gaussian", tmp_path, seeds=1, settings=SMALL).lines == done.lines
 
 
+@pytest.mark.slow
 def test_runs_with_other_settings_are_not_taken_for_these(tmp_path: Path):
     reproduce("gaussian", tmp_path, seeds=1, settings=SMALL)
     with pytest.raises(RunError, match="other settings"):

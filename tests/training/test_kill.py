@@ -68,7 +68,7 @@ def test_killed_at_random_moments_the_result_is_the_same_bytes(tmp_path: Path):
         kills += 1
     output, _ = (process := start(tmp_path, "killed")).communicate()
     assert process.returncode == 0, output
-    assert "going on from" in output
+    assert "resuming at" in output
 
     output, _ = (process := start(tmp_path, "whole")).communicate()
     assert process.returncode == 0, output

@@ -19,7 +19,7 @@ SETTINGS: dict[str, Any] = {
     "generator.network.widths": [8],
     "discriminator.network.widths": [8],
     "checkpoint.every": 96,
-    "samples.every": 96,
+    "samples.every": 320,  # each picture of points takes a fifth of a second
     "log.every": 48,
     "average.half_life": 100,
 }
@@ -59,7 +59,7 @@ def test_the_log_follows_mean_and_standard_deviation_of_values_on_the_line(tmp_p
 
 def test_the_report_of_points(tmp_path: Path):
     text = train(tmp_path / "run", "gaussian(4, 1.25)").report().read_text(encoding="utf-8")
-    for words in ("errors of D on real", "Mean and standard deviation", "dashed, the true ones"):
+    for words in ("errors of D on real", "Mean and standard deviation", "The dashed lines are the true ones"):
         assert words in text
     other = train(tmp_path / "other", "ring", game__loss="relativistic").report().read_text(encoding="utf-8")
     for words in ("errors of D on real", "Mean and standard deviation", "cannot tell real"):
