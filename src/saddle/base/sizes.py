@@ -16,11 +16,13 @@ def told(count: float) -> str:
     """So many bytes for people, such as ``12.3 kB``."""
     if count < 1000:
         return f"{count:,.0f} B"
+    if count >= 10**21:  # such a whole number may be beyond the range of floats
+        return "more than a million PB"
     for unit in ("kB", "MB", "GB", "TB"):
         count /= 1000
         if count < 1000:
             return f"{count:.1f} {unit}"
-    return f"{count / 1000:,.1f} PB" if count < 10**9 else "more than a million PB"
+    return f"{count / 1000:,.1f} PB"
 
 
 def free_memory() -> int:

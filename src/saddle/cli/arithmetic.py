@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from saddle.cli.options import DeviceOption, LabelOption, RunArgument
+from saddle.cli.tables import print_line
 
 
 def arithmetic(
@@ -34,7 +35,7 @@ def arithmetic(
     summed = parse_terms(" ".join(terms))
     save_arithmetic(load(run, device=device), out, summed, label=label)
     formula = " ".join(f"{'-' if term.sign < 0 else '+'} mean({term.names})" for term in summed).removeprefix("+ ")
-    print(f"result = {formula}")
+    print_line(f"result = {formula}")
     print("each row: the sample of a term's mean latent, then the samples of its latents")
     print("last row: the sample of the result, then samples of latents near it")
-    print(f"{len(summed) + 1} rows in {out}")
+    print_line(f"{len(summed) + 1} rows in {out}")

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from saddle.cli.tables import print_table, readable_size
+from saddle.base.sizes import told
+from saddle.cli.tables import print_line, print_table
 
 if TYPE_CHECKING:
     from saddle.data.cache import Held
@@ -21,7 +22,7 @@ def show(context: typer.Context) -> None:
     from saddle.data.cache import cache_contents, cache_folder
 
     if context.invoked_subcommand is None:
-        print(f"cache folder: {cache_folder()}")
+        print_line(f"cache folder: {cache_folder()}")
         _print(cache_contents())
 
 
@@ -30,11 +31,11 @@ def clear() -> None:
     """Remove everything in the cache. What is needed again is made or downloaded again."""
     from saddle.data.cache import cache_folder, clear_cache
 
-    print(f"removed from {cache_folder()}:")
+    print_line(f"removed from {cache_folder()}:")
     _print(clear_cache())
 
 
 def _print(held: Sequence[Held]) -> None:
-    rows = [(each.kind, f"{each.entries:,}", readable_size(each.size)) for each in held]
-    total = ("total", f"{sum(each.entries for each in held):,}", readable_size(sum(each.size for each in held)))
+    rows = [(each.kind, f"{each.entries:,}", told(each.size)) for each in held]
+    total = ("total", f"{sum(each.entries for each in held):,}", told(sum(each.size for each in held)))
     print_table([("kind", "entries", "size"), *rows, total])

@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from saddle.cli.options import DeviceOption
+from saddle.cli.tables import print_line
 
 
 def classify(
@@ -41,14 +42,14 @@ def classify(
             file=sys.stderr,
         )
     for name, count in zip(classifier.header.class_names, class_counts(probabilities), strict=True):
-        print(f"class {name}: {count:,}")
+        print_line(f"class {name}: {count:,}")
     wrong = errors(probabilities, store, classifier)
     if wrong is None:
         why = "has no labels" if store.labels is None else f"has other classes: {', '.join(store.class_names[:10])}"
-        print(f"errors are not counted: {store.name} {why}")
+        print_line(f"errors are not counted: {store.name} {why}")
     else:
         share = f"{wrong:,} of {len(store):,} wrong ({wrong / len(store):.2%})"
         print(f"{share}, trained on {classifier.header.labelled} labels")
     if out is not None:
         write_predictions(out, probabilities, classifier)
-        print(f"{len(store):,} predictions in {out}")
+        print_line(f"{len(store):,} predictions in {out}")

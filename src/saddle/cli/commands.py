@@ -40,7 +40,7 @@ class _Commands(TyperGroup):
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         if "" in args:  # as a path it would be the current folder
-            ctx.fail("one of the words is empty: perhaps a variable of the shell is not set")
+            ctx.fail("one of the arguments is empty: perhaps a variable of the shell is not set")
         return super().parse_args(ctx, args)
 
     def invoke(self, ctx: Any) -> Any:

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from saddle.cli.tables import print_table
+from saddle.cli.tables import print_line, print_table
 
 
 def compare(
@@ -34,7 +34,9 @@ def compare(
         print()
         rows = [(row.metric, *row.values, row.better, row.protocol) for row in found.scores]
         print_table([("score", *found.names, "better", "protocol"), *rows])
-    print(f"\n{found.verdict}")
+    print()
+    print_line(found.verdict)
     for note in found.notes:
         print(f"warning: {note}", file=sys.stderr)
-    print(f"\ncurves and samples in {out}")
+    print()
+    print_line(f"curves and samples in {out}")

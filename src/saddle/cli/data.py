@@ -8,6 +8,8 @@ from typing import Annotated
 
 import typer
 
+from saddle.cli.tables import print_line
+
 app = typer.Typer(help="Look at data.", no_args_is_help=True)
 
 
@@ -38,15 +40,15 @@ def inspect(
     found = inspect_data(data_config(path, parse_settings(set_ or [])), progress=for_stream(sys.stderr))
     width = max(len(name) for name, _ in found.facts)
     for name, value in found.facts:
-        print(f"{name:<{width}}  {value}")
+        print_line(f"{name:<{width}}  {value}")
     for name, count in found.class_counts:
-        print(f"{'':<{width}}  class {name}: {count:,}")
+        print_line(f"{'':<{width}}  class {name}: {count:,}")
     for skipped in found.skipped:
-        print(f"skipped {skipped.path}: {skipped.reason}")
+        print_line(f"skipped {skipped.path}: {skipped.reason}")
     if found.needs:
         print("a training would need:")
         width = max(len(name) for name, _ in found.needs)
         for name, value in found.needs:
-            print(f"  {name:<{width}}  {value}")
+            print_line(f"  {name:<{width}}  {value}")
     save_picture(draw_preview(found.preview), out)
-    print(f"preview in {out}")
+    print_line(f"preview in {out}")

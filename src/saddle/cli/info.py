@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from saddle.cli.tables import readable_size
+from saddle.base.sizes import told
+from saddle.cli.tables import print_line
+from saddle.cli.train import ended
 
 if TYPE_CHECKING:
     from saddle.config import Config
@@ -34,9 +36,9 @@ def info(run: Annotated[Path, typer.Argument(metavar="RUN", help="A run folder."
         print(textwrap.fill(f"{name + ':':<14}{text}", 110, subsequent_indent=" " * 14, break_on_hyphens=False))
     print("files:")
     for name, size in _files(run):
-        print(f"  {name:<26}{size:>10}")
+        print_line(f"  {name:<26}{size:>10}")
     if status.state != "running":
-        print(_resume(folder, config, longer=status.state == "finished"))
+        print_line(_resume(folder, config, longer=status.state == "finished"))
 
 
 def _facts(config: Config, run: RunFolder, status: Status) -> Iterator[tuple[str, str]]:
@@ -90,7 +92,7 @@ def _resume(run: RunFolder, config: Config, *, longer: bool) -> str:
         twice = {"images": config.images and 2 * config.images, "epochs": config.epochs and 2 * config.epochs}
         config = config.model_copy(update=twice)
     command = resume_command(run, config)  # in one line, however long, to be copied
-    what = "train twice as long" if longer else "resume"
+    what = f"train twice as long{ended(config)}" if longer else "resume"
     return f"{what}: {command}" if command else f"{what}: by the Python call that started the run"
 
 
@@ -108,4 +110,4 @@ def _size(*files: Path) -> str:
     for file in files:
         with suppress(OSError):  # a running run deletes old checkpoints
             count += file.stat().st_size
-    return readable_size(count)
+    return told(count)

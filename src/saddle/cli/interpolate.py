@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from saddle.cli.options import DeviceOption, RunArgument, SpaceOption
+from saddle.cli.tables import print_line
 
 
 def interpolate(
@@ -46,4 +47,4 @@ def interpolate(
         label=label,
         last_label=to_label,
     )
-    print(f"{steps} steps in {out}")
+    print_line(f"{steps} steps in {out}")

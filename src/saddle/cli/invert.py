@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from saddle.cli.options import DeviceOption, LabelOption, RunArgument
+from saddle.cli.tables import print_line
 
 
 def invert(
@@ -39,5 +40,5 @@ def invert(
     found = save_inversion(generator, out, images, steps=steps, restarts=restarts, seed=seed, label=label)
     for number, (name, error) in enumerate(zip(image, found.errors, strict=True)):
         kind = "" if found.labels is None else f", as class {generator.class_names[found.labels[number]]}"
-        print(f"{name}: mean squared error {error:.5f} of pixels in [0, 1]{kind}")
-    print(f"the given images, and below them what was found, in {out}")
+        print_line(f"{name}: mean squared error {error:.5f} of pixels in [0, 1]{kind}")
+    print_line(f"the given images, and below them what was found, in {out}")

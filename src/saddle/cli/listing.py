@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from saddle.cli.tables import print_table
+from saddle.cli.tables import print_line, print_table
 
 if TYPE_CHECKING:
     from saddle.runs.folder import RunFolder
@@ -26,7 +26,7 @@ def list_runs(
         print_table([("run", "recipe", "state", "progress", "last score", "last written"), *rows])
         print("\n`saddle info RUN` tells everything about one.")
     else:
-        print(f"there are no runs in {folder}; `saddle train digits` makes one in runs/digits")
+        print_line(f"there are no runs in {folder}; `saddle train digits` makes one in runs/digits")
 
 
 def _row(run: RunFolder) -> tuple[str, ...]:

@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from saddle.cli.options import DeviceOption, LabelOption, RunArgument
+from saddle.cli.tables import print_line
 
 
 def nearest(
@@ -40,11 +41,11 @@ def nearest(
         print("x2, x3, ...: the data hold this sample so many times; the first one is named")
     print(f"median distance of the samples to the nearest of {len(found.data):,}: {found.median:.3f}")
     if found.held_out is None:
-        print(f"there is no distance to compare with: {why_nothing_held_out(found.data)}")
+        print_line(f"there is no distance to compare with: {why_nothing_held_out(found.data)}")
     elif found.held_out == 0:
         print("half of the held-out data or more are in the training data, too: they say nothing about copies")
     else:
         print(f"the same distance of held-out data: {found.held_out:.3f}; copies are much nearer than that")
     if found.data.kind == "images":
         save_neighbours(out, found)
-        print(f"samples and their neighbours in {out}")
+        print_line(f"samples and their neighbours in {out}")

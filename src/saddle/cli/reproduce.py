@@ -8,6 +8,8 @@ from typing import Annotated
 
 import typer
 
+from saddle.cli.tables import print_line
+
 
 def reproduce(
     table: Annotated[
@@ -51,4 +53,5 @@ def reproduce(
         progress=for_stream(sys.stderr),
     )  # fmt: skip
     print(done.page.read_text(encoding="utf-8"), end="")
-    print(f"\nwritten to {done.page}")
+    print()
+    print_line(f"written to {done.page}")

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from saddle.cli.options import DeviceOption, LabelOption, RunArgument
+from saddle.cli.tables import print_line
 
 
 def sample(
@@ -45,4 +46,4 @@ def sample(
     generator = load(run, device=device)
     chosen = label if labels is None else parse_classes(labels, generator.class_names)
     save_samples(generator, out, count, seed=seed, label=chosen, truncation=truncation)
-    print(f"{count:,} samples in {out}")
+    print_line(f"{count:,} samples in {out}")

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from saddle.cli.options import DEVICE_HELP
+from saddle.cli.tables import print_line
+
+if TYPE_CHECKING:
+    from saddle.config import Config
 
 
 def train(
@@ -31,7 +35,7 @@ def train(
     """Train a recipe. The same command resumes a run that was stopped."""
     from saddle.config import load_recipe, parse_settings, resolve, to_toml
 
-    named = {"seed": seed, "device": device, "threads": _threads(threads), "data": data and {"source": data}}
+    named = {"seed": seed, "device": device, "threads": threads, "data": data and {"source": data}}
     options: dict[str, Any] = {key: value for key, value in named.items() if value is not None}
     config = resolve(load_recipe(recipe), parse_settings(set_ or []), options)
     if dry_run:
@@ -42,11 +46,16 @@ def train(
 
     run, trained = train_config(config, out=out)
     if not trained and run.folder.report.exists():
-        print(f"{run.path} is finished; a larger --set epochs=... or images=... trains on")
+        print_line(f"{run.path} is finished; a larger --set epochs=... or images=... trains longer{ended(run.config)}")
         return
     page = run.report()
-    print(f"{run.path} is finished: samples in {run.folder.sample_grids()[-1][1]}, everything in {page}")
+    print_line(f"{run.path} is finished: samples in {run.folder.sample_grids()[-1][1]}, everything in {page}")
 
 
-def _threads(text: str | None) -> int | str | None:
-    return int(text) if text is not None and text.lstrip("-").isdigit() else text
+def ended(config: Config) -> str:
+    """What to know before a finished run is trained longer, as the end of a sentence."""
+    from saddle.config.schedules import lengths_in
+
+    if not lengths_in(config.model_dump()):
+        return ""
+    return ", but its schedules have ended: a new --out trains a longer run with schedules of its own"

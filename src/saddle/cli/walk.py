@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from saddle.cli.options import DeviceOption, LabelOption, RunArgument, SpaceOption
+from saddle.cli.tables import print_line
 
 
 def walk(
@@ -30,4 +31,4 @@ def walk(
 
     places = parse_places(seeds)
     frames = save_walk(load(run, device=device), out, places, steps, side=grid, space=space, label=label)
-    print(f"{frames} frames in {out}")
+    print_line(f"{frames} frames in {out}")

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from itertools import islice
 from typing import Any
 
 from pydantic import ValidationError
 
 from saddle.base.suggest import suggest
+from saddle.base.text import one_line
 from saddle.config.keys import known_tables
 from saddle.config.schedules import NUMBER
+
+_MOST = 20  # findings that are told
 
 
 def explain(error: ValidationError) -> list[str]:
@@ -18,9 +22,9 @@ def explain(error: ValidationError) -> list[str]:
     by_key: dict[str, list[Any]] = {}
     for finding in error.errors(include_url=False):
         by_key.setdefault(_dotted(finding["loc"]), []).append(finding)
-    for key, findings in by_key.items():
+    for key, findings in islice(by_key.items(), _MOST):
         lines[_explain_key(key, findings)] = None
-    return list(lines)
+    return [*lines, *([f"and {len(by_key) - _MOST:,} more"] if len(by_key) > _MOST else [])]
 
 
 def _explain_key(key: str, findings: list[Any]) -> str:
@@ -28,18 +32,22 @@ def _explain_key(key: str, findings: list[Any]) -> str:
     if first["type"] == "extra_forbidden" and key in _paths(known_tables()):
         return f"{key}: not a setting of the family or kind chosen here"
     if first["type"] == "extra_forbidden":
-        return f"unknown key {key!r}{_suggestion(key)}"
+        return f"unknown key {_shown(key)}{_suggestion(key)}"
     if first["type"] == "missing":
         return f"{key} is missing"
     if first["type"] == "value_error":
         return str(first["ctx"]["error"])
     if first["type"] == "union_tag_invalid":
-        return f"{key}: expected one of {first['ctx']['expected_tags']}, got {first['ctx']['tag']!r}"
+        return f"{key}: expected one of {first['ctx']['expected_tags']}, got {_shown(first['ctx']['tag'])}"
     if first["type"] == "union_tag_not_found":
-        return f"{key}: expected a table, got {first['input']!r}"
+        return f"{key}: expected a table, got {_shown(first['input'])}"
     # The findings of one key are the alternatives of a union: "an integer, or 'auto'".
     expected = " or ".join(dict.fromkeys(_lower(finding["msg"]) for finding in findings))
-    return f"{key}: expected {expected}, got {first['input']!r}"
+    return f"{key}: expected {expected}, got {_shown(first['input'])}"
+
+
+def _shown(value: Any) -> str:
+    return one_line(repr(value), 200)
 
 
 def _lower(message: str) -> str:

@@ -17,6 +17,7 @@ from saddle.config.section import Role
 
 _FREE = (Role.LENGTH, Role.THREADS, Role.WATCH, Role.BEST, Role.SCORES)
 _TAGS = ("family", "kind")  # keys that choose what a section is
+_FAR = 1_000  # bounds from here on only keep arithmetic from overflowing, and are not worth telling
 _BOUNDS = {"gt": ">", "ge": ">=", "lt": "<", "le": "<="}
 
 
@@ -134,7 +135,7 @@ def _words(annotation: Any, marks: Any = ()) -> str:
         case _:
             names = {int: "integer", float: "number", str: "text", bool: "true or false", NoneType: "none"}
             name = "schedule" if issubclass(annotation, Schedule) else names[annotation]
-            return name + ",".join(f" {sign} {bound:g}" for sign, bound in _bounds(marks))
+            return name + ",".join(f" {sign} {bound:g}" for sign, bound in _bounds(marks) if bound < _FAR)
 
 
 def _bounds(marks: Any) -> Iterator[tuple[str, float]]:

@@ -10,19 +10,17 @@ from pydantic import (
     Discriminator,
     Field,
     NonNegativeFloat,
-    NonNegativeInt,
-    PositiveInt,
     Tag,
     model_validator,
 )
 
-from saddle.config.section import Fraction, PositiveFinite, Section
+from saddle.config.section import CountOrZero, Fraction, PositiveFinite, Section, Size
 
 
 class LatentConfig(Section):
     """The distribution of z."""
 
-    size: PositiveInt = 100
+    size: Size = 100
     """numbers in each z"""
     distribution: Literal["normal", "uniform"] = "normal"
     """normal: mean 0, standard deviation 1; uniform: between low and high"""
@@ -41,6 +39,7 @@ class LatentConfig(Section):
 Activation = Literal["relu", "leaky_relu", "elu", "gelu", "silu", "softplus", "tanh", "sigmoid", "maxout"]
 Norm = Literal["none", "batch", "layer", "virtual"]
 Output = Literal["sigmoid", "tanh", "linear"]
+Widths = Annotated[tuple[Size, ...], Field(max_length=1_000)]
 
 
 class MLPConfig(Section):
@@ -48,13 +47,13 @@ class MLPConfig(Section):
 
     family: Literal["mlp"] = "mlp"
     """the kind of network"""
-    widths: Annotated[tuple[PositiveInt, ...], Field(min_length=1)] = (512, 256)
+    widths: Annotated[Widths, Field(min_length=1)] = (512, 256)
     """units of each hidden layer"""
     activation: Activation = "leaky_relu"
     """of each hidden layer"""
     slope: NonNegativeFloat = 0.2
     """of leaky_relu, below zero"""
-    pieces: PositiveInt = 5
+    pieces: Size = 5
     """linear pieces of each maxout unit"""
     norm: Norm = "none"
     """of each hidden layer; virtual (batch norm against a fixed reference batch) is of generators only"""
@@ -72,11 +71,11 @@ class MLPConfig(Section):
     """of the weights; default: PyTorch's own"""
     scale: PositiveFinite = 0.02
     """of the initial weights: their standard deviation if normal, their half width if uniform"""
-    label_widths: tuple[PositiveInt, ...] = ()
+    label_widths: Widths = ()
     """layers of the label's own before it joins; empty: it joins the input"""
-    joint_widths: tuple[PositiveInt, ...] = ()
+    joint_widths: Widths = ()
     """layers after the label and the input have joined"""
-    joint_pieces: PositiveInt = 5
+    joint_pieces: Size = 5
     """linear pieces of each maxout unit in the joint layers"""
 
     @model_validator(mode="after")
@@ -89,7 +88,7 @@ class MLPConfig(Section):
 class GeneratorMLPConfig(MLPConfig):
     """A stack of linear layers; the output decides the range of the data."""
 
-    widths: Annotated[tuple[PositiveInt, ...], Field(min_length=1)] = (256, 512)
+    widths: Annotated[Widths, Field(min_length=1)] = (256, 512)
     """units of each hidden layer"""
     output: Output = "tanh"
     """of the last layer; the data are brought to its range"""
@@ -102,9 +101,9 @@ class DCGANConfig(Section):
 
     family: Literal["dcgan"] = "dcgan"
     """the kind of network"""
-    width: PositiveInt = 64
+    width: Size = 64
     """channels beside the image; twice as many with each halving of the grid, up to max_width"""
-    max_width: PositiveInt = 512
+    max_width: Size = 512
     """the most channels of a layer"""
     activation: Literal["relu", "leaky_relu", "elu", "gelu", "silu"] = "leaky_relu"
     """of each hidden layer"""
@@ -171,7 +170,7 @@ class CustomNetworkConfig(Section):
     """the kind of network"""
     name: str
     """of the module's class"""
-    parameters: NonNegativeInt
+    parameters: CountOrZero
     """how many the module has"""
     output: Output = "tanh"
     """of a generator; the data are brought to its range"""
@@ -179,7 +178,7 @@ class CustomNetworkConfig(Section):
 
 def _family(value: Any) -> Any:
     family = value.get("family", "mlp") if isinstance(value, Mapping) else getattr(value, "family", None)
-    return _REGISTERED if family in REGISTERED else family
+    return _REGISTERED if isinstance(family, str) and family in REGISTERED else family
 
 
 _REGISTERED = "a registered family"  # the tag of all of them

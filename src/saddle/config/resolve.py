@@ -14,7 +14,9 @@ from typing import Any
 import tomli_w
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from saddle.base.opening import open_regular, read_at_most
 from saddle.base.suggest import suggest
+from saddle.base.text import one_line
 from saddle.config.consistent import contradictions
 from saddle.config.explain import explain
 from saddle.config.keys import decides
@@ -26,7 +28,11 @@ from saddle.errors import ConfigError
 # kind starts that section afresh, since the keys of the former kind need not exist in the new one.
 _EITHER = ("epochs", "images")
 _TAGS = ("family", "kind")
-_DEFAULT_TAGS = {"mlp", "adam", "linear"}  # what a section is that does not say
+_DEFAULT_TAGS = ("mlp", "adam", "linear")  # what a section is that does not say
+_DEEPEST = 16  # tables and lists in each other; no setting needs half of it
+_LONGEST = 2**20  # bytes of a file with settings
+_DEEP = "it is nested too deeply"
+_LARGE_NUMBER = "a number in it needs more than 64 bits"
 
 
 @dataclass(frozen=True)
@@ -115,28 +121,60 @@ def parse_settings(assignments: Iterable[str]) -> dict[str, Any]:
     Values are read as TOML, or as text where they are not TOML; in ``[x,y]`` this goes for each part.
 
     Raises:
-        ConfigError: an assignment without ``=`` or key.
+        ConfigError: an assignment without ``=`` or key, nested too deeply, or a number that needs more than 64 bits.
     """
     tables: dict[str, Any] = {}
     for assignment in assignments:
         key, equals, text = assignment.partition("=")
         parts = key.strip().split(".")
-        if not equals or not all(parts):
+        if not equals or not all(parts) or len(parts) > _DEEPEST:
             raise ConfigError(
-                f"cannot read the setting {assignment!r}", expected="key=value, such as game.r1=10", got=assignment
+                f"cannot read the setting {one_line(assignment, 200)}", expected="key=value, such as game.r1=10"
             )
-        tables = _merge(tables, nest(parts, _parse_value(text.strip())), afresh=False)
+        try:
+            value = _parse_value(text.strip())
+        except ValueError as error:
+            raise ConfigError(f"cannot read the setting {one_line(assignment, 200)}", got=error) from None
+        tables = _merge(tables, nest(parts, value), afresh=False)
     return tables
 
 
 def _parse_value(text: str) -> Any:
     try:
-        return tomllib.loads(f"value = {text}")["value"]
-    except (tomllib.TOMLDecodeError, KeyError):
+        tables = _parse_toml(f"value = {text}")
+        return tables["value"] if len(tables) == 1 else text
+    except tomllib.TOMLDecodeError:
         inside = text[1:-1]
         if text[:1] + text[-1:] == "[]" and not set(inside) & set("[]{}\"'"):
             return [_parse_value(part.strip()) for part in inside.removesuffix(",").split(",")]
         return text
+
+
+def _parse_toml(text: str) -> dict[str, Any]:
+    """The tables that a text holds.
+
+    Raises:
+        TOMLDecodeError: it is no TOML.
+        ValueError: it is nested too deeply, or a number in it needs more than TOML's 64 bits.
+    """
+    try:
+        tables = tomllib.loads(text)
+    except tomllib.TOMLDecodeError:
+        raise
+    except ValueError:  # of int(), for thousands of digits
+        raise ValueError(_LARGE_NUMBER) from None
+    except RecursionError:
+        raise ValueError(_DEEP) from None
+    left: list[tuple[Any, int]] = [(tables, 0)]
+    while left:
+        value, depth = left.pop()
+        if depth > _DEEPEST:
+            raise ValueError(_DEEP)
+        if isinstance(value, int) and not -(2**63) <= value < 2**63:
+            raise ValueError(_LARGE_NUMBER)
+        inside = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+        left += [(each, depth + 1) for each in inside]
+    return tables
 
 
 def nest(parts: list[str], value: Any) -> dict[str, Any]:
@@ -213,7 +251,7 @@ def _validate(tables: Mapping[str, Any], what: str) -> Config:
 
 
 def _invalid(what: str, findings: Iterable[str]) -> ConfigError:
-    return ConfigError(what + "\n" + "\n".join(f"  {line}" for line in findings))
+    return ConfigError(what, details=findings)
 
 
 def settle(config: Config, changes: Mapping[str, Any], *, total: int, recorded: Config | None = None) -> Config:
@@ -235,11 +273,13 @@ def settle(config: Config, changes: Mapping[str, Any], *, total: int, recorded: 
 
 def _read_toml(path: Path) -> dict[str, Any]:
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        with open_regular(path) as file:
+            return _parse_toml(read_at_most(file, _LONGEST).decode())
     except FileNotFoundError:
         raise ConfigError(f"there is no file {path}") from None
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise ConfigError(f"{path} cannot be read as TOML", got=error) from None
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise ConfigError(f"{path} cannot be read as TOML", got=reason) from None
 
 
 def to_toml(config: Config) -> str:

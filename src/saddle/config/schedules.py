@@ -6,17 +6,17 @@ import re
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, Discriminator, Field, NonNegativeFloat, PositiveInt, Tag, model_validator
+from pydantic import AfterValidator, Discriminator, Field, NonNegativeFloat, Tag, model_validator
 
-from saddle.config.section import Fraction, PositiveFinite, Section
+from saddle.config.section import Count, Fraction, PositiveFinite, Section
 
 # "50%" is a share of the run's length. When the run begins it becomes "50% of 300000", and stays so however long the
 # run is continued: what was decided in the past does not change.
-_SHARE = re.compile(r"(\d+(?:\.\d+)?)%(?: of (\d+))?")
+_SHARE = re.compile(r"(\d{1,3}(?:\.\d{1,12})?)%(?: of (\d{1,12}))?", re.ASCII)
 
 
 def _check_position(position: int | str) -> int | str:
-    fits = position >= 0 if isinstance(position, int) else _SHARE.fullmatch(position) is not None
+    fits = 0 <= position < 10**12 if isinstance(position, int) else _SHARE.fullmatch(position) is not None
     if not fits:
         raise ValueError(
             "a schedule starts and ends at a number of images seen, or at a share of the run's length such as "
@@ -84,7 +84,7 @@ class ExponentialSchedule(Section):
     """the number at the beginning"""
     divisor: Annotated[float, Field(gt=1)]
     """what the number is divided by while `every` images are seen"""
-    every: PositiveInt
+    every: Count
     """images seen until the number is divided once; in between it falls evenly"""
     minimum: NonNegativeFloat = 0.0
     """it does not fall below this"""
@@ -148,6 +148,19 @@ def fix_shares(tables: Mapping[str, Any], total: int, recorded: Mapping[str, Any
         else:
             fixed[key] = value
     return fixed
+
+
+def lengths_in(tables: Mapping[str, Any]) -> set[int]:
+    """The lengths that the schedules of a recorded config are shares of; empty without such schedules."""
+    found: set[int] = set()
+    for value in tables.values():
+        if isinstance(value, Mapping):
+            found |= lengths_in(value)
+        elif isinstance(value, list):
+            found |= lengths_in({str(number): each for number, each in enumerate(value) if isinstance(each, Mapping)})
+        elif "to" in tables and isinstance(value, str) and (match := _SHARE.fullmatch(value)) and match[2]:
+            found.add(int(match[2]))
+    return found
 
 
 def _length(position: int | str) -> str | None:

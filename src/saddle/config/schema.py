@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveInt, Tag, model_validator
+from pydantic import Field, NonNegativeFloat, Tag, model_validator
 
 from saddle.config.networks import (
     DiscriminatorNetworkConfig,
@@ -18,7 +18,9 @@ from saddle.config.networks import (
     MLPConfig,
 )
 from saddle.config.schedules import FractionNumber, NonNegativeNumber, PositiveNumber, stays_below_one
-from saddle.config.section import Fraction, PositiveFinite, Role, Section, chosen_by
+from saddle.config.section import Count, CountOrZero, Fraction, PositiveFinite, Role, Section, Size, chosen_by
+
+Side = Annotated[int, Field(gt=0, le=65_536)]  # pixels
 
 
 class DataConfig(Section):
@@ -28,21 +30,21 @@ class DataConfig(Section):
     """a data set's name, or a path; empty: the user must give data"""
     split: Literal["train", "test"] = "train"
     """which part of the data is trained on"""
-    size: PositiveInt | tuple[PositiveInt, PositiveInt] | None = None
+    size: Side | tuple[Side, Side] | None = None
     """side of the images, or [height, width]; none: as it is"""
     fit: Literal["crop", "pad", "stretch"] = "crop"
     """how images of another aspect ratio are brought to data.size"""
     channels: Literal[1, 3, 4] | None = None
     """none: 1 if all images are grey, else 3, with transparent images on white; 4 keeps the transparency"""
-    columns: Annotated[tuple[NonNegativeInt | str, ...], Field(min_length=1)] | None = None
+    columns: Annotated[tuple[CountOrZero | str, ...], Field(min_length=1)] | None = None
     """of a table, by name or by number from 0; none: all"""
     max_unreadable: Annotated[float, Field(ge=0, le=1)] = 0.01
     """a larger share of unreadable files refuses the run"""
     fingerprint: Annotated[str | None, Role.FOUND] = None
     """of the data, which a run records; when given, other data are refused"""
-    first: PositiveInt | None = None
+    first: Count | None = None
     """only so many of the first samples; none: all"""
-    labelled: PositiveInt | None = None
+    labelled: Count | None = None
     """labels shown to the semi-supervised game, equally many of each class"""
     held_out: Fraction = 0.05
     """share of data without a test split of their own that is not trained on; 0: none"""
@@ -114,9 +116,9 @@ class DiscriminatorConfig(Section):
     weights: Literal["plain", "spectral", "weight", "direction"] = "plain"
     """normalisation of every layer's weights: spectral norm, or weight norm; direction: weight norm whose lengths stay
     as the first batch has set them, except in the last layer"""
-    minibatch_kernels: NonNegativeInt = 0
+    minibatch_kernels: Annotated[int, Field(ge=0, le=1_000_000)] = 0
     """of minibatch discrimination; 0: none"""
-    minibatch_dimensions: PositiveInt = 5
+    minibatch_dimensions: Size = 5
     """of each kernel of minibatch discrimination"""
 
     @model_validator(mode="after")
@@ -147,7 +149,7 @@ class GameConfig(Section):
     """gamma of the zero-centred gradient penalty on generated samples"""
     gradient_penalty: NonNegativeNumber = 0.0
     """lambda of WGAN-GP's penalty, between real and generated samples"""
-    penalty_every: PositiveInt = 1
+    penalty_every: Count = 1
     """the penalties join D's loss in one of so many rounds, as many times as heavy"""
     clip: NonNegativeFloat = 0.0
     """D's weights are held within ±this after each of its steps; 0: free"""
@@ -155,9 +157,9 @@ class GameConfig(Section):
     """replaces G's loss by the distance between D's mean features of real and of generated samples"""
     historical_averaging: NonNegativeFloat = 0.0
     """weight of the distance from the past's mean weights"""
-    discriminator_steps: PositiveInt = 1
+    discriminator_steps: Size = 1
     """D's turns in a round"""
-    packing: PositiveInt = 1
+    packing: Size = 1
     """samples that D judges together"""
     update: Literal["alternating", "simultaneous"] = "alternating"
     """alternating: G learns from D after D's step; simultaneous: from D as it was before"""
@@ -177,29 +179,29 @@ class AverageConfig(Section):
 class CheckpointConfig(Section):
     """When the whole state is saved."""
 
-    every: Annotated[PositiveInt | Literal["auto"], Role.WATCH] = "auto"
+    every: Annotated[Count | Literal["auto"], Role.WATCH] = "auto"
     """images seen from one to the next; auto: ten times in the run, and at least every five minutes"""
-    keep: Annotated[PositiveInt, Role.WATCH] = 2
+    keep: Annotated[Count, Role.WATCH] = 2
     """how many of the newest are kept"""
 
 
 class SamplesConfig(Section):
     """The grids from fixed latents."""
 
-    every: Annotated[PositiveInt | Literal["auto"], Role.WATCH] = "auto"
+    every: Annotated[Count | Literal["auto"], Role.WATCH] = "auto"
     """images seen from one grid to the next; auto: 20 grids in the run"""
-    count: PositiveInt = 64
+    count: Size = 64
     """samples in a grid"""
 
 
 class EvaluateConfig(Section):
     """Scores of the averaged generator during training; the generator with the best one is kept."""
 
-    every: Annotated[NonNegativeInt, Role.BEST] = 0
+    every: Annotated[CountOrZero, Role.BEST] = 0
     """images seen from one score to the next; 0: never"""
     metric: Annotated[str, Role.BEST] = "fd"
     """decides which generator is the best"""
-    count: Annotated[PositiveInt, Role.SCORES] = 5_000
+    count: Annotated[Count, Role.SCORES] = 5_000
     """samples scored each time"""
     extractor: Annotated[str | None, Role.SCORES] = None
     """the network whose features are compared; none: the one that suits the data"""
@@ -208,7 +210,7 @@ class EvaluateConfig(Section):
 class LogConfig(Section):
     """The lines of ``log.jsonl``."""
 
-    every: Annotated[PositiveInt | Literal["auto"], Role.WATCH] = "auto"
+    every: Annotated[Count | Literal["auto"], Role.WATCH] = "auto"
     """images seen from one line to the next; auto: 50 lines in the run"""
     tensorboard: Annotated[bool, Role.WATCH] = False
     """write TensorBoard events too"""
@@ -219,17 +221,17 @@ class Config(Section):
 
     recipe: str
     """the recipe's name"""
-    epochs: Annotated[PositiveFinite | None, Role.LENGTH] = None
+    epochs: Annotated[Annotated[float, Field(gt=0, le=1_000_000)] | None, Role.LENGTH] = None
     """length of the run in passes over the data"""
-    images: Annotated[PositiveInt | None, Role.LENGTH] = None
+    images: Annotated[Count | None, Role.LENGTH] = None
     """length of the run in images seen by D"""
-    batch_size: PositiveInt = 64
+    batch_size: Size = 64
     """real samples in each of D's turns"""
-    seed: Annotated[NonNegativeInt, Role.SEED] = 0
+    seed: Annotated[int, Field(ge=0, lt=2**63), Role.SEED] = 0
     """decides everything random"""
     device: Annotated[str, Role.FOUND] = "auto"
     """cpu, cuda, mps, or auto: the best that is there"""
-    threads: Annotated[PositiveInt | Literal["auto"], Role.THREADS] = "auto"
+    threads: Annotated[Annotated[int, Field(gt=0, le=1024)] | Literal["auto"], Role.THREADS] = "auto"
     """CPU threads; auto: what is measured to be fastest"""
     conditional: Annotated[bool | Literal["auto"], Role.FOUND] = False
     """labels go to G and D; auto: when the data have classes"""

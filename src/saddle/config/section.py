@@ -8,6 +8,10 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Discriminator, Field
 
+# Integers have ends, so that the product of some of them does not overflow. Names of files hold twelve digits.
+Size = Annotated[int, Field(gt=0, le=1_000_000)]  # of what is there at the same time
+Count = Annotated[int, Field(gt=0, lt=10**12)]  # of what comes one after the other
+CountOrZero = Annotated[int, Field(ge=0, lt=10**12)]
 PositiveFinite = Annotated[float, Field(gt=0)]
 Fraction = Annotated[float, Field(ge=0, lt=1)]
 

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from saddle.data.named.distributions import Distribution
+from saddle.errors import DataError
 
 Values = NDArray[np.uint8] | NDArray[np.float32]
 TRANSPARENT = "transparent"  # the name of the note that ``transparency`` makes
@@ -99,7 +100,13 @@ def make_store(
     draw: Callable[[np.random.Generator, int], Values] | None = None,
     distribution: Distribution | None = None,
 ) -> Store:
-    """A store with its fingerprint computed; arguments as in ``Store``."""
+    """A store with its fingerprint computed; arguments as in ``Store``.
+
+    Raises:
+        DataError: points so far apart that float32 does not hold their distance.
+    """
+    if values.ndim == 2:
+        _check_spread(name, values)
     fingerprint = fingerprint_of(values, labels, class_names)
     names, facts = tuple(class_names), tuple(notes)
     return Store(name, values, labels, names, fingerprint, notes=facts, draw=draw, distribution=distribution)
@@ -111,6 +118,19 @@ def transparency(count: int, images: int) -> list[tuple[str, str]]:
         f"{count:,} of {images:,} images are transparent: shown on white; --set data.channels=4 keeps the transparency"
     )
     return [(TRANSPARENT, told)] if count else []
+
+
+def _check_spread(name: str, points: Values) -> None:
+    low, high = points.min(), points.max()
+    with np.errstate(over="ignore"):
+        finite = np.isfinite(high - low)
+    if not finite:
+        raise DataError(
+            f"{name} holds numbers too far apart for float32",
+            expected=f"a range below {np.finfo(np.float32).max:.2g}",
+            got=f"values from {low:g} to {high:g}",
+            remedy="scale them",
+        )
 
 
 def fingerprint_of(

@@ -123,7 +123,8 @@ def frechet_distance(samples: Moments, reference: Moments, *, axes: Axes | None 
     deviations = variances.sqrt()
     graded = (directions.T @ samples.covariance @ directions).mul_(deviations).mul_(deviations[:, None])
     rank = min(width, samples.count - 1, reference.count - 1)
-    overlap = torch.linalg.eigvalsh(graded)[-rank:].clamp(min=0).sqrt().sum()
+    # "L": from the first row on, where the large variances are; from the other end the small eigenvalues would be lost.
+    overlap = torch.linalg.eigvalsh(graded, UPLO="L")[-rank:].clamp(min=0).sqrt().sum()
     traces = samples.covariance.trace() + reference.covariance.trace()
     distance = (samples.mean - reference.mean).square().sum() + traces - 2 * overlap
     return max(distance.item(), 0.0)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 import signal
 from collections.abc import Generator
 from contextlib import contextmanager
@@ -18,6 +17,7 @@ from saddle.base.machine import bound_spinning, find_device, stop_signals
 from saddle.base.progress import Progress
 from saddle.config import Config, decides, difference, load_config, to_toml
 from saddle.config.resolve import identity_of, settle
+from saddle.config.schedules import lengths_in
 from saddle.data.scaling import Scaling
 from saddle.data.store import Store
 from saddle.errors import ConfigError, Diverged, Interrupted, RunError
@@ -166,7 +166,7 @@ def _settled(config: Config, store: Store, run: RunFolder, progress: Progress) -
                 f"{config.threads} threads instead of {recorded.threads}: from here on, the bytes may differ from "
                 "those of a run that kept them"
             )
-        ends = [int(length) for length in re.findall(r'% of (\d+)"', to_toml(config))]
+        ends = lengths_in(config.model_dump())
         if ends and max(ends) < total:
             progress.say(
                 f"the schedules of this run were made for {max(ends):,} images: after these, their numbers stay as "

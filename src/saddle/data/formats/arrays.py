@@ -228,6 +228,6 @@ def _classes(
     try:
         names = tuple(str(value) for value in present)
         "".join(names).encode()
-    except ValueError:  # numpy keeps any 32 bits as a character
+    except (ValueError, SystemError):  # numpy keeps any 32 bits as a character
         raise DataError(f"the labels of {name} cannot be used", expected="text", got="what is no text") from None
     return indices.astype(np.int64), names

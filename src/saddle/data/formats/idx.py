@@ -7,6 +7,7 @@ The values follow.
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
@@ -39,7 +40,7 @@ def find_idx(folder: Path, split: Split, part: Part) -> Path | None:
     for usual in (name, name.replace("-idx", ".idx")):
         for suffix in ("", ".gz"):
             path = folder / f"{usual}{suffix}"
-            if path.is_file():
+            if os.path.lexists(path):  # what is no file is refused where it is opened
                 return path
     return None
 

@@ -94,10 +94,7 @@ def _decode(folder: Path, listing: Listing, config: DataConfig, progress: Progre
     names = listing.names
     first = first_readable(listing.root, names)
     if first is None:
-        raise DataError(
-            f"none of the {len(names):,} images in {listing.root} can be read",
-            remedy="see why: saddle data inspect FOLDER_OR_ZIP",
-        )
+        raise _none_readable(listing)
     height, width = wanted_size(config) or (first.height, first.width)
     # The other images need not be grey, too. If one of them has colours, all are decoded again.
     channels = config.channels or (1 if first.grey else 3)
@@ -117,7 +114,9 @@ def _decode(folder: Path, listing: Listing, config: DataConfig, progress: Progre
             break
         channels = 3
         outcomes.clear()
-    kept = np.asarray([row for row, outcome in enumerate(outcomes) if isinstance(outcome, Decoded)])
+    kept = np.asarray([row for row, outcome in enumerate(outcomes) if isinstance(outcome, Decoded)], np.int64)
+    if not len(kept):
+        raise _none_readable(listing)
     values = _keep_rows(path, plan.shape, kept)
     labels, class_names, dropped = _labels(listing.classes, kept)
     shape, fingerprint = values.shape, fingerprint_of(values, labels, class_names)
@@ -140,6 +139,13 @@ def _decode(folder: Path, listing: Listing, config: DataConfig, progress: Progre
         fingerprint=fingerprint,
         skipped=tuple(skipped),
         notes=tuple(_notes(listing, outcomes, dropped, channels)),
+    )
+
+
+def _none_readable(listing: Listing) -> DataError:
+    return DataError(
+        f"none of the {len(listing):,} images in {listing.root} can be read",
+        remedy="see why: saddle data inspect FOLDER_OR_ZIP",
     )
 
 
@@ -173,7 +179,8 @@ def _decode_into(
 def _check_room(path: Path, shape: tuple[int, int, int, int], config: DataConfig) -> None:
     """Refuse images that would not fit, one at a time in memory and all of them on disk."""
     check_room(0, shape[1:])
-    count = round(math.prod(shape) * (1 + config.held_out))  # these are copied before the first file is shortened
+    count = math.prod(shape)
+    count += count * round(1000 * config.held_out) // 1000  # these are copied before the first file is shortened
     what = f"{shape[0]:,} images of {shape[2]:,} x {shape[3]:,} pixels"
     check_disk(path.parent, count, what, remedy="set a smaller data.size, or SADDLE_CACHE to a folder on another disk")
 

@@ -17,6 +17,8 @@ from saddle.errors import DataError
 
 _HEADER = 2**16  # bytes; numpy itself takes no header of more than 10,000
 
+_VERSIONS = ((1, 0), (2, 0), (3, 0))  # the last two differ in the names of columns only, which are of no use here
+
 
 class _Header(NamedTuple):
     shape: tuple[int, ...]
@@ -68,6 +70,8 @@ def _read_header(stream: BinaryIO, name: str) -> _Header:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # about headers that numpy can read all the same
         version = np.lib.format.read_magic(head)
+        if version not in _VERSIONS:
+            raise ValueError(f"version {version[0]}.{version[1]} of the format, which nobody knows")
         read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
         shape, fortran, dtype = read(head)
     if dtype.hasobject:

@@ -104,7 +104,7 @@ def open_points(config: DataConfig) -> Store:
         raise DataError(f"the points {config.source!r} have no {unused[0]}", remedy=f"leave out data.{unused[0]}")
     distribution = parse(config.source)
     chance = np.random.default_rng(stream(0, "points", config.split))
-    with np.errstate(over="ignore"):
+    with np.errstate(over="ignore", invalid="ignore"):
         values = distribution.draw(chance, REFERENCE)
     if not np.isfinite(values).all():
         raise DataError(f"{config.source} draws numbers too large for float32")
