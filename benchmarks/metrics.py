@@ -8,8 +8,8 @@ All MNIST measures on 10,000 samples of a conditional generator, an untrained on
 costs the same. The features of the real data are in the cache, as they are after the first evaluation. Goal: under 60 s
 on two cores, memory under 2 GB.
 
-``--pixels``: the same for 60,000 random images of 32×32 in colour, which are compared by their 3,072 pixels. The first of
-two evaluations fills a cache of its own.
+``--pixels``: the same for 60,000 random images of 32×32 in colour, which are compared by their 3,072 pixels. The first
+of two evaluations fills a cache of its own.
 
 ``--wide``: 50,000 random rows of 2,048 features, as Inception gives them, beside as many that are real; neighbourhoods
 take 10,000 of these, as ``saddle evaluate`` does. Goal: memory under 2 GB.

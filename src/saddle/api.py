@@ -37,11 +37,16 @@ class Run:
     Args:
         path: the folder.
         generator: for a generator that is the user's own module, one built as for training.
+
+    Raises:
+        RunError: there is no run.
     """
 
     def __init__(self, path: str | Path, *, generator: nn.Module | None = None) -> None:
         self.folder = RunFolder(Path(path))
         self.network = generator
+        if not self.folder.exists():
+            raise RunError(f"{path} holds no run", expected="a folder that saddle train made")
 
     @property
     def path(self) -> Path:

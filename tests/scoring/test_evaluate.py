@@ -4,6 +4,7 @@ import json
 import re
 import shutil
 import warnings
+from inspect import signature
 from pathlib import Path
 from typing import Any
 
@@ -233,6 +234,12 @@ def test_a_generator_of_ones_own_is_given_as_in_training(tmp_path: Path):
     assert evaluate(run.path, generator=nn.Linear(100, 2), **settings)["sw"].value == by_run.value
 
 
+def test_arguments_are_named_as_in_training():
+    named, trained = (signature(function).parameters for function in (saddle.evaluate, saddle.train))
+    assert {"data", "labels", "generator", "device", "progress"} <= named.keys() & trained.keys()
+    assert named["device"].default == trained["device"].default == "auto"
+
+
 def test_moments_of_real_pixels_are_computed_once(run: saddle.Run, monkeypatch: pytest.MonkeyPatch):
     wanted = {"metrics": ["fd"], "count": 200, "seeds": 1, "extractor": "pixels"}
     first = evaluate(run.path, **wanted)["fd"]
@@ -269,8 +276,11 @@ def test_the_printed_table_says_how_to_read_its_floors(run: saddle.Run):
     few = evaluate(run.path, metrics=["fd", "recall", "kd", "copies"], count=400, seeds=1)
     notes = {row[0]: row[-1] for row in table(few)[1:]}
     assert notes == {
-        "fd": "floor of too few samples", "recall": "floor of too few samples", "precision": "floor of too few samples",
-        "kd": "0 is best", "kd_error": "", "copies": "lower is better",
+        "fd": "lower is better; floor of too few samples",
+        **dict.fromkeys(("recall", "precision"), "higher is better; floor of too few samples"),
+        "kd": "0 is best",
+        "kd_error": "",
+        "copies": "lower is better",
     }  # fmt: skip
     (footnote,) = few.footnotes
     assert "too few to compare with 400; --count 297 scores as many" in footnote

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import signal
 import sys
-
-from saddle.cli import boundary
 
 
 def main() -> None:
     """Run the command line; the process belongs to it, with its streams and signals."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # until there is a better answer, none rather than a traceback
+    from saddle.cli import boundary
+
     boundary.begin()
     try:
         from saddle.cli.commands import app  # which takes its time, while a signal may come

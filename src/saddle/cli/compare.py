@@ -35,7 +35,8 @@ def compare(
         rows = [(row.metric, *row.values, row.better, row.protocol) for row in found.scores]
         print_table([("score", *found.names, "better", "protocol"), *rows])
     print()
-    print_line(found.verdict)
+    for line in found.verdict.splitlines():
+        print_line(line)
     for note in found.notes:
         print(f"warning: {note}", file=sys.stderr)
     print()

@@ -45,11 +45,16 @@ def train(
     from saddle.api import train_config
 
     run, trained = train_config(config, out=out)
+    status = run.status
+    if status.state != "finished":
+        print_line(f"{run.path} is at {status.progress}, which is beyond this length: nothing was trained")
+        return
     if not trained and run.folder.report.exists():
         print_line(f"{run.path} is finished; a larger --set epochs=... or images=... trains longer{ended(run.config)}")
         return
     page = run.report()
-    print_line(f"{run.path} is finished: samples in {run.folder.sample_grids()[-1][1]}, everything in {page}")
+    samples = run.folder.sample_grids()[-1][1]
+    print_line(f"{run.path} is finished: samples in {samples}, loss curves in {run.folder.curves}, all in {page}")
 
 
 def ended(config: Config) -> str:

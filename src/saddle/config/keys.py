@@ -75,6 +75,7 @@ def decides(path: str) -> bool:
     return role(path) not in _FREE
 
 
+@cache
 def known_tables(model: type[BaseModel] = Config) -> dict[str, Any]:
     """The tree of keys below ``model``: a table for a section (all variants of a union together), None for a leaf."""
     return {

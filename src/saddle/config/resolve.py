@@ -165,16 +165,26 @@ def _parse_toml(text: str) -> dict[str, Any]:
         raise ValueError(_LARGE_NUMBER) from None
     except RecursionError:
         raise ValueError(_DEEP) from None
+    for value in _values(tables):
+        if isinstance(value, int) and not -(2**63) <= value < 2**63:
+            raise ValueError(_LARGE_NUMBER)
+    return tables
+
+
+def _values(tables: Mapping[str, Any]) -> Iterator[Any]:
+    """Every value at any depth.
+
+    Raises:
+        ValueError: they are nested too deeply.
+    """
     left: list[tuple[Any, int]] = [(tables, 0)]
     while left:
         value, depth = left.pop()
         if depth > _DEEPEST:
             raise ValueError(_DEEP)
-        if isinstance(value, int) and not -(2**63) <= value < 2**63:
-            raise ValueError(_LARGE_NUMBER)
-        inside = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+        inside = value.values() if isinstance(value, Mapping) else value if isinstance(value, list | tuple) else ()
         left += [(each, depth + 1) for each in inside]
-    return tables
+        yield value
 
 
 def nest(parts: list[str], value: Any) -> dict[str, Any]:
@@ -242,9 +252,16 @@ def load_config(path: Path) -> Config:
 
 def _validate(tables: Mapping[str, Any], what: str) -> Config:
     try:
+        for value in _values(tables):
+            if isinstance(value, str):
+                value.encode()  # config.toml must be able to hold it
         config = Config.model_validate(tables)
     except ValidationError as error:
         raise _invalid(what, explain(error)) from None
+    except UnicodeEncodeError as error:
+        raise _invalid(what, [f"expected text in UTF-8, got {error.object!r}"]) from None
+    except ValueError as error:
+        raise _invalid(what, [str(error)]) from None
     if found := list(contradictions(config)):
         raise _invalid(what, found)
     return config

@@ -20,6 +20,7 @@ from saddle.runs.folder import RunFolder
 from saddle.runs.log import Log, best_entry, figure_names, last_figures, series
 from saddle.runs.scores import Evaluation, is_stale, read_evaluations
 from saddle.runs.scores import table as score_rows
+from saddle.runs.status import read_status, resume_command
 from saddle.show.animation import save_animation
 from saddle.show.figure import join_pictures
 from saddle.show.grid import save_picture
@@ -59,7 +60,7 @@ def write_report(run: RunFolder) -> Path:
         SaddleError: a file cannot be written; the earlier report then stays.
     """
     config, log, environment = load_config(run.config), run.read_log(), _read_environment(run)
-    command = environment.pop("command", None)
+    recorded = environment.pop("command", None)
     lead = paragraph(f"Recipe {config.recipe}") + _facts(config, log, environment)
     evaluations = read_evaluations(run)
     curves, scores = _training_plots(config, log), _score_plots(run, config, evaluations)
@@ -73,7 +74,7 @@ def write_report(run: RunFolder) -> Path:
         _picture("Interpolation", run.interpolation, "Each row: samples in equal steps from one latent to another."),
         section("Settings", _settings(run, config)),
         section("Environment", table(environment.items()) if environment else paragraph("Not recorded.")),
-        section("Use", _commands(run, command)),
+        section("Use", _commands(run, config, recorded)),
     ]
     write_text(run.report, page(run.path.resolve().name, lead, sections))
     return run.report
@@ -207,11 +208,12 @@ def _settings(run: RunFolder, config: Config) -> str:
     return f"{html}<details><summary>All settings</summary><pre>{text}</pre></details>"
 
 
-def _commands(run: RunFolder, command: str | None) -> str:
+def _commands(run: RunFolder, config: Config, recorded: str | None) -> str:
     folder = shlex.quote(str(run.path))
-    html = paragraph("To resume the run after a stop, or to train it longer, use the same command again.")
-    if command:
-        html += f"<pre>{escape(command)}</pre>"
+    command = resume_command(run, config) or recorded
+    finished = read_status(run, config).state == "finished"
+    html = paragraph("The run is finished. It was made by this command." if finished else "This resumes the run.")
+    html += f"<pre>{escape(command)}</pre>" if command else ""
     sample = escape(f"saddle sample {folder} --count 64 --seed 1 --out samples.png")
     return f"{html}<p>To draw samples:</p><pre>{sample}</pre>"
 

@@ -219,7 +219,7 @@ class RunFolder:
                 leftover.unlink()
         for file in (self.log, self.scores):
             kept = [line for line, entry in _lines(file, say) if entry["images"] <= images_seen]
-            if file.is_file():
+            if file == self.log or file.is_file():  # the log is there from the beginning, for those who watch it
                 write_text(file, "".join(f"{line}\n" for line in kept))
         for position, path in self.sample_grids():
             if position > images_seen:

@@ -77,7 +77,7 @@ class Score(BaseModel):
         if self.floor is None:
             return "no floor"
         if self.few_in_floor:
-            return "floor of too few samples"
+            return f"{self.better} is better; floor of too few samples"
         return "0 is best" if self.metric == "kd" else f"{self.better} is better"
 
     @property

@@ -16,6 +16,7 @@ from saddle.config import Config, difference, load_recipe, parse_settings, resol
 from saddle.config.resolve import inline_toml, settle
 from saddle.errors import RunError, SaddleError
 from saddle.runs.folder import RunFolder
+from saddle.runs.scores import read_evaluations
 
 _RECORDED = ("device", "threads", "conditional")  # where these are auto, a resumed run takes what auto chose at first
 _NAMED = {"data.source": "--data", "seed": "--seed"}  # settings that have an option of their own
@@ -64,7 +65,7 @@ def read_status(run: RunFolder, config: Config) -> Status:
     # The last line of the log comes before the last checkpoint: in between there is still something to do.
     reached = _has_ended(config, log) and (not checkpoints or saved >= logged)
     state = "diverged" if run.diverged.is_file() else "finished" if reached else "stopped"
-    score = _number(scores[-1], config.evaluate.metric) if scores else None
+    score = _number(scores[-1], config.evaluate.metric) if scores else _evaluated(run, config.evaluate.metric)
     files = [run.config, run.log, run.scores, run.diverged, run.evaluation, *(path for _, path in checkpoints[-1:])]
     return Status(
         state="running" if is_locked(run) else state,
@@ -76,6 +77,14 @@ def read_status(run: RunFolder, config: Config) -> Status:
         score=None if score is None else (config.evaluate.metric, score),
         written=datetime.fromtimestamp(max(file.stat().st_mtime for file in files if file.exists())),
     )
+
+
+def _evaluated(run: RunFolder, metric: str) -> float | None:
+    """What ``saddle evaluate`` found for the last generator; None before, and where its file is damaged."""
+    try:
+        return read_evaluations(run)[run.generator.name][metric].value
+    except (KeyError, SaddleError):
+        return None
 
 
 def is_locked(run: RunFolder) -> bool:

@@ -49,7 +49,7 @@ class Trained(Protocol):
 def evaluate(
     run: str | Path | Trained,
     *,
-    metrics: Sequence[str] | None = None,
+    metrics: str | Sequence[str] | None = None,
     count: int | None = None,
     seeds: int = 3,
     extractor: str | nn.Module | None = None,
@@ -95,6 +95,7 @@ def evaluate(
             "this is not a run", expected="a Run, or the path of a run folder or generator file", got=type(run)
         )
     progress = progress or Silent()
+    metrics = [metrics] if isinstance(metrics, str) else metrics
     if seeds < 1 or (count is not None and count < 2):
         raise ConfigError(
             "there is nothing to score", expected="at least 1 seed and 2 samples", got=f"{seeds} and {count}"

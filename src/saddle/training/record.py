@@ -73,7 +73,7 @@ class Record:
             self._events = _tensorboard(self._run, images_seen)
         self._since = self._shown = images_seen
         self._started = self._lap = time.monotonic()
-        self._progress.start("training", total, "images", done=images_seen)
+        self._progress.start("training", total, "images seen", done=images_seen)
 
     def add(self, figures: Mapping[str, Tensor], images_seen: int) -> None:
         """Add a round's figures, (members,) on the device, to the running sums and move the bar; waits for nothing."""

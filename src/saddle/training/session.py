@@ -182,7 +182,8 @@ def _check_same(recorded: Config, config: Config, run: RunFolder) -> None:
         changes = [change for change in changes if change[0] != "data.source"]  # the same data at another place
     if changes:
         raise RunError(
-            f"{run.path} holds a run with other settings; only the length, the intervals and the threads may change",
+            f"{run.path} holds a run with other settings; only the length, the intervals, the threads and how it is "
+            "scored may change",
             details=(f"  {key}: {before} → {after}" for key, before, after in changes),
             remedy="give --out another folder, or the settings that the run was started with",
         )

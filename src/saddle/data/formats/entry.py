@@ -16,6 +16,7 @@ import os
 import zlib
 from collections.abc import Iterator
 from dataclasses import replace
+from itertools import zip_longest
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -27,7 +28,7 @@ from saddle.base.opening import open_regular, read_at_most, shown
 from saddle.base.progress import Progress
 from saddle.base.sizes import free_memory, told
 from saddle.data.formats.npy import read_npy
-from saddle.data.formats.reading import LARGEST_FILE, reason_of
+from saddle.data.formats.reading import LARGEST_FILE, reading, reason_of
 from saddle.data.store import Skipped, Store
 from saddle.errors import DataError, TooLarge
 
@@ -104,7 +105,7 @@ def load_entry(entry: Path, name: str, progress: Progress) -> tuple[Store, Store
         raise ValueError(f"{shown(Path(error.filename or entry).name)}: {reason_of(error)}") from error
     except ValidationError as error:
         first = error.errors()[0]
-        raise ValueError(f"entry.json: {'.'.join(map(str, first['loc']))}: {first['msg']}") from error
+        raise ValueError(" ".join(["entry.json:", *map(str, first["loc"]), first["msg"]])) from error
     except DataError as error:
         raise ValueError(error.what) from error
 
@@ -147,7 +148,8 @@ def _labels(entry: Path, facts: Facts, progress: Progress) -> NDArray[np.int64]:
     with open_regular(path) as file:
         _check(path, file, facts, progress)
         file.seek(0)
-        labels = read_npy(file, path.name)
+        with reading(path, "array file"):
+            labels = read_npy(file, path.name)
     count, classes = facts.trained + facts.held_out, len(facts.class_names)
     if labels.dtype != np.int64 or labels.shape != (count,) or labels.min() < 0 or labels.max() >= classes:
         raise ValueError(f"{path.name} does not hold {count:,} labels of {classes:,} classes")
@@ -165,8 +167,8 @@ def _check(path: Path, file: io.BufferedReader, facts: Facts, progress: Progress
         progress.start("checking cached images", status.st_size, "bytes")
     sums = facts.sums.get(path.name, ())
     try:
-        for number, block in enumerate(_blocks(file)):
-            if number >= len(sums) or zlib.crc32(block) != sums[number]:
+        for number, (block, expected) in enumerate(zip_longest(_blocks(file), sums)):
+            if block is None or zlib.crc32(block) != expected:
                 raise ValueError(f"{path.name} has changed after byte {number * BLOCK:,}")
             if long:
                 progress.advance(len(block))
