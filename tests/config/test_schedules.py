@@ -128,3 +128,9 @@ def test_what_auto_means_is_validated_like_what_is_written():
     )
     with pytest.raises(ConfigError, match="no effect without labels"):
         settle(config, {"conditional": False}, total=100)
+
+
+def test_shares_of_a_very_short_length_are_valid():
+    config = settle(falling("images=40", "generator.optimizer.learning_rate.start='99%'"), {}, total=40)
+    assert rate(config, 39) == pytest.approx(0.1)
+    assert rate(config, 41) == 0

@@ -38,7 +38,7 @@ def test_means_are_taken_over_the_batch_of_one_member():
 
 
 def test_packing_joins_samples_of_one_member():
-    packed = batch(2, 4).packed(2)
+    packed = batch(2, 4)._replace(condition=None).packed(2)
     assert packed.samples.tolist() == [[0, 1], [2, 3], [100, 101], [102, 103]]
     assert packed.size == 2
 

@@ -5,6 +5,7 @@ import torch
 from torch import nn
 
 from saddle.config.networks import LatentConfig, MLPConfig
+from saddle.config.schedules import LinearSchedule
 from saddle.config.schema import DiscriminatorConfig, GameConfig
 from saddle.errors import ConfigError
 from saddle.game.batch import Batch, packed_shape
@@ -137,3 +138,19 @@ def test_the_gradient_penalty_is_in_the_loss():
     plain_rule, _ = make(loss="wasserstein")
     plain = plain_rule.discriminator_turn(Batch(samples(1)), Batch(samples(2)))
     assert (turn.loss - plain.loss).item() == pytest.approx(turn.figures["gradient_penalty"].item(), rel=1e-4)
+
+
+def test_a_discriminator_of_the_wrong_output_is_told_at_once():
+    rule = PlainRule(GameConfig(), nn.Sequential(nn.Flatten(), nn.Linear(4, 1)))
+    with pytest.raises(ConfigError, match="one logit for each sample"):
+        rule.discriminator_turn(Batch(samples(1)), Batch(samples(2)))
+
+
+def test_a_penalty_that_has_fallen_to_zero_costs_nothing_and_counts_zero():
+    rule, _ = make(r1=LinearSchedule(value=2.0, to=0.0, end=100))
+    rule.schedule(0)
+    assert rule.discriminator_turn(Batch(samples(1)), Batch(samples(2))).figures["r1"] > 0
+    rule.schedule(100)
+    real = samples(1)
+    assert rule.discriminator_turn(Batch(real), Batch(samples(2))).figures["r1"] == 0
+    assert not real.requires_grad

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 from pathlib import Path
 
 import pytest
@@ -89,3 +90,19 @@ def test_damaged_lines_of_the_log_are_named_and_cost_only_themselves(tmp_path: P
     assert [entry["images"] for entry in run.read_log()] == [1, 2, 3]
     assert len(said) == 1
     assert "line 2" in said[0]
+
+
+def test_a_look_at_the_lock_does_not_stop_a_training_from_starting(tmp_path: Path):
+    """``saddle list`` holds a shared lock for a moment."""
+    import fcntl
+
+    run = RunFolder(tmp_path / "run")
+    run.path.mkdir()
+    run.lock.touch()
+    look = run.lock.open("rb")
+    fcntl.flock(look, fcntl.LOCK_SH)
+    timer = threading.Timer(0.1, look.close)
+    timer.start()
+    with held(run):
+        pass
+    timer.join()

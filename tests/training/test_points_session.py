@@ -73,3 +73,11 @@ def test_a_table_trains(tmp_path: Path):
     assert run.sample(5).shape == (5, 2)
     again = train(tmp_path / "run", str(tmp_path / "table.csv"), data__columns=["z", "x"], images=480)
     assert again.log[-1]["images"] == 480
+
+
+def test_points_that_are_no_longer_finite_are_a_divergence(tmp_path: Path):
+    rates = {f"{player}__optimizer__learning_rate": 1e30 for player in ("generator", "discriminator")}
+    quiet = {"samples__every": 10**9, "average__half_life": 0, "generator__network__output": "linear"}
+    with pytest.raises(saddle.Diverged):
+        train(tmp_path / "run", "gaussian(4, 1.25)", **rates, **quiet)
+    assert (tmp_path / "run" / "diverged.txt").exists()

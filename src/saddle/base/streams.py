@@ -47,7 +47,10 @@ class Outlet(io.TextIOBase):
             self.failure = error
 
     def isatty(self) -> bool:
-        return self.stream is not None and not self.stream.closed and self.stream.isatty()
+        try:
+            return self.stream is not None and self.stream.isatty()
+        except ValueError:  # it was closed
+            return False
 
     def fileno(self) -> int:
         return super().fileno() if self.stream is None else self.stream.fileno()

@@ -16,9 +16,9 @@ def main() -> None:
         from saddle.cli.commands import app  # which takes its time, while a signal may come
 
         app()
-        code: object = 0
+        code = 0
     except SystemExit as end:
-        code = end.code
+        code = end.code if isinstance(end.code, int) else int(end.code is not None)
     except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001  there is nobody else who could answer
         code = boundary.answer(error)
-    sys.exit(boundary.end(int(str(code or 0))))
+    sys.exit(boundary.end(code))

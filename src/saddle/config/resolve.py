@@ -223,7 +223,7 @@ def resolve(recipe: Recipe, *layers: Mapping[str, Any]) -> Config:
     Raises:
         ConfigError: every unknown key, wrong type and bad value at once, with the nearest key suggested.
     """
-    tables: dict[str, Any] = {"recipe": recipe.name, **recipe.settings}
+    tables: dict[str, Any] = {**recipe.settings, "recipe": recipe.name}
     for layer in layers:
         if any(key in layer for key in _EITHER):
             tables = {key: value for key, value in tables.items() if key not in _EITHER}
@@ -247,7 +247,11 @@ def load_config(path: Path) -> Config:
     Raises:
         ConfigError: it is missing, not TOML, or holds settings that this version does not know.
     """
-    return _validate(_read_toml(path), f"{path} is not a config that this version of saddle can read")
+    tables = _read_toml(path)
+    data = tables.get("data")
+    if isinstance(data, dict):
+        data.setdefault("held_out", 0.0)  # runs from before this setting learned from all of their data
+    return _validate(tables, f"{path} is not a config that this version of saddle can read")
 
 
 def _validate(tables: Mapping[str, Any], what: str) -> Config:

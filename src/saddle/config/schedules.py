@@ -60,10 +60,10 @@ class LinearSchedule(Section):
         lengths = _length(self.start), _length(self.end)
         if "" in lengths and lengths != ("", ""):
             return self  # nobody can tell yet which comes first
-        start, end = (
-            images_at(f"{each} of 1000000" if length == "" else each)
-            for each, length in zip((self.start, self.end), lengths, strict=True)
-        )
+        if lengths[0] is not None and lengths[0] == lengths[1]:  # shares of one length, which may be a short one
+            start, end = (float(str(each).partition("%")[0]) for each in (self.start, self.end))
+        else:
+            start, end = images_at(self.start), images_at(self.end)
         if start >= end:
             raise ValueError(f"a linear schedule must start before it ends, got {self.start} and {self.end}")
         return self

@@ -38,6 +38,7 @@ class Batch(NamedTuple):
 
     def joined(self, other: Batch) -> Batch:
         """Of each member first these samples, then those of ``other``; both have a condition, or neither."""
+        assert self.members == other.members and (self.condition is None) == (other.condition is None)
         condition = None
         if self.condition is not None and other.condition is not None:
             condition = self._join(self.condition, other.condition)
@@ -58,6 +59,7 @@ class Batch(NamedTuple):
 
         PacGAN (Lin et al. 2018, section 3): D judges them together, so it can see that they are too alike.
         """
+        assert packing == 1 or (self.size % packing == 0 and self.condition is None)
         rows, channels, *rest = self.samples.shape
         return self._replace(samples=self.samples.reshape(rows // packing, packing * channels, *rest))
 

@@ -74,7 +74,15 @@ class PlainRule:
 
     def logits(self, batch: Batch) -> Tensor:
         """D's logits on a batch, one for each unit that it judges: (members · B / packing,); large means real."""
-        return _ask(self._discriminator, self.see(batch))
+        logits = _ask(self._discriminator, self.see(batch))
+        if logits.dim() != 1:
+            raise ConfigError(
+                "the discriminator must return one logit for each sample",
+                expected="logits of shape (B,)",
+                got=f"shape {tuple(logits.shape)}",
+                remedy="end it with nn.Flatten(0)",
+            )
+        return logits
 
     def discriminator_turn(self, real: Batch, fake: Batch, number: int = 0, *, attached: bool = False) -> JudgedTurn:
         """D's turn: it minimises w (L_real + L_fake) + γ₁/2 E‖∇D(x)‖² + γ₂/2 E‖∇D(G(z))‖² + λ E(‖∇D(x̂)‖ - 1)².
@@ -87,20 +95,21 @@ class PlainRule:
         game = self._game
         fake = fake if attached else fake.detached()
         due = game.penalty_every if number % game.penalty_every == 0 else 0
-        real.samples.requires_grad_(bool(game.r1 and due))
-        if game.r2 and due:
+        r1_due, r2_due = (due > 0 and gamma > 0 for gamma in (self._gamma_r1, self._gamma_r2))
+        real.samples.requires_grad_(r1_due)
+        if r2_due:
             fake.samples.requires_grad_()
-        real_logits, fake_logits = self._judge_both(real, fake, penalised=due > 0)
+        real_logits, fake_logits = self._judge_both(real, fake, one_pass=r1_due == r2_due)
 
         terms = self._loss.discriminator(real_logits, fake_logits, 1 - game.label_smoothing)
         loss_real, loss_fake = real.mean(terms.real), fake.mean(terms.fake)
         parts = {"discriminator_loss": game.discriminator_weight * (loss_real + loss_fake)}
         none = torch.zeros_like(loss_real)  # of a penalty that is not due, so that the log's means are right
         if game.r1:
-            gradient = real.mean(squared_gradient(real_logits, real.samples)) if due else none
+            gradient = real.mean(squared_gradient(real_logits, real.samples)) if r1_due else none
             parts["r1"] = due * self._gamma_r1 / 2 * gradient
         if game.r2:
-            gradient = fake.mean(squared_gradient(fake_logits, fake.samples)) if due else none
+            gradient = fake.mean(squared_gradient(fake_logits, fake.samples)) if r2_due else none
             parts["r2"] = due * self._gamma_r2 / 2 * gradient
         if game.gradient_penalty:
             parts["gradient_penalty"] = due * self._lambda * real.mean(self._gap(real, fake)) if due else none
@@ -152,14 +161,13 @@ class PlainRule:
 
         return unit_gradient_gap(judge, real.samples.detach(), fake.samples.detach(), packing=self._game.packing)
 
-    def _judge_both(self, real: Batch, fake: Batch, *, penalised: bool) -> tuple[Tensor, Tensor]:
+    def _judge_both(self, real: Batch, fake: Batch, *, one_pass: bool) -> tuple[Tensor, Tensor]:
         """D's logits on both batches, in one pass where that is the same thing and wastes nothing.
 
         One pass halves the number of kernels. It is the same where D treats each sample alone, and it wastes work
         where only one of the halves is penalised.
         """
-        both_or_none = not penalised or bool(self._game.r1) == bool(self._game.r2)
-        if not (self._judges_alone and both_or_none):
+        if not (self._judges_alone and one_pass):
             return self.logits(real), self.logits(fake)
         return real.split(self.logits(real.joined(fake)))
 

@@ -13,7 +13,8 @@ from typing import Any, NamedTuple
 from saddle.base.files import write_text
 from saddle.config import Config, difference, load_config, load_recipe, resolve
 from saddle.config.keys import role
-from saddle.config.resolve import settle
+from saddle.config.resolve import inline_toml, settle
+from saddle.config.schedules import lengths_in
 from saddle.config.section import Role
 from saddle.errors import SaddleError
 from saddle.features.extractors import SHIPPED
@@ -25,7 +26,8 @@ from saddle.scoring.evaluate import ERRORS
 DEFAULT_FOLDER = Path("reproductions")
 # What does not make other runs of them: a command line tells seeds and lengths apart from settings, data and machine
 # decide others, and what is written down on the way changes nothing.
-_NOT_SETTINGS = (Role.SEED, Role.LENGTH, Role.FOUND, Role.THREADS, Role.WATCH)
+_NOT_SETTINGS = (Role.SEED, Role.LENGTH, Role.THREADS, Role.WATCH)
+_FOUND = ("device", "data.fingerprint")
 
 
 class Line(NamedTuple):
@@ -126,8 +128,10 @@ def _read(run: RunFolder, row: Row, whole: Config, place: Place) -> _Finished | 
     if not run.exists() or not run.environment.is_file():
         return None
     config = load_config(run.config)
-    # What the row writes as a share of the length is, in a run, a share of that run's length.
-    share, options = _options(settle(whole, {}, total=config.images or 1, recorded=config), config)
+    # What the row writes as a share of the length is, in a run, a share of that run's length; a run that was begun for
+    # another length is another run, and says so by its settings.
+    total = config.images or max(lengths_in(config.model_dump()), default=1)
+    share, options = _options(settle(whole, {}, total=total), config)
     machine = _machine(json.loads(run.environment.read_text(encoding="utf-8")))
     log = run.read_log()
     length = log[-1]["images"] if log else 0
@@ -155,19 +159,15 @@ def _is_of(score: Score, config: Config, row: Row, place: Place) -> bool:
 
 def _options(whole: Config, config: Config) -> tuple[float, tuple[str, ...]]:
     """The share of the row's length, and the options that make such a run of it."""
-    changed = [(key, new) for key, _, new in difference(whole, config) if new is not None]
-    changes = [(key, new) for key, new in changed if role(key) not in _NOT_SETTINGS]
-    settings = [f"{key}={_toml(new)}" for key, new in changes]
+    changed = [(key, new) for key, old, new in difference(whole, config) if new is not None and old != "auto"]
+    changes = [(key, new) for key, new in changed if role(key) not in _NOT_SETTINGS and key not in _FOUND]
+    settings = [f"{key}={inline_toml(new)}" for key, new in changes]
     ends = (whole.images, config.images) if whole.images and config.images else (whole.epochs, config.epochs)
     share = ends[1] / ends[0] if ends[0] and ends[1] else None  # none: told in the other unit
     length = ["--length", repr(share)] if share is not None and share < 1 else []
     if share is None or share > 1:
         settings.append(f"images={config.images}" if config.images else f"epochs={config.epochs}")
     return share or 1.0, (*length, *(part for setting in settings for part in ("--set", setting)))
-
-
-def _toml(value: object) -> str:
-    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def _machine(environment: Mapping[str, Any]) -> str:

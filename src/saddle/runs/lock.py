@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
+import time
 from collections.abc import Generator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+from saddle.base.files import unwritable
 from saddle.errors import RunError
 from saddle.runs.folder import RunFolder
+
+# Seconds: a look at whether the run is being trained holds the lock for a moment, too.
+_PATIENCE = 0.5
 
 
 @contextmanager
@@ -50,6 +56,7 @@ def _locked(run: RunFolder) -> Generator[None]:
 
 
 def _take(run: RunFolder, fcntl: Any) -> int:
+    give_up = time.monotonic() + _PATIENCE
     while True:
         descriptor = _open(run.lock)
         try:
@@ -57,11 +64,16 @@ def _take(run: RunFolder, fcntl: Any) -> int:
             if _is_open_as(descriptor, run.lock):
                 return descriptor
         except BlockingIOError:
+            if time.monotonic() > give_up:
+                os.close(descriptor)
+                raise RunError(
+                    f"{run.path} is being trained by another process", remedy="wait for it, or give another --out"
+                ) from None
+            time.sleep(0.02)
+        except OSError as error:  # file systems without locks
             os.close(descriptor)
-            raise RunError(
-                f"{run.path} is being trained by another process", remedy="wait for it, or give another --out"
-            ) from None
-        os.close(descriptor)  # the process that held it removed the file in the meantime
+            raise RunError(f"{run.lock} cannot be locked", got=error.strerror or error) from None
+        os.close(descriptor)  # held for a moment, or removed in the meantime by the process that held it
 
 
 def _open(path: Path) -> int:
@@ -69,8 +81,10 @@ def _open(path: Path) -> int:
     wrong = RunError(f"{path} is no lock file", expected="a regular file, or none", remedy="remove it")
     try:
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, 0o666)
-    except OSError:
-        raise wrong from None
+    except OSError as error:
+        if error.errno in (errno.ELOOP, errno.EISDIR, errno.ENXIO):
+            raise wrong from None
+        raise unwritable(path, error) from None
     if not stat.S_ISREG(os.fstat(descriptor).st_mode):
         os.close(descriptor)
         raise wrong

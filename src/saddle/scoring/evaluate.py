@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from saddle.base.progress import Progress, Silent
+from saddle.config import load_config
 from saddle.data.splits import open_held_out, open_validation, why_nothing_held_out
 from saddle.errors import ConfigError, MetricError, ScoreWarning
 from saddle.features.extractors import find_extractor
@@ -168,7 +169,8 @@ def _classifier_errors(file: Path, real: RealData, device: str, *, named: bool) 
     began = time.monotonic()
     wrong = None
     # The classifier belongs to the last state of the run, as its generator does.
-    if run.classifier.is_file() and file == run.generator and held_out is not None:
+    own = run.exists() and load_config(run.config).discriminator.network.family == "custom"
+    if run.classifier.is_file() and file == run.generator and held_out is not None and not own:
         classifier = load_classifier(run.classifier, device=device)
         wrong = count_errors(classifier.probabilities(held_out), held_out, classifier)
     if wrong is None or held_out is None:

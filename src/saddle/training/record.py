@@ -93,7 +93,7 @@ class Record:
         if self._sums is None:
             return {}
         means = (self._sums / self._rounds).squeeze(1)
-        figures = dict(zip(self._names, means.tolist(), strict=True)) | self._moments()
+        figures = dict(zip(self._names, means.tolist(), strict=True)) | self._moments(images_seen)
         now = time.monotonic()
         rate = (images_seen - self._since) / max(now - self._lap, 1e-9)
         entry: dict[str, Any] = {"images": images_seen, "epoch": round(images_seen / len(self._store), 4)}
@@ -136,11 +136,12 @@ class Record:
 
         return torch.cat([piece for label in self._grid.labels for piece in row(label)])
 
-    def _moments(self) -> dict[str, float]:
+    def _moments(self, images_seen: int) -> dict[str, float]:
         """Mean and standard deviation of generated values, where all of them should follow one distribution."""
         if self._truth is None and self._store.shape != (1,):
             return {}
-        samples = self._draw()
+        with watched(images_seen):
+            samples = self._draw()
         return {"sample_mean": samples.mean().item(), "sample_std": samples.std().item()}
 
     def state(self) -> dict[str, Tensor]:
@@ -207,4 +208,4 @@ def check_tensorboard() -> None:
 def _tensorboard(run: RunFolder, images_seen: int) -> Any:
     from torch.utils.tensorboard import SummaryWriter  # importing it takes seconds
 
-    return SummaryWriter(str(run.tensorboard), purge_step=images_seen or None)
+    return SummaryWriter(str(run.tensorboard), purge_step=images_seen + 1)

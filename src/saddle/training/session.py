@@ -53,7 +53,7 @@ def run_session(config: Config, store: Store, run: RunFolder, networks: Networks
     with held(run):  # first of all: what the folder holds must not change once it was compared
         config = _settled(config, store, run, progress)
         device = torch.device(config.device)
-        scaling = Scaling.fit(store, config.generator.network.output)
+        scaling = Scaling.fit(store, config.generator.network.output).to(device)
 
         def make_learner() -> GAN:
             return make_gan(config, store, scaling, networks, device)
