@@ -237,13 +237,23 @@ def test_a_longer_run_is_not_taken_for_a_shorter_one(tmp_path: Path):
 
 @pytest.mark.slow
 def test_a_share_of_the_length_is_a_beginning_of_the_whole(tmp_path: Path):
-    small = SMALL | {"batch_size": 200}
+    """Where no number is scheduled by the length."""
+    constant = {"network": {"widths": [8]}, "optimizer": {"learning_rate": 1e-3}}
+    small = SMALL | {"batch_size": 200, "generator": constant, "discriminator": constant}
     quarter = reproduce("gaussian", tmp_path / "both", seeds=1, length=0.25, settings=small)
     assert quarter.lines[0].runs == "1 × 0.0002 M, 5e-05 of the length, other settings"
     assert "--seeds 1 --length 5e-05 --set" in quarter.page.read_text(encoding="utf-8")
     whole = reproduce("gaussian", tmp_path / "both", seeds=1, settings=small)
     assert whole.lines == reproduce("gaussian", tmp_path / "at once", seeds=1, settings=small).lines
     assert whole.lines[0].runs == "1 × 0.0008 M, 0.0002 of the length, other settings"
+
+
+@pytest.mark.slow
+def test_a_run_continued_beyond_its_schedules_is_another_run(tmp_path: Path):
+    small = SMALL | {"batch_size": 200}
+    reproduce("gaussian", tmp_path, seeds=1, length=0.25, settings=small)
+    page = reproduce("gaussian", tmp_path, seeds=1, settings=small).page.read_text(encoding="utf-8")
+    assert 'learning_rate.start="37.5% of 200"' in page
 
 
 @pytest.mark.slow
