@@ -211,3 +211,15 @@ def test_the_dot_is_the_best_by_the_metric_that_decides(make, read_page, tmp_pat
     run.append_scores({"images": 2000, "epoch": 2.0, "precision": 0.3, "recall": 0.4, "best": False})
     run.append_scores({"images": 3000, "epoch": 3.0, "fd": 2.0, "best": True})  # another metric decided for a while
     assert "the best by recall, after 1,000 images" in read_page(write_report(run)).text
+
+
+@pytest.mark.parametrize("content", [b"{", b"[1]", b"\xff", b'{"command": 5}', b"[" * 100_000])
+def test_a_damaged_environment_costs_only_itself(read_page, full: RunFolder, content: bytes) -> None:
+    full.environment.write_bytes(content)
+    assert "70,000" in read_page(write_report(full)).text
+
+
+def test_damaged_sample_grids_are_left_out(read_page, full: RunFolder) -> None:
+    for _, path in full.sample_grids()[::2]:
+        path.write_bytes(path.read_bytes()[:100])
+    assert read_page(write_report(full)).pictures()

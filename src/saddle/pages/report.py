@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -59,7 +58,7 @@ def write_report(run: RunFolder) -> Path:
         MetricError: its evaluation is damaged.
         SaddleError: a file cannot be written; the earlier report then stays.
     """
-    config, log, environment = load_config(run.config), run.read_log(), _read_environment(run)
+    config, log, environment = load_config(run.config), run.read_log(), run.read_environment()
     recorded = environment.pop("command", None)
     lead = paragraph(f"Recipe {config.recipe}") + _facts(config, log, environment)
     evaluations = read_evaluations(run)
@@ -80,10 +79,6 @@ def write_report(run: RunFolder) -> Path:
     return run.report
 
 
-def _read_environment(run: RunFolder) -> dict[str, Any]:
-    return json.loads(run.environment.read_text(encoding="utf-8")) if run.environment.is_file() else {}
-
-
 def _facts(config: Config, log: Log, environment: Mapping[str, Any]) -> str:
     last: Mapping[str, Any] = log[-1] if log else {}
     facts = {
@@ -97,7 +92,7 @@ def _facts(config: Config, log: Log, environment: Mapping[str, Any]) -> str:
 
 
 def _samples(run: RunFolder, config: Config) -> str:
-    grids = run.sample_grids()
+    grids = [(images, path) for images, path in run.sample_grids() if _is_whole(path)]
     if not grids:
         return paragraph("No samples yet.")
     images, latest = grids[-1]
@@ -216,6 +211,15 @@ def _commands(run: RunFolder, config: Config, recorded: str | None) -> str:
     html += f"<pre>{escape(command)}</pre>" if command else ""
     sample = escape(f"saddle sample {folder} --count 64 --seed 1 --out samples.png")
     return f"{html}<p>To draw samples:</p><pre>{sample}</pre>"
+
+
+def _is_whole(path: Path) -> bool:
+    """Whether a picture can be read; a damaged one is left out of the report."""
+    try:
+        _read_picture(path)
+    except (OSError, SyntaxError, ValueError):  # what Pillow raises on broken files
+        return False
+    return True
 
 
 def _read_picture(path: Path) -> Image.Image:

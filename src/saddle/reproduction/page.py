@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shlex
 import statistics
 from collections.abc import Mapping, Sequence
@@ -132,7 +131,7 @@ def _read(run: RunFolder, row: Row, whole: Config, place: Place) -> _Finished | 
     # another length is another run, and says so by its settings.
     total = config.images or max(lengths_in(config.model_dump()), default=1)
     share, options = _options(settle(whole, {}, total=total), config)
-    machine = _machine(json.loads(run.environment.read_text(encoding="utf-8")))
+    machine = _machine(run.read_environment())
     log = run.read_log()
     length = log[-1]["images"] if log else 0
     if run.diverged.is_file():

@@ -206,6 +206,14 @@ class RunFolder:
         """What ``append_scores`` was given; as ``read_log``."""
         return [entry for _, entry in _lines(self.scores)]
 
+    def read_environment(self) -> dict[str, str]:
+        """Where the run was trained, by name; nothing where the file is missing or damaged: no training needs it."""
+        try:
+            found: Any = json.loads(self.environment.read_text(encoding="utf-8"))
+        except (OSError, ValueError, RecursionError):
+            return {}
+        return {key: str(value) for key, value in found.items() if value is not None} if isinstance(found, dict) else {}
+
     def rewind(self, images_seen: int, say: Callable[[str], None]) -> None:
         """Forget log lines, scores and grids made after ``images_seen``, which come anew, and half-written files.
 

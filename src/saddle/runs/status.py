@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import os
 import shlex
@@ -156,8 +155,8 @@ def resume_command(run: RunFolder, config: Config) -> str | None:
 def _recorded_command(run: RunFolder) -> str | None:
     """The command that started the run, if it was one of ours."""
     try:
-        words = shlex.split(json.loads(run.environment.read_text(encoding="utf-8"))["command"])
-    except (OSError, ValueError, LookupError, TypeError, AttributeError):  # missing or damaged
+        words = shlex.split(run.read_environment()["command"])
+    except (KeyError, ValueError):
         return None
     ours = len(words) > 1 and words[0] in ("saddle", "__main__.py") and words[1] in ("train", "reproduce")
     return shlex.join(["saddle", *words[1:]]) if ours else None
