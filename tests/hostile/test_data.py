@@ -5,7 +5,6 @@ from __future__ import annotations
 import gzip
 import io
 import os
-import resource
 import shutil
 import socket
 import struct
@@ -775,20 +774,28 @@ def test_random_settings_are_answered(monkeypatch: pytest.MonkeyPatch, **wanted:
 # --- as a user would, with little memory ----------------------------------------------------------------------------
 
 
+# Between pytest and the command: what a process has used counts that of the one it was forked from.
+MEASURE = """
+import resource, subprocess, sys
+limit = int(sys.argv[1])
+resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
+code = subprocess.call(sys.argv[2:], stderr=subprocess.STDOUT)
+print("\\n", resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss, code, flush=True)
+"""
+
+
 def command(source: object, *more: str, limit: float, seconds: float = 60) -> tuple[int, str, int]:
     """Exit code, output and the largest memory in bytes of ``saddle data inspect`` with so many GiB of addresses."""
-    process = subprocess.Popen(
-        [sys.executable, "-m", "saddle", "data", "inspect", str(source), *more],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_AS, (int(limit * 2**30),) * 2),  # noqa: PLW1509
+    words = [sys.executable, "-m", "saddle", "data", "inspect", str(source), *more]
+    done = subprocess.run(
+        [sys.executable, "-c", MEASURE, str(int(limit * 2**30)), *words],
+        capture_output=True,
+        timeout=seconds,
+        check=True,
     )
-    try:
-        output, _ = process.communicate(timeout=seconds)
-    finally:
-        process.kill()
-    used = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * 1024
-    return process.returncode, output.decode(errors="replace"), used
+    output, _, last = done.stdout.decode(errors="replace").rstrip().rpartition("\n")
+    used, code = map(int, last.split())
+    return code, output, used * 1024
 
 
 UNREADABLE = ("--set", "data.max_unreadable=1")
