@@ -190,7 +190,7 @@ class SamplesConfig(Section):
 
     every: Annotated[Count | Literal["auto"], Role.WATCH] = "auto"
     """images seen from one grid to the next; auto: 20 grids in the run"""
-    count: Size = 64
+    count: Annotated[int, Field(gt=0, le=20_000)] = 64
     """samples in a grid"""
 
 

@@ -8,6 +8,7 @@ import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from hashlib import sha256
+from math import prod
 from pathlib import Path
 from typing import Protocol
 
@@ -15,6 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from saddle.base.progress import Progress, Silent
+from saddle.base.sizes import check_memory
 from saddle.config import load_config
 from saddle.data.splits import open_held_out, open_validation, why_nothing_held_out
 from saddle.errors import ConfigError, MetricError, ScoreWarning
@@ -121,6 +123,8 @@ def evaluate(
     sampled = None if metrics is None else [name for name in metrics if name != ERRORS.name]
     measures = [] if metrics and not sampled else choose(sampled, real, by_class=bool(trained.class_names))
     count = count or (_COUNT_OF_NUMBERS if store.shape == (1,) else COUNT)
+    # Samples as they would be saved, and their features, which are no fewer than these numbers in double precision.
+    check_memory(9 * count * prod(store.shape), f"scoring {count:,} samples", remedy="take a smaller --count")
     folder = RunFolder(file.parent)
     kept = read_evaluations(folder).get(file.name) if folder.exists() else None  # a damaged file shows before the work
     usable = not rescore and kept is not None and kept.generator == digest
