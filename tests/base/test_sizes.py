@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from saddle.base import sizes
-from saddle.base.sizes import check_disk, check_memory, free_memory, told
+from saddle.base.sizes import check_disk, check_memory, free_memory, readable_size
 from saddle.errors import TooLarge
 
 
@@ -27,7 +27,7 @@ from saddle.errors import TooLarge
     ],
 )
 def test_sizes_in_words(count: float, text: str):
-    assert told(count) == text
+    assert readable_size(count) == text
 
 
 def test_what_fits_passes_and_what_does_not_is_told_with_both_figures(monkeypatch: pytest.MonkeyPatch):

@@ -9,7 +9,7 @@ import stat
 from pathlib import Path
 from typing import Literal, Protocol
 
-from saddle.base.sizes import told
+from saddle.base.sizes import readable_size
 
 PIECE = 2**16  # bytes that are asked for together; the system hands out so many without mapping memory anew
 # A FIFO is not waited for, a terminal does not become ours, and no child process inherits the file.
@@ -79,7 +79,7 @@ def read_at_most(stream: Readable, most: int) -> bytearray:
     """
     content = read_up_to(stream, most + 1)
     if len(content) > most:
-        raise OSError(errno.EFBIG, f"more than {told(most)}")
+        raise OSError(errno.EFBIG, f"more than {readable_size(most)}")
     return content
 
 

@@ -12,7 +12,7 @@ from saddle.errors import TooLarge
 _CONTAINER = Path("/sys/fs/cgroup")  # as a process in a container sees its own control group, version 2
 
 
-def told(count: float) -> str:
+def readable_size(count: float) -> str:
     """So many bytes for people, such as ``12.3 kB``."""
     if count < 1000:
         return f"{count:,.0f} B"
@@ -58,7 +58,7 @@ def check_memory(count: int, what: str, *, remedy: str | None = None) -> None:
     if count > free:
         raise TooLarge(
             f"{what} would not fit in memory",
-            got=f"this needs {told(count)}, and {told(free)} are free",
+            got=f"this needs {readable_size(count)}, and {readable_size(free)} are free",
             remedy=remedy,
         )
 
@@ -83,7 +83,7 @@ def check_disk(path: Path, count: int, what: str, *, remedy: str | None = None) 
     if count > free:
         raise TooLarge(
             f"{what} would not fit on the disk of {place}",
-            got=f"this needs {told(count)}, and {told(free)} are free",
+            got=f"this needs {readable_size(count)}, and {readable_size(free)} are free",
             remedy=remedy,
         )
 

@@ -102,10 +102,10 @@ def _end_at_once(number: int, frame: FrameType | None) -> None:
     That is safe, since a kill would be too: whatever is being written has another name until it is whole.
     """
     remove_unfinished()
-    told = "interrupted" if number == signal.SIGINT else f"stopped by {signal.Signals(number).name}"
+    what = "interrupted" if number == signal.SIGINT else f"stopped by {signal.Signals(number).name}"
     with suppress(OSError):
         cursor = "\x1b[?25h\n" if os.isatty(2) else ""  # a progress bar hides it
-        os.write(2, f"{cursor}saddle: {told}\n".encode())
+        os.write(2, f"{cursor}saddle: {what}\n".encode())
     os._exit(128 + number)
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from saddle.base.sizes import told
+from saddle.base.sizes import readable_size
 from saddle.cli.tables import print_line, print_table
 
 if TYPE_CHECKING:
@@ -36,6 +36,6 @@ def clear() -> None:
 
 
 def _print(held: Sequence[Held]) -> None:
-    rows = [(each.kind, f"{each.entries:,}", told(each.size)) for each in held]
-    total = ("total", f"{sum(each.entries for each in held):,}", told(sum(each.size for each in held)))
+    rows = [(each.kind, f"{each.entries:,}", readable_size(each.size)) for each in held]
+    total = ("total", f"{sum(each.entries for each in held):,}", readable_size(sum(each.size for each in held)))
     print_table([("kind", "entries", "size"), *rows, total])

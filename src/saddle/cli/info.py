@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from saddle.base.sizes import told
+from saddle.base.sizes import readable_size
 from saddle.cli.tables import print_line
 from saddle.cli.train import ended
 
@@ -110,4 +110,4 @@ def _size(*files: Path) -> str:
     for file in files:
         with suppress(OSError):  # a running run deletes old checkpoints
             count += file.stat().st_size
-    return told(count)
+    return readable_size(count)

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 from saddle.base.files import atomic_path
 from saddle.base.opening import open_regular
 from saddle.base.progress import Progress
-from saddle.base.sizes import told
+from saddle.base.sizes import readable_size
 from saddle.data.cache import unusable_cache
 from saddle.data.formats.reading import LARGEST_FILE, reading
 from saddle.errors import DataError, SaddleError
@@ -89,7 +89,7 @@ def _fetch(url: str, path: Path, progress: Progress) -> None:
             while piece := response.read(2**16):
                 file.write(piece)
                 if file.tell() > LARGEST_FILE:
-                    raise OSError(f"it is longer than {told(LARGEST_FILE)}")
+                    raise OSError(f"it is longer than {readable_size(LARGEST_FILE)}")
                 progress.advance(len(piece))
         finally:
             progress.finish()

@@ -73,9 +73,9 @@ def _inspect_images(survey: Survey, config: DataConfig) -> Inspection:
     classes = sorted(counts)
     if survey.test is None:
         rows = held_out_rows(len(found), config.held_out, [*survey.classes.values()] or None)
-        told = _held_out(len(rows), len(found), config)
+        held_out = _held_out(len(rows), len(found), config)
     else:
-        told = f"the test split, {survey.test:,} images" if config.split == "train" else "this is the test split"
+        held_out = f"the test split, {survey.test:,} images" if config.split == "train" else "this is the test split"
     facts = [
         ("name", survey.name),
         ("images", f"{len(found):,}"),
@@ -84,7 +84,7 @@ def _inspect_images(survey: Survey, config: DataConfig) -> Inspection:
         (TRANSPARENT, f"{survey.transparent:,} of {len(found):,} images" if survey.transparent else "none"),
         ("duplicates", _duplicates(len(repeats), "files", repeats)),
         ("skipped", f"{len(survey.skipped):,} of {len(survey.outcomes):,} files with an image's extension"),
-        ("held out", told),
+        ("held out", held_out),
     ]
     if dropped := sorted(set(survey.listing.classes) - set(classes) - {""}):
         facts.append(("classes without a readable image", ", ".join(dropped)))

@@ -68,11 +68,11 @@ class Store:
 
     def notices(self) -> list[str]:
         """What a user must be told when a training begins: which data it does not see, or sees changed."""
-        told = [value for name, value in self.notes if name == TRANSPARENT]
+        notices = [value for name, value in self.notes if name == TRANSPARENT]
         if self.held_out is not None:
             count = f"{len(self.held_out):,} samples of {self.name} are held out for scores"
-            told.append(f"{count}; --set data.held_out=0 trains on them, too")
-        return told
+            notices.append(f"{count}; --set data.held_out=0 trains on them, too")
+        return notices
 
     def class_shares(self) -> tuple[float, ...]:
         """How often each class occurs, in class order; empty without labels."""
@@ -114,10 +114,10 @@ def make_store(
 
 def transparency(count: int, images: int) -> list[tuple[str, str]]:
     """A note that ``count`` of some images lose their transparency; none if there are none."""
-    told = (
+    sentence = (
         f"{count:,} of {images:,} images are transparent: shown on white; --set data.channels=4 keeps the transparency"
     )
-    return [(TRANSPARENT, told)] if count else []
+    return [(TRANSPARENT, sentence)] if count else []
 
 
 def _check_spread(name: str, points: Values) -> None:

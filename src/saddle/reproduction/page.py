@@ -207,8 +207,8 @@ def _lines(row: Row, place: Place, group: Sequence[_Finished]) -> list[Line]:
     if row.collapsed is not None:
         figure, limit = row.collapsed
         number = diverged + sum(run.scores[figure].value < limit for run in good)
-        told = f"collapsed: fewer than {limit:g} {figure}"
-        lines.append(Line(row.name, told, "", "", f"{number} of {len(group)}", "", runs, ""))
+        name = f"collapsed: fewer than {limit:g} {figure}"
+        lines.append(Line(row.name, name, "", "", f"{number} of {len(group)}", "", runs, ""))
     return lines
 
 
@@ -256,12 +256,12 @@ def _commands(place: Place, found: Mapping[str, list[list[_Finished]]]) -> list[
             options = ("--seeds", str(max(run.seed for run in group) + 1), *group[0].options)
             machine = "; ".join(dict.fromkeys(run.machine for run in group))
             same.setdefault((options, machine, tuple(run.seed for run in group)), []).append(name)
-    told: list[str] = []
+    lines: list[str] = []
     for (options, machine, seeds), names in same.items():
         chosen = [] if len(names) == len(found) else [part for name in names for part in ("--row", name)]
         out = [] if place.out == DEFAULT_FOLDER else ["--out", str(place.out)]
         quick = ["--quick"] if place.quick else []
         command = shlex.join(["saddle", "reproduce", place.name, *quick, *chosen, *options, *out])
         some = "" if seeds == tuple(range(len(seeds))) else f"; of these seed {', '.join(map(str, seeds))}"
-        told.append(f"- `{command}` on {machine}{some}")
-    return told
+        lines.append(f"- `{command}` on {machine}{some}")
+    return lines

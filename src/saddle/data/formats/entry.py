@@ -26,7 +26,7 @@ from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, PositiveInt, 
 
 from saddle.base.opening import open_regular, read_at_most, shown
 from saddle.base.progress import Progress
-from saddle.base.sizes import free_memory, told
+from saddle.base.sizes import free_memory, readable_size
 from saddle.data.formats.npy import read_npy
 from saddle.data.formats.reading import LARGEST_FILE, reading, reason_of
 from saddle.data.store import Skipped, Store
@@ -101,7 +101,9 @@ def load_entry(entry: Path, name: str, progress: Progress) -> tuple[Store, Store
         return _load(entry, name, progress)
     except (OSError, MemoryError) as error:
         if isinstance(error, MemoryError) or error.errno == errno.ENOMEM:
-            raise TooLarge(f"{entry} cannot be mapped into memory", got=f"{told(free_memory())} are free") from error
+            raise TooLarge(
+                f"{entry} cannot be mapped into memory", got=f"{readable_size(free_memory())} are free"
+            ) from error
         raise ValueError(f"{shown(Path(error.filename or entry).name)}: {reason_of(error)}") from error
     except ValidationError as error:
         first = error.errors()[0]

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import BinaryIO, cast
 
 from saddle.base.opening import open_regular, shown
-from saddle.base.sizes import free_memory, told
+from saddle.base.sizes import free_memory, readable_size
 from saddle.errors import DataError, SaddleError, TooLarge
 
 LARGEST_FILE = 2**28  # bytes of one image or one part of an archive; more are a mistake or an attack
@@ -54,7 +54,7 @@ def looking(source: str) -> Generator[None]:
         yield
     except MemoryError as error:
         raise TooLarge(
-            f"{shown(source)} needs more memory than there is", got=f"{told(free_memory())} are free"
+            f"{shown(source)} needs more memory than there is", got=f"{readable_size(free_memory())} are free"
         ) from error
     except OSError as error:
         if error.strerror is None:  # gzip and bz2 raise it for damage

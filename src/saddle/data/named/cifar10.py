@@ -18,7 +18,7 @@ import numpy as np
 
 from saddle.base.opening import kind_at, open_regular, read_at_most
 from saddle.base.progress import Progress
-from saddle.base.sizes import told
+from saddle.base.sizes import readable_size
 from saddle.config.schema import DataConfig
 from saddle.data.cache import cache_folder
 from saddle.data.download import check_file, download, md5_of_file
@@ -155,6 +155,6 @@ class _Counted:
             raise EOFError
         self._left -= len(piece)
         if self._left < 0:
-            raise OSError(errno.EFBIG, f"more than {told(LARGEST_FILE)}")
+            raise OSError(errno.EFBIG, f"more than {readable_size(LARGEST_FILE)}")
         self._ended = not piece
         return piece
