@@ -509,7 +509,7 @@ def test_a_run_that_began_earlier_and_locks_later_does_not_mix_with_another(
     """Settings are compared once the folder is held, however long the preparation took."""
     from saddle.training import session
 
-    real = session.probe_threads
+    real = session.try_out
     tried: list[str] = []
 
     def slow(*arguments: Any) -> int:
@@ -518,7 +518,7 @@ def test_a_run_that_began_earlier_and_locks_later_does_not_mix_with_another(
         tried.append("another run")
         return real(*arguments)
 
-    monkeypatch.setattr(session, "probe_threads", slow)
+    monkeypatch.setattr(session, "try_out", slow)
     run = train(tmp_path / "run", seed=2, threads="auto")
     assert tried
     assert load_config(run.folder.config).seed == 2

@@ -43,18 +43,19 @@ def free_memory() -> int:
     return min(free)
 
 
-def check_memory(count: int, what: str, *, remedy: str | None = None) -> None:
+def check_memory(count: int, what: str, *, free: int | None = None, remedy: str | None = None) -> None:
     """Refuse what needs more memory than is free.
 
     Args:
         count: bytes.
         what: they are for, as the subject of a sentence.
+        free: bytes of another memory than the machine's own.
         remedy: what the user can do.
 
     Raises:
         TooLarge: there are not so many.
     """
-    free = free_memory()
+    free = free_memory() if free is None else free
     if count > free:
         raise TooLarge(
             f"{what} would not fit in memory",

@@ -7,6 +7,7 @@ order of several keys, and equal content must give equal bytes.
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Mapping
 from hashlib import sha256
 from pathlib import Path
@@ -18,6 +19,8 @@ from safetensors.torch import save
 from torch import Tensor
 
 from saddle.base.files import atomic_path
+from saddle.base.opening import open_regular
+from saddle.base.sizes import check_memory
 from saddle.errors import CheckpointError, DamagedFile, SaddleError
 
 _KEY = "saddle"
@@ -47,8 +50,12 @@ def load_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
 
     Raises:
         CheckpointError: it is missing, foreign, cut short, or a bit of it changed.
+        TooLarge: it would not fit in memory.
     """
     try:
+        with open_regular(path) as file:  # safetensors would wait for a FIFO
+            size = os.fstat(file.fileno()).st_size
+        check_memory(size, f"the tensors in {path}")
         with safe_open(path, framework="pt") as file:
             metadata = file.metadata() or {}
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
@@ -63,7 +70,7 @@ def load_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     try:
         outer = json.loads(metadata[_KEY])
         header, checksum = outer["header"], outer["sha256"]
-    except (KeyError, TypeError, json.JSONDecodeError):
+    except (KeyError, TypeError, ValueError, RecursionError):
         raise DamagedFile(f"{path} was not written by saddle", expected=f"a header under {_KEY!r}") from None
     if _checksum(tensors, json.dumps(header, sort_keys=True)) != checksum:
         raise DamagedFile(f"{path} is damaged", expected=f"content with checksum {checksum}")

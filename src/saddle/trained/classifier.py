@@ -18,6 +18,7 @@ from saddle.data.scaling import Scaling
 from saddle.data.store import Store
 from saddle.errors import CheckpointError, DataError
 from saddle.networks.families import build_discriminator
+from saddle.networks.memory import without_values
 from saddle.networks.sides import Discriminator
 from saddle.runs.folder import RunFolder
 from saddle.trained.files import ClassifierHeader, fill, load_network
@@ -83,7 +84,8 @@ def load_classifier(path: str | Path, *, device: str = "auto") -> Classifier:
             )
         path = run.classifier
     weights, scaling, header = load_network(path, ClassifierHeader)
-    network = build_discriminator(header.discriminator, header.shape, 0, len(header.class_names))
+    classes = len(header.class_names)
+    network = without_values(build_discriminator, header.discriminator, header.shape, 0, classes)
     fill(network, weights, path)
     return Classifier(network, scaling, header, find_device(device))
 

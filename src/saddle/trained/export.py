@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import zipfile
 from collections.abc import Iterator
+from math import prod
 from pathlib import Path
 from typing import IO, Any
 
@@ -15,6 +16,7 @@ from PIL import Image
 from torch import Tensor
 
 from saddle.base.files import atomic_folder, atomic_path
+from saddle.base.sizes import check_disk
 from saddle.data.scaling import to_pixels
 from saddle.errors import ConfigError, SaddleError
 from saddle.show.grid import PICTURES, save_picture, tile, to_pictures
@@ -22,6 +24,7 @@ from saddle.show.points import picture_points
 from saddle.trained.generator import Generator
 from saddle.trained.labels import Labels
 
+_SMALLEST_PNG = 67  # bytes
 # A grid of more images is no picture any more.
 _GRID = 4096
 
@@ -48,12 +51,15 @@ def save_samples(
 
     Raises:
         ConfigError: an unknown suffix, a form that does not fit, or as ``Generator.sample``.
+        TooLarge: the disk has no room for them.
         SaddleError: ``out`` cannot be written.
     """
     out = Path(out)
     images = generator.header.kind == "images"
     pieces = generator.stream(count, seed=seed, label=label, truncation=truncation)
     check_out(out)
+    each = prod(generator.shape) * (1 if images else 4) if out.suffix else _SMALLEST_PNG
+    check_disk(out, count * each, f"{count:,} samples", remedy="take fewer, or give an --out on another disk")
     match out.suffix.lower():
         case suffix if suffix in PICTURES and images:
             if count > _GRID:

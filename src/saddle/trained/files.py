@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal, Self, TypeVar
 
 import torch
-from pydantic import BaseModel, ConfigDict, PositiveInt, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError, field_validator, model_validator
 from torch import Tensor, nn
 
 from saddle.base.tensors import load_tensors, save_tensors
 from saddle.config.networks import GeneratorNetworkConfig, LatentConfig
 from saddle.config.schema import DiscriminatorConfig
+from saddle.config.section import Size
 from saddle.data.scaling import Scaling
 from saddle.errors import CheckpointError
 
 _NETWORK = "network."
 _FACTOR, _OFFSET = "scaling.factor", "scaling.offset"
+_LONGEST = 2000  # characters of what does not fit
 # What the files of saddle are, by their format without its version.
 _SORTS = {
     "saddle-generator": "a generator file",
@@ -32,8 +34,15 @@ class NetworkHeader(BaseModel):
 
     recipe: str
     images_seen: int
-    shape: tuple[PositiveInt, ...]  # of one sample: (C, H, W) or (d,)
+    shape: tuple[Size, ...]  # of one sample: (C, H, W) or (d,)
     class_names: tuple[str, ...]
+
+    @field_validator("shape")
+    @classmethod
+    def _of_images_or_points(cls, shape: tuple[int, ...]) -> tuple[int, ...]:
+        if len(shape) not in (1, 3):
+            raise ValueError(f"expected (C, H, W) or (d,), got {shape}")
+        return shape
 
 
 class GeneratorHeader(NetworkHeader):
@@ -45,6 +54,12 @@ class GeneratorHeader(NetworkHeader):
     latent: LatentConfig
     network: GeneratorNetworkConfig
     condition: Literal["concatenate", "embedding"]
+
+    @model_validator(mode="after")
+    def _of_its_kind(self) -> Self:
+        if (self.kind == "images") != (len(self.shape) == 3):
+            raise ValueError(f"{self.kind} cannot have the shape {self.shape}")
+        return self
 
 
 class ClassifierHeader(NetworkHeader):
@@ -125,10 +140,22 @@ def _scaling(path: Path, tensors: dict[str, Tensor], shape: tuple[int, ...]) -> 
 def fill(network: nn.Module, weights: dict[str, Tensor], path: Path, *, expected: str | None = None) -> None:
     """Give ``network`` the weights that came from ``path``.
 
+    A network without values (``saddle.networks.memory``) takes these tensors for its own, so that nothing is allocated
+    for weights that do not fit.
+
     Raises:
-        CheckpointError: names or shapes do not fit; ``expected`` then says what would.
+        CheckpointError: names, shapes or types do not fit; ``expected`` then says what would.
     """
+    own = network.state_dict()
+    without_values = any(tensor.is_meta for tensor in own.values())
     try:
-        network.load_state_dict(weights)
+        for name in own.keys() & weights.keys() if without_values else ():
+            if weights[name].dtype != own[name].dtype:
+                raise RuntimeError(f"{name} is {weights[name].dtype} in place of {own[name].dtype}")
+        # They are views of the file, which may change.
+        given = {name: tensor.clone() for name, tensor in weights.items()} if without_values else weights
+        network.load_state_dict(given, assign=without_values)
     except RuntimeError as error:
-        raise CheckpointError(f"the weights in {path} do not fit the network", expected=expected, got=error) from None
+        got = str(error)
+        got = got if len(got) < _LONGEST else f"{got[:_LONGEST]}..."
+        raise CheckpointError(f"the weights in {path} do not fit the network", expected=expected, got=got) from None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from math import prod
 from pathlib import Path
 from typing import Literal, overload
 
@@ -13,12 +14,14 @@ from torch.nn.functional import one_hot
 
 from saddle.base.chance import stream
 from saddle.base.machine import find_device
+from saddle.base.sizes import check_memory
 from saddle.config.networks import CustomNetworkConfig
 from saddle.config.schema import GeneratorConfig
 from saddle.data.scaling import Scaling, to_pixels
 from saddle.errors import CheckpointError, ConfigError
 from saddle.game.latents import numbered
 from saddle.networks.families import build_generator
+from saddle.networks.memory import without_values
 from saddle.networks.sides import generate
 from saddle.runs.folder import RunFolder
 from saddle.show.grid import to_pictures
@@ -97,6 +100,7 @@ class Generator:
         Raises:
             ConfigError: ``truncation`` is out of range.
         """
+        check_memory(4 * count * self.header.latent.size, f"{count:,} latents")
         if not 0 < truncation <= 1:
             raise ConfigError("the truncation is out of range", expected="above 0 and at most 1", got=truncation)
         latents = numbered(self.header.latent, seed, start, count)
@@ -186,7 +190,9 @@ class Generator:
         Raises:
             ConfigError: ``count`` is not positive, the label or truncation is impossible, or pictures are asked for
                 and it makes points.
+            TooLarge: so many would not fit in memory.
         """
+        check_memory(4 * count * prod(self.shape), f"{count:,} samples", remedy="take fewer, or use stream()")
         if as_images and self.header.kind != "images":
             raise ConfigError(
                 "this generator makes points, not images", remedy="leave out as_images for a tensor of them"
@@ -259,6 +265,8 @@ class Generator:
         """
         if steps < 2:
             raise ConfigError("an interpolation has a first and a last step", expected="at least 2 steps", got=steps)
+        numbers = steps * (self.header.latent.size + prod(self.shape))
+        check_memory(4 * numbers, f"{steps:,} samples", remedy="take fewer steps")
         share = torch.linspace(0, 1, steps)[:, None]
         start = self.latent(first)
         path = along(start, start if last is None else self.latent(last), share, space, self.header.latent)
@@ -384,6 +392,7 @@ def load(path: str | Path, *, device: str = "auto", generator: nn.Module | None 
         )
     else:
         config = GeneratorConfig(network=made, condition=header.condition)
-        generator = build_generator(config, header.latent, header.shape, len(header.class_names))
+        classes = len(header.class_names)
+        generator = without_values(build_generator, config, header.latent, header.shape, classes)
     fill(generator, weights, path, expected=expected)
     return Generator(generator, scaling, header, find_device(device))

@@ -11,15 +11,17 @@ from numpy.typing import NDArray
 from torch import nn
 
 from saddle.base.chance import stream
+from saddle.base.sizes import check_memory
 from saddle.config import Config
 from saddle.data.scaling import Scaling
 from saddle.data.store import Store
 from saddle.errors import ConfigError
-from saddle.game.batch import packed_shape
+from saddle.game.batch import Batch, packed_shape
 from saddle.game.feed import Feed
 from saddle.game.rules import make_rule
 from saddle.networks.families import build_discriminator, build_generator
 from saddle.networks.layers import initialise_from_data
+from saddle.networks.memory import free_on, kept_by, size_of, without_values
 from saddle.networks.mlp import MLPGenerator
 from saddle.training.engine import choose_threads, seed_everything
 from saddle.training.gan import GAN
@@ -34,6 +36,55 @@ class Networks:
 
     generator: nn.Module | None = None
     discriminator: nn.Module | None = None
+
+
+def _check_networks(config: Config, store: Store, device: torch.device) -> None:
+    """Refuse networks that would not fit in the memory of ``device`` before any of it is allocated.
+
+    Raises:
+        TooLarge: with what is needed at least, and what is free.
+    """
+    classes = len(store.class_names) if config.conditional else 0
+    outputs = max(1, len(store.class_names)) if config.game.rule == "semi_supervised" else 1
+    shape = packed_shape(store.shape, config.game.packing)
+    generator = without_values(build_generator, config.generator, config.latent, store.shape, classes)
+    discriminator = without_values(build_discriminator, config.discriminator, shape, classes, outputs)
+    # Weights, their gradients, two moments of each, and the average.
+    needed = (5 if config.average.half_life else 4) * size_of(generator) + 4 * size_of(discriminator)
+    remedy = "make the networks narrower: widths, width, latent.size"
+    check_memory(
+        needed, "the weights of these networks, with gradients and moments,", free=free_on(device), remedy=remedy
+    )
+
+
+def _check_batch(config: Config, store: Store, learner: GAN) -> None:
+    """Refuse a batch that would not fit in memory, by what rounds of a few samples keep for their backward passes.
+
+    Args:
+        config, store: of the run.
+        learner: one that is thrown away, for this changes the statistics of norms.
+
+    Raises:
+        TooLarge: with what is needed at least, and what is free.
+    """
+    device = learner.device
+
+    def kept(count: int) -> int:
+        fake = learner.generate(count)
+        real = Batch(torch.zeros(count, *store.shape, device=device), fake.condition)
+        if config.game.rule == "semi_supervised":
+            real = real._replace(labelled=(real.samples, torch.zeros(count, dtype=torch.int64, device=device)))
+        rule = learner.rule
+        return max(
+            kept_by(lambda: rule.discriminator_turn(real, fake.detached(), 0)),
+            kept_by(lambda: rule.generator_turn(real, learner.generate(count))),
+        )
+
+    few = 4 * config.game.packing
+    at_few, at_more = kept(few), kept(2 * few)
+    needed = at_few + (at_more - at_few) // few * (config.batch_size - few)
+    what, remedy = f"batches of {config.batch_size:,}", "take a smaller batch_size"
+    check_memory(needed, what, free=free_on(device), remedy=remedy)
 
 
 def make_gan(config: Config, store: Store, scaling: Scaling, networks: Networks, device: torch.device) -> GAN:
@@ -93,10 +144,20 @@ def choose_labelled(config: Config, store: Store) -> NDArray[np.int64]:
     )
 
 
-def probe_threads(config: Config, store: Store, scaling: Scaling, learner: GAN, device: torch.device) -> int:
-    """The thread count for this run, tried on a learner that is thrown away."""
-    families = config.generator.network.family, config.discriminator.network.family
-    if "custom" in families:
-        return torch.get_num_threads()  # a user's module must not be trained for a trial
+def try_out(config: Config, store: Store, scaling: Scaling, networks: Networks, device: torch.device) -> int:
+    """The thread count of this run, once it is clear that its networks and batches fit in memory.
+
+    Both are found with a learner that is thrown away; a user's own modules must not be trained for a trial.
+
+    Raises:
+        TooLarge: see ``_check_networks`` and ``_check_batch``.
+    """
+    if networks.generator is not None or networks.discriminator is not None:
+        return torch.get_num_threads() if config.threads == "auto" else config.threads
+    _check_networks(config, store, device)
+    learner = make_gan(config, store, scaling, networks, device)
+    _check_batch(config, store, learner)
+    if config.threads != "auto":
+        return config.threads
     batches = [make_feed(config, store, scaling, device).batch(0, config.batch_size)] * learner.turns
     return choose_threads(lambda: learner.play(batches, 0))

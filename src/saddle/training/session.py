@@ -26,7 +26,7 @@ from saddle.runs.lock import held
 from saddle.show.grid import save_picture
 from saddle.show.preview import draw_preview
 from saddle.trained.files import ClassifierHeader, GeneratorHeader
-from saddle.training.assemble import Networks, make_feed, make_gan, probe_threads
+from saddle.training.assemble import Networks, make_feed, make_gan, try_out
 from saddle.training.checkpoint import Checkpoints
 from saddle.training.engine import Engine, flush_denormals
 from saddle.training.environment import environment
@@ -54,12 +54,8 @@ def run_session(config: Config, store: Store, run: RunFolder, networks: Networks
         config = _settled(config, store, run, progress)
         device = torch.device(config.device)
         scaling = Scaling.fit(store, config.generator.network.output).to(device)
-
-        def make_learner() -> GAN:
-            return make_gan(config, store, scaling, networks, device)
-
-        if config.threads == "auto":
-            threads = probe_threads(config, store, scaling, make_learner(), device)
+        threads = try_out(config, store, scaling, networks, device)
+        if threads != config.threads:
             config = settle(config, {"threads": threads}, total=config.total_images(len(store)))
         torch.set_num_threads(int(config.threads))
         if int(config.threads) > 1 and not bound_spinning():
@@ -67,7 +63,7 @@ def run_session(config: Config, store: Store, run: RunFolder, networks: Networks
                 "torch was imported before saddle, so its threads wait for each other without a bound, which makes "
                 "them slow where other work runs too: import saddle first, or set GOMP_SPINCOUNT=1000"
             )
-        learner = make_learner()
+        learner = make_gan(config, store, scaling, networks, device)
         scorer = Scorer(config, run, store, learner, scaling, progress)
         with _stop_signals() as stop:
             return _train(config, store, run, learner, scorer, scaling, progress, stop)
