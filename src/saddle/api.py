@@ -17,7 +17,7 @@ from saddle.config.resolve import merge_settings, nest
 from saddle.config.schema import DataConfig
 from saddle.data import Store, from_object, open_data
 from saddle.data.scaling import to_pixels
-from saddle.errors import ConfigError, RunError
+from saddle.errors import CheckpointError, ConfigError, RunError
 from saddle.pages.comparison import Comparison, write_comparison
 from saddle.pages.comparison import compare as read_comparison
 from saddle.pages.report import write_report
@@ -195,12 +195,17 @@ def report(path: str | Path, *, generator: nn.Module | None = None) -> Path:
     run = RunFolder(Path(path))
     if not run.exists():
         raise RunError(f"{path} holds no run", expected="a folder that saddle train made")
-    own = run.exists() and load_config(run.config).generator.network.family == "custom"
+    own = load_config(run.config).generator.network.family == "custom"
+    notes: list[str] = []
     if run.generator.is_file() and (generator is not None or not own):  # a module of the user's own must be given
-        trained = load(run.path, generator=generator)
-        if trained.header.kind == "images":
-            save_picture(_strips(trained), run.interpolation)
-    return write_report(run)
+        try:
+            trained = load(run.path, generator=generator)
+        except CheckpointError as error:  # the report shows all the same what there is
+            notes.append(f"The interpolation is not made anew: {error.what}")
+        else:
+            if trained.header.kind == "images":
+                save_picture(_strips(trained), run.interpolation)
+    return write_report(run, notes)
 
 
 def _strips(trained: Generator, count: int = 5, steps: int = 10) -> Image:

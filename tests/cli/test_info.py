@@ -46,6 +46,7 @@ def test_every_run_has_a_line(saddle, tmp_path: Path):
     progress = ["150,000", "of", "300,000", "images", "(50", "%)"]
     assert rows["runs/digits"][:10] == ["digits", "stopped", *progress, "fd", "0.25"]
     assert rows["runs/bad"] == ["damaged"]
+    assert "runs/bad/config.toml cannot be read as TOML" in err
     assert rows["runs/worse"][:2] == ["digits", "diverged"]
     assert rows["runs/now"][:2] == ["digits", "running"]
 
@@ -98,7 +99,8 @@ def test_info_of_what_is_no_run_or_damaged(saddle, tmp_path: Path):
     run.environment.write_text("{")
     code, out, err = saddle("info", "odd")
     assert code == 0, err
-    assert "evaluation.json is damaged" in out
+    assert "evaluation.json is damaged" in err
+    assert "environment.json is damaged" in err
     assert "by the Python call" in out
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from saddle.errors import MetricError, RunError, SaddleError
+from saddle.errors import RunError, SaddleError
 from saddle.pages.comparison import compare, write_comparison
 from saddle.runs.folder import RunFolder
 
@@ -229,9 +229,15 @@ def test_what_cannot_be_compared_is_refused(make, pair: list[Path], tmp_path: Pa
     ):
         with pytest.raises(RunError, match=said):
             compare(paths)
+
+
+def test_a_damaged_evaluation_costs_only_its_scores(read_page, pair: list[Path], tmp_path: Path) -> None:
     RunFolder(pair[0]).evaluation.write_text("{", encoding="utf-8")
-    with pytest.raises(MetricError, match="damaged"):
-        compare(pair)
+    found = compare(pair)
+    assert [run.evaluation is None for run in found.runs] == [True, False]
+    assert any("evaluation.json is damaged" in note for note in found.notes)
+    write_comparison(found, tmp_path / "c.html")
+    assert read_page(tmp_path / "c.html").text.count("evaluation.json is damaged") == 1
 
 
 def test_a_page_that_cannot_be_written_leaves_nothing(pair: list[Path], tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ from torch import nn
 import saddle
 from saddle.base.files import write_text
 from saddle.base.progress import Silent
-from saddle.errors import ConfigError, MetricError, NotFinite
+from saddle.errors import ConfigError, MetricError, NotFinite, RunError
 from saddle.metrics.frechet import Moments
 from saddle.metrics.kernel import sums_within
 from saddle.runs.folder import RunFolder
@@ -357,16 +357,35 @@ def test_a_damaged_evaluation_file(tmp_path: Path):
     folder = RunFolder(tmp_path)
     for text in ("{", "[]", json.dumps({"generator.safetensors": {"scores": 3}})):
         write_text(folder.evaluation, text)
-        with pytest.raises(MetricError, match="is damaged"):
-            read_evaluations(folder)
+        said: list[str] = []
+        assert read_evaluations(folder, said.append) == {}
+        assert len(said) == 1 and "evaluation.json is damaged" in said[0]
 
 
-def test_a_damaged_evaluation_file_is_found_before_the_work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_damaged_scores_are_put_aside_and_taken_anew(tmp_path: Path):
     run = train(tmp_path / "run")
     write_text(run.folder.evaluation, "{")
+    said: list[str] = []
+
+    class Listener(Silent):
+        def say(self, text: str) -> None:
+            said.append(text)
+
+    found = evaluate(run, metrics=["fd"], count=200, seeds=1, progress=Listener())
+    assert read_evaluations(run.folder)["generator.safetensors"] == found
+    assert (run.path / "evaluation.damaged").read_text() == "{"
+    assert any("evaluation.json is damaged" in text for text in said)
+    assert any("put aside as evaluation.damaged" in text for text in said)
+
+
+def test_where_scores_cannot_be_kept_is_found_before_the_work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    run = train(tmp_path / "run")
     monkeypatch.setattr("saddle.scoring.evaluate.RealData.prepare", lambda _: pytest.fail("work was done"))
-    with pytest.raises(MetricError, match="is damaged"):
-        evaluate(run, metrics=["fd"], count=200)
+    for blocked in (run.folder.evaluation, run.folder.evaluation_lock):
+        blocked.mkdir()
+        with pytest.raises(RunError, match="scores cannot be kept"):
+            evaluate(run, metrics=["fd"], count=200)
+        blocked.rmdir()
 
 
 def test_samples_that_are_not_finite(tmp_path: Path):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import sys
 import textwrap
 from collections.abc import Iterator
 from contextlib import suppress
@@ -31,7 +33,9 @@ def info(run: Annotated[Path, typer.Argument(metavar="RUN", help="A run folder."
     if not folder.exists():
         raise RunError(f"{run} holds no run", expected="a folder that saddle train made", remedy="see `saddle list`")
     config = load_config(folder.config)
-    status = read_status(folder, config)
+    notes: list[str] = []
+    status = read_status(folder, config, notes.append)
+    folder.read_environment(notes.append)  # it is not shown, but the command that resumes is in it
     for name, text in (*_facts(config, folder, status), *_scores(folder, config)):
         print(textwrap.fill(f"{name + ':':<14}{text}", 110, subsequent_indent=" " * 14, break_on_hyphens=False))
     print("files:")
@@ -39,6 +43,8 @@ def info(run: Annotated[Path, typer.Argument(metavar="RUN", help="A run folder."
         print_line(f"  {name:<26}{size:>10}")
     if status.state != "running":
         print_line(_resume(folder, config, longer=status.state == "finished"))
+    for note in notes:
+        print(f"warning: {note}", file=sys.stderr)
 
 
 def _facts(config: Config, run: RunFolder, status: Status) -> Iterator[tuple[str, str]]:
@@ -54,7 +60,7 @@ def _facts(config: Config, run: RunFolder, status: Status) -> Iterator[tuple[str
     yield "device", f"{config.device}{threads}"
     yield "state", status.state
     if status.state == "diverged":
-        yield "why", run.diverged.read_text(encoding="utf-8", errors="replace").strip()
+        yield "why", run.read_diverged() or "–"
     yield "progress", status.progress
     if status.state != "running" and status.saved < status.images:
         yield "last saved", f"after {status.saved:,} images"
@@ -67,19 +73,13 @@ def _facts(config: Config, run: RunFolder, status: Status) -> Iterator[tuple[str
 
 
 def _scores(run: RunFolder, config: Config) -> Iterator[tuple[str, str]]:
-    from saddle.errors import MetricError
     from saddle.runs.log import best_entry
     from saddle.runs.scores import is_stale, read_evaluations
 
     metric = config.evaluate.metric
     if best := best_entry(run.read_scores(), metric):
         yield "best score", f"{metric} {best[metric]:.4g} after {best['images']:,} images, kept in {run.best.name}"
-    try:
-        found = read_evaluations(run)
-    except MetricError as error:
-        yield "scores", error.what
-        return
-    for name, evaluation in found.items():
+    for name, evaluation in read_evaluations(run).items():
         scores = ", ".join(f"{score.metric} {score.with_spread}" for score in evaluation.scores)
         stale = " (of an earlier state of the file)" if is_stale(run, name, evaluation) else ""
         yield "scores", f"{scores}; of {name} after {evaluation.images_seen:,} images{stale}"
@@ -98,8 +98,10 @@ def _resume(run: RunFolder, config: Config, *, longer: bool) -> str:
 
 def _files(run: Path) -> Iterator[tuple[str, str]]:
     for entry in sorted(run.iterdir(), key=lambda path: (path.is_dir(), path.name)):
-        if entry.is_dir():
-            inside = [file for file in entry.rglob("*") if file.is_file()]
+        if entry.is_symlink():
+            yield entry.name, "link"
+        elif entry.is_dir():
+            inside = [Path(place, name) for place, _, names in os.walk(entry) for name in names]
             yield f"{entry.name}/ ({len(inside)} files)", _size(*inside)
         elif not entry.name.startswith("."):
             yield entry.name, _size(entry)
@@ -109,5 +111,5 @@ def _size(*files: Path) -> str:
     count = 0
     for file in files:
         with suppress(OSError):  # a running run deletes old checkpoints
-            count += file.stat().st_size
+            count += file.lstat().st_size
     return readable_size(count)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -11,6 +12,7 @@ from saddle.cli.tables import print_line, print_table
 
 if TYPE_CHECKING:
     from saddle.runs.folder import RunFolder
+    from saddle.runs.reading import Say
 
 
 def list_runs(
@@ -21,23 +23,28 @@ def list_runs(
     """List runs with their state, progress and last score."""
     from saddle.runs.status import find_runs
 
-    rows = [_row(run) for run in find_runs(folder)]
+    notes: list[str] = []
+    rows = [_row(run, notes.append) for run in find_runs(folder)]
     if rows:
         print_table([("run", "recipe", "state", "progress", "last score", "last written"), *rows])
+        for note in notes:
+            print(f"warning: {note}", file=sys.stderr)
         print("\n`saddle info RUN` tells everything about one.")
     else:
         print_line(f"there are no runs in {folder}; `saddle train digits` makes one in runs/digits")
 
 
-def _row(run: RunFolder) -> tuple[str, ...]:
+def _row(run: RunFolder, say: Say) -> tuple[str, ...]:
     from saddle.config import load_config
     from saddle.errors import SaddleError
     from saddle.runs.status import read_status
 
     try:
         config = load_config(run.config)
-        status = read_status(run, config)
-    except (SaddleError, OSError):  # one damaged run does not hide the others; `saddle info` says what is wrong
+        status = read_status(run, config, say)
+    except SaddleError as error:  # one damaged run does not hide the others
+        reasons = [error.what, *(" ".join(str(reason).split()) for reason in (error.got, *error.details) if reason)]
+        say(": ".join(reasons[:2]))
         return str(run.path), "", "damaged", "", "", ""
     score = "" if status.score is None else f"{status.score[0]} {status.score[1]:.4g}"
     written = f"{status.written:%Y-%m-%d %H:%M}"

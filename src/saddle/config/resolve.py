@@ -247,11 +247,18 @@ def load_config(path: Path) -> Config:
     Raises:
         ConfigError: it is missing, not TOML, or holds settings that this version does not know.
     """
-    tables = _read_toml(path)
-    data = tables.get("data")
-    if isinstance(data, dict):
-        data.setdefault("held_out", 0.0)  # runs from before this setting learned from all of their data
-    return _validate(tables, f"{path} is not a config that this version of saddle can read")
+    try:
+        tables = _read_toml(path)
+        data = tables.get("data")
+        if isinstance(data, dict):
+            data.setdefault("held_out", 0.0)  # runs from before this setting learned from all of their data
+        return _validate(tables, f"{path} is not a config that this version of saddle can read")
+    except ConfigError as error:
+        raise ConfigError(
+            error.what, expected=error.expected, got=error.got, details=error.details,
+            remedy="the command that started the run, with another --out, writes this file anew: copy it from there; "
+            "or use the version of saddle that made the run",
+        ) from None  # fmt: skip
 
 
 def _validate(tables: Mapping[str, Any], what: str) -> Config:

@@ -15,9 +15,11 @@ from saddle.config import Config, difference, load_config
 from saddle.config.keys import role
 from saddle.config.section import Role
 from saddle.errors import RunError
-from saddle.pages.html import figure, page, paragraph, section, table
+from saddle.pages.html import figure, left_out, page, paragraph, section, table
+from saddle.pages.pictures import read_picture
 from saddle.runs.folder import RunFolder
 from saddle.runs.log import Log, figure_names, last_figures, series
+from saddle.runs.reading import Say
 from saddle.runs.scores import Evaluation, Score, is_stale, read_evaluations
 from saddle.show.plots import overlay_plot
 
@@ -37,6 +39,7 @@ class Entrant:
     Args:
         scores: taken during training.
         evaluation: of ``scored``: the last generator, or the best one if only that was scored.
+        damage: what could not be read, in sentences.
     """
 
     name: str
@@ -46,6 +49,7 @@ class Entrant:
     scores: Log
     evaluation: Evaluation | None
     scored: Path
+    damage: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -113,7 +117,6 @@ def compare(paths: Sequence[Path]) -> Comparison:
     Raises:
         RunError: fewer than two, one given twice, or a folder without a run.
         ConfigError: the config of a run is unreadable.
-        MetricError: its evaluation is damaged.
     """
     if len(paths) < 2:
         raise RunError("there is nothing to compare", expected="two runs or more", got=", ".join(map(str, paths)) or 0)
@@ -136,11 +139,14 @@ def write_comparison(found: Comparison, out: Path) -> None:
     names = found.names
     settings = table(found.settings, ("setting", *names)) if found.settings else paragraph("All are the same.")
     figures = table(found.figures, ("at the end", *names))
+    damage = [note for run in found.runs for note in run.damage]
+    samples = "".join(_samples(run, damage.append) for run in found.runs)
     sections = [
         section("Settings that differ", settings),
         section("Figures", figures + _score_table(found)),
         section("Curves", _curves(found)),
-        section("Samples", f'<div class="pair">{"".join(map(_samples, found.runs))}</div>'),
+        section("Samples", f'<div class="pair">{samples}</div>'),
+        left_out(damage),
     ]
     write_text(out, page(f"Comparison of {', '.join(names)}", "", sections))
 
@@ -157,11 +163,13 @@ def _names(places: Sequence[Path]) -> list[str]:
 
 
 def _read(name: str, folder: RunFolder) -> Entrant:
-    scored = read_evaluations(folder)
+    damage: list[str] = []
+    say = damage.append
+    scored = read_evaluations(folder, say)
     only_best = folder.generator.name not in scored and folder.best.name in scored
     file = folder.best if only_best else folder.generator
-    config, log = load_config(folder.config), folder.read_log()
-    return Entrant(name, folder, config, log, folder.read_scores(), scored.get(file.name), file)
+    config, log, scores = load_config(folder.config), folder.read_log(say), folder.read_scores(say)
+    return Entrant(name, folder, config, log, scores, scored.get(file.name), file, tuple(damage))
 
 
 def _settings(runs: Sequence[Entrant]) -> list[tuple[str, ...]]:
@@ -216,7 +224,7 @@ def _best(scores: Mapping[str, Score]) -> str | None:
 
 
 def _notes(runs: Sequence[Entrant]) -> list[str]:
-    notes: list[str] = []
+    notes = [note for run in runs for note in run.damage]
     for run in runs:
         if run.evaluation is None:
             continue
@@ -236,7 +244,8 @@ def _score_table(found: Comparison) -> str:
     rows = [(row.title, *row.values, row.better, row.protocol) for row in found.scores]
     caption = "The spread is that of sampling; training again with another seed would add its own."
     html = table(rows, ("score", *found.names, "better", "protocol"), caption=caption)
-    return html + verdict + "".join(map(paragraph, found.notes))
+    damage = {note for run in found.runs for note in run.damage}  # which has a section of its own
+    return html + verdict + "".join(paragraph(note) for note in found.notes if note not in damage)
 
 
 def _curves(found: Comparison) -> str:
@@ -266,9 +275,8 @@ def _score_curves(found: Comparison) -> str:
     return f'<h3>Scores during training</h3><div class="pair">{"".join(drawn)}</div>' if drawn else ""
 
 
-def _samples(run: Entrant) -> str:
-    grids = run.folder.sample_grids()
-    if not grids:
-        return paragraph(f"{run.name}: no samples yet.")
-    images, latest = grids[-1]
-    return figure(latest, f"{run.name}: generated after {images:,} images.")
+def _samples(run: Entrant, say: Say) -> str:
+    for images, path in reversed(run.folder.sample_grids()):
+        if (latest := read_picture(path, say)) is not None:
+            return figure(latest.content, f"{run.name}: generated after {images:,} images.")
+    return paragraph(f"{run.name}: no samples yet.")

@@ -7,7 +7,6 @@ import io
 from collections.abc import Iterable, Sequence
 from html import escape
 from importlib import resources
-from pathlib import Path
 from string import Template
 from typing import Any
 
@@ -17,7 +16,8 @@ from PIL import Image
 def page(title: str, lead: str, sections: Iterable[str]) -> str:
     """A whole page. ``lead`` and ``sections`` are markup; all other texts in this module are escaped."""
     template = Template(resources.files("saddle.pages").joinpath("page.html").read_text(encoding="utf-8"))
-    return template.substitute(title=escape(title), lead=lead, sections="\n".join(filter(None, sections)))
+    html = template.substitute(title=escape(title), lead=lead, sections="\n".join(filter(None, sections)))
+    return html.encode("utf-8", "backslashreplace").decode()  # names of files need not be text
 
 
 def section(title: str, content: str) -> str:
@@ -40,17 +40,17 @@ def table(rows: Iterable[Sequence[Any]], head: Sequence[str] = (), *, caption: s
     return f'<div class="wide"><table>{html}</table></div>'
 
 
-def figure(picture: Image.Image | Path, caption: str) -> str:
-    """A picture, or a picture file unchanged. The caption must also serve those who cannot see it."""
+def figure(picture: Image.Image | bytes, caption: str, kind: str = "png") -> str:
+    """A picture, or the content of a picture file unchanged. The caption must also serve those who cannot see it."""
     text = escape(caption)
-    return f'<figure><img src="{_source(picture)}" alt="{text}"><figcaption>{text}</figcaption></figure>'
-
-
-def _source(picture: Image.Image | Path) -> str:
-    if isinstance(picture, Path):
-        kind, content = picture.suffix[1:], picture.read_bytes()
-    else:
+    if isinstance(picture, Image.Image):
         buffer = io.BytesIO()
         picture.save(buffer, "PNG")
-        kind, content = "png", buffer.getvalue()
-    return f"data:image/{kind};base64,{base64.b64encode(content).decode('ascii')}"
+        picture, kind = buffer.getvalue(), "png"
+    source = f"data:image/{kind};base64,{base64.b64encode(picture).decode('ascii')}"
+    return f'<figure><img src="{source}" alt="{text}"><figcaption>{text}</figcaption></figure>'
+
+
+def left_out(notes: Sequence[str]) -> str:
+    """What is damaged and therefore not on the page; nothing if nothing is."""
+    return section("Left out", "".join(map(paragraph, notes))) if notes else ""

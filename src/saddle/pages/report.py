@@ -12,11 +12,13 @@ from typing import Any, TypeVar
 from PIL import Image
 
 from saddle.base.files import write_text
-from saddle.config import Config, difference, load_config
+from saddle.config import Config, difference, load_config, to_toml
 from saddle.data.named.points import is_points, parse
-from saddle.pages.html import figure, page, paragraph, section, table
+from saddle.pages.html import figure, left_out, page, paragraph, section, table
+from saddle.pages.pictures import PictureFile, read_picture
 from saddle.runs.folder import RunFolder
-from saddle.runs.log import Log, best_entry, figure_names, last_figures, series
+from saddle.runs.log import DRAWABLE, Log, best_entry, figure_names, last_figures, series
+from saddle.runs.reading import Say
 from saddle.runs.scores import Evaluation, is_stale, read_evaluations
 from saddle.runs.scores import table as score_rows
 from saddle.runs.status import read_status, resume_command
@@ -28,6 +30,8 @@ from saddle.show.plots import error_plot, loss_plot, moment_plot, output_plot, s
 _MOMENTS = 6  # sample pictures shown side by side
 _FRAMES = 60  # of the animation, at most
 _JUDGEMENTS = ("non_saturating", "saturating", "least_squares")  # losses whose D says 1 for real, 0 for generated
+_PIXELS = 2**28  # in all frames together, at most
+_LONGEST_SIDE = 16_383  # of a WebP picture
 _REST = 8  # times that the last frame is repeated before the animation starts again
 
 T = TypeVar("T")
@@ -41,39 +45,44 @@ class Plot:
     picture: Image.Image
 
 
-def write_report(run: RunFolder) -> Path:
+def write_report(run: RunFolder, notes: Sequence[str] = ()) -> Path:
     """Write ``run.report``, and beside it what the report shows: ``run.curves`` and ``run.animation``.
 
     The curves need a log line or a score, the animation at least two sample pictures. Whatever the run has not produced
-    yet is left out or said to be missing.
+    yet is left out or said to be missing. What is damaged is left out, and the page says so.
 
     Args:
         run: a folder that holds at least a config.
+        notes: what was left out before.
 
     Returns:
         The path of the report.
 
     Raises:
         ConfigError: the run's config is missing or unreadable.
-        MetricError: its evaluation is damaged.
         SaddleError: a file cannot be written; the earlier report then stays.
     """
-    config, log, environment = load_config(run.config), run.read_log(), run.read_environment()
+    config, damage = load_config(run.config), list(notes)
+    say = damage.append
+    log, environment = run.read_log(say), run.read_environment(say)
     recorded = environment.pop("command", None)
     lead = paragraph(f"Recipe {config.recipe}") + _facts(config, log, environment)
-    evaluations = read_evaluations(run)
-    curves, scores = _training_plots(config, log), _score_plots(run, config, evaluations)
+    evaluations, scored = read_evaluations(run, say), run.read_scores(say)
+    curves, scores = _training_plots(config, log), _score_plots(scored, config, evaluations)
     if curves or scores:
         save_picture(join_pictures([plot.picture for plot in (*curves, *scores)]), run.curves)
     sections = [
-        section("Samples", _samples(run, config)),
+        section("Samples", _samples(run, config, say)),
         section("Training", _pair(curves) if log else paragraph("Nothing logged yet.")),
         _scores(run, scores, evaluations),
-        _picture("Real data", run.data_preview, f"Samples of {config.data.source}."),
-        _picture("Interpolation", run.interpolation, "Each row: samples in equal steps from one latent to another."),
-        section("Settings", _settings(run, config)),
+        _picture("Real data", run.data_preview, f"Samples of {config.data.source}.", say),
+        _picture(
+            "Interpolation", run.interpolation, "Each row: samples in equal steps from one latent to another.", say
+        ),
+        section("Settings", _settings(config)),
         section("Environment", table(environment.items()) if environment else paragraph("Not recorded.")),
         section("Use", _commands(run, config, recorded)),
+        left_out(damage),
     ]
     write_text(run.report, page(run.path.resolve().name, lead, sections))
     return run.report
@@ -91,24 +100,35 @@ def _facts(config: Config, log: Log, environment: Mapping[str, Any]) -> str:
     return f"<dl>{''.join(items)}</dl>"
 
 
-def _samples(run: RunFolder, config: Config) -> str:
-    grids = [(images, path) for images, path in run.sample_grids() if _is_whole(path)]
+def _samples(run: RunFolder, config: Config, say: Say) -> str:
+    read = [(images, read_picture(path, say)) for images, path in _evenly(run.sample_grids(), _FRAMES)]
+    grids = [(images, file) for images, file in read if file is not None]
     if not grids:
         return paragraph("No samples yet.")
     images, latest = grids[-1]
     caption = f"Generated after {images:,} images, from latents that stay the same for the whole run."
     if config.conditional is True:
         caption += " In a grid of images, each row is a class and each column a latent."
-    html = figure(latest, caption)
+    html = figure(latest.content, caption)
     if len(grids) == 1:
         return html
-    frames = [_read_picture(path) for _, path in _evenly(grids, _FRAMES)]
-    save_animation([*frames, *[frames[-1]] * _REST], run.animation)
-    film = figure(run.animation, f"The same latents from {grids[0][0]:,} to {images:,} images.")
-    # It can be folded away, since moving pictures disturb some readers.
-    html = f'<div class="pair">{html}<details open><summary>Animation</summary>{film}</details></div>'
-    moments = [figure(path, f"{images:,} images") for images, path in _evenly(grids, _MOMENTS)]
+    if frames := _frames(grids):
+        save_animation([*frames, *[frames[-1]] * _REST], run.animation)
+        caption = f"The same latents from {grids[0][0]:,} to {images:,} images."
+        film = figure(run.animation.read_bytes(), caption, "webp")
+        # It can be folded away, since moving pictures disturb some readers.
+        html = f'<div class="pair">{html}<details open><summary>Animation</summary>{film}</details></div>'
+    moments = [figure(file.content, f"{images:,} images") for images, file in _evenly(grids, _MOMENTS)]
     return f'{html}<h3>Over time</h3><div class="moments">{"".join(moments)}</div>'
+
+
+def _frames(grids: Sequence[tuple[int, PictureFile]]) -> list[Image.Image]:
+    """The pictures that an animation can hold: of one size, and not too large; none where these are fewer than two."""
+    width, height = size = grids[-1][1].size
+    alike = [file for _, file in grids if file.size == size]
+    most = min(_FRAMES, _PIXELS // (width * height))
+    fits = min(most, len(alike)) >= 2 and max(size) <= _LONGEST_SIDE
+    return [file.decode() for file in _evenly(alike, most)] if fits else []
 
 
 def _training_plots(config: Config, log: Log) -> list[Plot]:
@@ -131,9 +151,9 @@ def _training_plots(config: Config, log: Log) -> list[Plot]:
     return plots
 
 
-def _score_plots(run: RunFolder, config: Config, evaluations: Mapping[str, Evaluation]) -> list[Plot]:
+def _score_plots(scores: Log, config: Config, evaluations: Mapping[str, Evaluation]) -> list[Plot]:
     """The scores taken during training, if any."""
-    scores, metric = run.read_scores(), config.evaluate.metric
+    metric = config.evaluate.metric
     if not len(series(scores, metric)[0]):
         return []
     best, floors = best_entry(scores, metric), _floors(config, evaluations)
@@ -156,6 +176,7 @@ def _floors(config: Config, evaluations: Mapping[str, Evaluation]) -> dict[str, 
         for found in evaluations.values()
         for score in found.scores
         if score.floor is not None
+        and abs(score.floor) < DRAWABLE
         and score.count == count
         and (score.floor_of or "").startswith(f"{count:,} ")
         and (config.evaluate.extractor or "") in score.protocol
@@ -191,16 +212,16 @@ def _pair(plots: Sequence[Plot]) -> str:
     return f'<div class="pair">{pictures}</div>' if plots else ""
 
 
-def _picture(title: str, path: Path, caption: str) -> str:
-    return section(title, figure(path, caption)) if path.is_file() else ""
+def _picture(title: str, path: Path, caption: str, say: Say) -> str:
+    file = read_picture(path, say)
+    return "" if file is None else section(title, figure(file.content, caption))
 
 
-def _settings(run: RunFolder, config: Config) -> str:
+def _settings(config: Config) -> str:
     # The recipe's name and the length have no defaults.
     rows = difference(Config(recipe=config.recipe, epochs=config.epochs, images=config.images), config)
     html = table(rows, ("setting", "default", "this run")) if rows else paragraph("All have their default values.")
-    text = escape(run.config.read_text(encoding="utf-8"))
-    return f"{html}<details><summary>All settings</summary><pre>{text}</pre></details>"
+    return f"{html}<details><summary>All settings</summary><pre>{escape(to_toml(config))}</pre></details>"
 
 
 def _commands(run: RunFolder, config: Config, recorded: str | None) -> str:
@@ -211,17 +232,3 @@ def _commands(run: RunFolder, config: Config, recorded: str | None) -> str:
     html += f"<pre>{escape(command)}</pre>" if command else ""
     sample = escape(f"saddle sample {folder} --count 64 --seed 1 --out samples.png")
     return f"{html}<p>To draw samples:</p><pre>{sample}</pre>"
-
-
-def _is_whole(path: Path) -> bool:
-    """Whether a picture can be read; a damaged one is left out of the report."""
-    try:
-        _read_picture(path)
-    except (OSError, SyntaxError, ValueError):  # what Pillow raises on broken files
-        return False
-    return True
-
-
-def _read_picture(path: Path) -> Image.Image:
-    with Image.open(path) as picture:
-        return picture.copy()

@@ -6,15 +6,17 @@ import json
 import os
 import re
 import stat
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from saddle.base.files import unwritable, write_text
+from saddle.base.files import atomic_path, unwritable
+from saddle.base.text import one_line
 from saddle.errors import RunError
+from saddle.runs.reading import LOG_SIZE, NOT_FINITE, Say, read_entries, read_object, read_text, say_left_out, unsaid
 
-_NOT_FINITE = ("nan", "inf", "-inf")
+_TEXT_SIZE = 2**20  # bytes of an environment, or of the reason why a run diverged
 
 
 @dataclass(frozen=True)
@@ -100,6 +102,10 @@ class RunFolder:
     def lock(self) -> Path:
         return self.path / ".lock"
 
+    @property
+    def evaluation_lock(self) -> Path:
+        return self.path / ".evaluation.lock"
+
     def sample_grid(self, images_seen: int) -> Path:
         """The grid of fixed latents after ``images_seen`` images."""
         return self.samples / f"{images_seen:012d}.png"
@@ -117,8 +123,8 @@ class RunFolder:
         return _numbered(self.checkpoints, "safetensors")
 
     def exists(self) -> bool:
-        """Whether a run was started here."""
-        return self.config.is_file()
+        """Whether a run was started here; its config may be damaged."""
+        return os.path.lexists(self.config)
 
     def check(self) -> None:
         """Find out early whether a run can live here; makes nothing.
@@ -198,23 +204,35 @@ class RunFolder:
         """Add a line to ``scores.jsonl``; as ``append_log``."""
         _append(self.scores, entry)
 
-    def read_log(self) -> list[dict[str, Any]]:
-        """What ``append_log`` was given, oldest first; a damaged line, such as one cut short by a kill, is left out."""
-        return [entry for _, entry in _lines(self.log)]
+    def read_log(self, say: Say = unsaid) -> list[dict[str, Any]]:
+        """What ``append_log`` was given, oldest first: images seen, and figures that are numbers.
 
-    def read_scores(self) -> list[dict[str, Any]]:
+        A line that makes no sense is left out, and named through ``say``; but for a last one that a kill cut short.
+        """
+        return [entry for _, entry in read_entries(self.log, say, most=LOG_SIZE)]
+
+    def read_scores(self, say: Say = unsaid) -> list[dict[str, Any]]:
         """What ``append_scores`` was given; as ``read_log``."""
-        return [entry for _, entry in _lines(self.scores)]
+        return [entry for _, entry in read_entries(self.scores, say, most=LOG_SIZE)]
 
-    def read_environment(self) -> dict[str, str]:
+    def read_environment(self, say: Say = unsaid) -> dict[str, str]:
         """Where the run was trained, by name; nothing where the file is missing or damaged: no training needs it."""
-        try:
-            found: Any = json.loads(self.environment.read_text(encoding="utf-8"))
-        except (OSError, ValueError, RecursionError):
-            return {}
-        return {key: str(value) for key, value in found.items() if value is not None} if isinstance(found, dict) else {}
+        known: dict[str, str] = {}
+        wrong: list[str] = []
+        for name, value in read_object(self.environment, _TEXT_SIZE, say).items():
+            if isinstance(value, str | int | float):
+                known[_encodable(name)] = _encodable(str(value))
+            elif value is not None:
+                wrong.append(f"{one_line(name, 100)} is neither text nor a number and is left out")
+        say_left_out(self.environment, wrong, say)
+        return known
 
-    def rewind(self, images_seen: int, say: Callable[[str], None]) -> None:
+    def read_diverged(self, say: Say = unsaid) -> str | None:
+        """Why the run stopped, if it diverged and was not trained on since."""
+        text = read_text(self.diverged, _TEXT_SIZE, say)
+        return None if text is None else text.strip()
+
+    def rewind(self, images_seen: int, say: Say) -> None:
         """Forget log lines, scores and grids made after ``images_seen``, which come anew, and half-written files.
 
         Damaged lines are left out and named through ``say``, but for a last one, which a kill may have cut short.
@@ -224,11 +242,15 @@ class RunFolder:
         """
         for folder in (self.path, self.samples, self.checkpoints):
             for leftover in folder.glob(".*.partial*"):
-                leftover.unlink()
+                if not leftover.name.startswith(f".{self.evaluation.stem}."):  # an evaluation may be at work
+                    leftover.unlink(missing_ok=True)
         for file in (self.log, self.scores):
-            kept = [line for line, entry in _lines(file, say) if entry["images"] <= images_seen]
-            if file == self.log or file.is_file():  # the log is there from the beginning, for those who watch it
-                write_text(file, "".join(f"{line}\n" for line in kept))
+            if file != self.log and not os.path.lexists(file):  # the log is there from the beginning, to be watched
+                continue
+            with atomic_path(file) as temporary, temporary.open("wb") as kept:
+                for line, entry in read_entries(file, say):
+                    if entry["images"] <= images_seen:
+                        kept.write(line + b"\n")
         for position, path in self.sample_grids():
             if position > images_seen:
                 path.unlink()
@@ -236,7 +258,7 @@ class RunFolder:
 
 def _append(file: Path, entry: Mapping[str, Any]) -> None:
     # JSON has no NaN: as text, it leaves the line readable by every parser.
-    line = {key: str(value) if str(value) in _NOT_FINITE else value for key, value in entry.items()}
+    line = {key: str(value) if str(value) in NOT_FINITE else value for key, value in entry.items()}
     try:
         with file.open("a", encoding="utf-8") as lines:
             lines.write(json.dumps(line) + "\n")
@@ -244,30 +266,14 @@ def _append(file: Path, entry: Mapping[str, Any]) -> None:
         raise unwritable(file, error) from error
 
 
-def _lines(file: Path, say: Callable[[str], None] = lambda _: None) -> list[tuple[str, dict[str, Any]]]:
-    if not file.is_file():
-        return []
-    found: list[tuple[str, dict[str, Any]]] = []
-    lines = file.read_text(encoding="utf-8", errors="replace").split("\n")
-    for number, line in enumerate(lines, start=1):
-        try:
-            entry: Any = json.loads(line, object_hook=_with_floats)
-        except (ValueError, RecursionError):
-            entry = None
-        if isinstance(entry, dict) and isinstance(entry.get("images"), int):
-            found.append((line, entry))
-        elif number < len(lines):  # whole lines end, so that the last piece is empty or was cut short
-            say(f"{file}: line {number} is damaged and is left out")
-    return found
-
-
-def _with_floats(entry: dict[str, Any]) -> dict[str, Any]:
-    return {key: float(value) if value in _NOT_FINITE else value for key, value in entry.items()}
+def _encodable(text: str) -> str:
+    """JSON can name halves of characters, which no file can hold."""
+    return text.encode("utf-8", "backslashreplace").decode()
 
 
 def _numbered(folder: Path, suffix: str) -> list[tuple[int, Path]]:
-    pattern = re.compile(rf"(\d{{12}})\.{suffix}")
-    if not folder.is_dir():
+    pattern = re.compile(rf"([0-9]{{12}})\.{suffix}")
+    if folder.is_symlink() or not folder.is_dir():
         return []
     found = ((pattern.fullmatch(path.name), path) for path in folder.iterdir())
     return sorted((int(match[1]), path) for match, path in found if match)

@@ -1,4 +1,4 @@
-"""One process at a time trains in a run folder."""
+"""One process at a time trains in a run folder, and one at a time changes the scores that are kept in it."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import errno
 import os
 import stat
 import time
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -30,7 +30,11 @@ def held(run: RunFolder) -> Generator[None]:
     """
     made = [path for path in (run.path, *run.path.parents) if not path.exists()]
     run.create()
-    with _locked(run):
+
+    def refuse() -> None:
+        raise RunError(f"{run.path} is being trained by another process", remedy="wait for it, or give another --out")
+
+    with locked(run.lock, refuse):
         try:
             yield
         finally:
@@ -42,38 +46,46 @@ def held(run: RunFolder) -> Generator[None]:
 
 
 @contextmanager
-def _locked(run: RunFolder) -> Generator[None]:
+def locked(path: Path, busy: Callable[[], None]) -> Generator[None]:
+    """Hold the lock file at ``path``, which is made if need be, and which the body may remove.
+
+    Args:
+        path: of the file; the folder must be there.
+        busy: called once if another process holds the lock for more than a moment; unless it raises, this then waits.
+
+    Raises:
+        SaddleError: the file cannot be made or locked, or is something else.
+    """
     try:
         import fcntl
     except ImportError:  # not on Windows
         yield
         return
-    descriptor = _take(run, fcntl)
+    descriptor = _take(path, busy, fcntl)
     try:
         yield
     finally:
         os.close(descriptor)
 
 
-def _take(run: RunFolder, fcntl: Any) -> int:
-    give_up = time.monotonic() + _PATIENCE
+def _take(path: Path, busy: Callable[[], None], fcntl: Any) -> int:
+    until: float | None = time.monotonic() + _PATIENCE
     while True:
-        descriptor = _open(run.lock)
+        descriptor = _open(path)
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            if _is_open_as(descriptor, run.lock):
+            if _is_open_as(descriptor, path):
                 return descriptor
-        except BlockingIOError:
-            if time.monotonic() > give_up:
-                os.close(descriptor)
-                raise RunError(
-                    f"{run.path} is being trained by another process", remedy="wait for it, or give another --out"
-                ) from None
-            time.sleep(0.02)
+        except BlockingIOError:  # held for a moment at least
+            pass
         except OSError as error:  # file systems without locks
             os.close(descriptor)
-            raise RunError(f"{run.lock} cannot be locked", got=error.strerror or error) from None
-        os.close(descriptor)  # held for a moment, or removed in the meantime by the process that held it
+            raise RunError(f"{path} cannot be locked", got=error.strerror or error) from None
+        os.close(descriptor)
+        if until is not None and time.monotonic() > until:
+            until = None
+            busy()
+        time.sleep(0.02)
 
 
 def _open(path: Path) -> int:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import statistics
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -13,12 +12,14 @@ from numpy.typing import NDArray
 Log = Sequence[Mapping[str, Any]]
 Series = NDArray[np.float64]
 
+DRAWABLE = 1e100  # what is larger is not finite in single precision, and sums of it would not be in double
 _NO_FIGURES = ("images", "epoch", "best")
 
 
 def series(log: Log, key: str) -> tuple[Series, Series]:
-    """Images seen and the finite values of ``key``, two float arrays of one length."""
-    pairs = [(entry["images"], entry[key]) for entry in log if entry.get(key) is not None and math.isfinite(entry[key])]
+    """Images seen and the values of ``key`` that can be drawn, two float arrays of one length."""
+    known = ((entry["images"], entry.get(key)) for entry in log)
+    pairs = [(images, value) for images, value in known if value is not None and abs(value) < DRAWABLE]
     table = np.array(pairs, dtype=np.float64).reshape(-1, 2)
     return table[:, 0], table[:, 1]
 
@@ -43,7 +44,8 @@ def figure_names(scores: Log) -> list[str]:
 
 def best_entry(scores: Log, metric: str) -> Mapping[str, Any] | None:
     """The entry whose generator was kept for its ``metric``; None where there is none."""
-    return next((entry for entry in reversed(scores) if entry.get("best") and metric in entry), None)
+    kept = (entry for entry in reversed(scores) if entry.get("best") and metric in entry)
+    return next((entry for entry in kept if abs(entry[metric]) < DRAWABLE), None)
 
 
 def _number(value: float | None) -> str:

@@ -4,16 +4,26 @@ from __future__ import annotations
 
 import json
 import math
-from hashlib import sha256
-from typing import Any, Literal
+from collections.abc import Generator
+from contextlib import contextmanager
+from hashlib import file_digest
+from pathlib import Path
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from saddle.base.columns import aligned
 from saddle.base.files import write_text
-from saddle.errors import MetricError
+from saddle.base.opening import open_regular
+from saddle.base.text import one_line
+from saddle.errors import RunError, SaddleError
 from saddle.runs.folder import RunFolder
+from saddle.runs.lock import locked
+from saddle.runs.reading import Say, read_object, say_left_out, unsaid
 
+Count = Annotated[int, Field(ge=0, lt=2**63)]
+
+_FILE_SIZE = 2**22  # bytes of evaluation.json
 # These come out the same, on average, for any number of samples.
 _ANY_COUNT = frozenset({"kd", "agreement", "copies"})
 
@@ -42,8 +52,8 @@ class Score(BaseModel):
     spread: float | None
     floor: float | None
     floor_of: str | None
-    count: int
-    seeds: int
+    count: Count
+    seeds: Count
     protocol: str
     data: str
     seconds: float
@@ -104,7 +114,7 @@ class Evaluation(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     generator: str
-    images_seen: int
+    images_seen: Count
     scores: tuple[Score, ...]
     notes: tuple[str, ...] = ()
 
@@ -140,43 +150,107 @@ class Evaluation(BaseModel):
         ]
 
 
-def read_evaluations(run: RunFolder) -> dict[str, Evaluation]:
+def read_evaluations(run: RunFolder, say: Say = unsaid) -> dict[str, Evaluation]:
     """What ``evaluate`` kept in a run folder, by the generator file's name; empty before.
 
-    Raises:
-        MetricError: the file is damaged.
+    What is damaged is left out, and ``say`` is told: scores can be had again.
     """
-    if not run.evaluation.is_file():
-        return {}
-    try:
-        raw: dict[str, Any] = json.loads(run.evaluation.read_text(encoding="utf-8"))
-        return {name: Evaluation.model_validate(value) for name, value in raw.items()}
-    except (ValidationError, ValueError, AttributeError) as error:
-        raise MetricError(f"{run.evaluation} is damaged", got=error, remedy="delete it and evaluate again") from None
-
-
-def keep_scores(run: RunFolder, name: str, found: Evaluation) -> Evaluation:
-    """Add to the scores in the run folder; scores of the same file by other protocols stay."""
-    kept = read_evaluations(run)
-    earlier = kept.get(name)
-    if earlier is not None and earlier.generator == found.generator:
-        new = {score.key for score in found.scores}
-        old = tuple(score for score in earlier.scores if score.key not in new)
-        # What an earlier evaluation had to leave out says nothing about this one.
-        lasting = [note for note in earlier.notes if not note.startswith("without ")]
-        notes = tuple(dict.fromkeys((*lasting, *found.notes)))
-        kept[name] = found.model_copy(update={"scores": (*old, *found.scores), "notes": notes})
-    else:
-        kept[name] = found
-    text = json.dumps({key: value.model_dump(mode="json") for key, value in kept.items()}, indent=1)
-    write_text(run.evaluation, text + "\n")
+    found: dict[str, Evaluation] = {}
+    wrong: list[str] = []
+    for name, raw in read_object(run.evaluation, _FILE_SIZE, say).items():
+        try:
+            if Path(name).name != name:
+                raise ValueError("this is not the name of a file")
+            # As JSON, since only there a strict model takes a list for a tuple.
+            found[name] = Evaluation.model_validate_json(json.dumps(raw), strict=True)
+        except ValidationError as error:
+            first = error.errors(include_url=False)[0]
+            wrong.append(_left_out(name, f"{'.'.join(map(str, first['loc']))}: {first['msg']}"))
+        except (ValueError, RecursionError) as error:
+            wrong.append(_left_out(name, str(error)))
+    say_left_out(run.evaluation, wrong, say)
     return found
+
+
+def _left_out(name: str, why: str) -> str:
+    return f"the scores of {one_line(name, 100)} are left out ({one_line(why, 200)})"
+
+
+def check_keepable(run: RunFolder, say: Say = unsaid) -> None:
+    """Find out before the work whether scores can be kept in the run folder.
+
+    Raises:
+        RunError: they cannot.
+    """
+    try:
+        with _alone(run, say), open_regular(run.evaluation):
+            pass
+    except FileNotFoundError:
+        return
+    except (OSError, SaddleError) as error:
+        got = error.got if isinstance(error, SaddleError) else error.strerror
+        raise RunError(
+            f"scores cannot be kept in {run.path}",
+            expected=f"a folder that may be written to, in which {run.evaluation.name} is a regular file or missing",
+            got=error.what if isinstance(error, SaddleError) and got is None else got,
+            remedy="change that, or copy the run to a place of yours",
+        ) from None
+
+
+def keep_scores(run: RunFolder, name: str, found: Evaluation, say: Say = unsaid) -> Evaluation:
+    """Add to the scores in the run folder; scores of the same file by other protocols stay.
+
+    Another process that does the same is waited for. What is damaged is put aside.
+
+    Raises:
+        SaddleError: they cannot be written.
+    """
+    with _alone(run, say):
+        for leftover in run.path.glob(f".{run.evaluation.stem}.*.partial.json"):  # of processes that were killed
+            leftover.unlink(missing_ok=True)
+        damage: list[str] = []
+        kept = read_evaluations(run, damage.append)
+        earlier = kept.get(name)
+        if earlier is not None and earlier.generator == found.generator:
+            new = {score.key for score in found.scores}
+            old = tuple(score for score in earlier.scores if score.key not in new)
+            # What an earlier evaluation had to leave out says nothing about this one.
+            lasting = [note for note in earlier.notes if not note.startswith("without ")]
+            notes = tuple(dict.fromkeys((*lasting, *found.notes)))
+            kept[name] = found.model_copy(update={"scores": (*old, *found.scores), "notes": notes})
+        else:
+            kept[name] = found
+        if damage:
+            aside = run.evaluation.with_suffix(".damaged")
+            run.evaluation.replace(aside)
+            say(f"the damaged {run.evaluation} is put aside as {aside.name}")
+        text = json.dumps({key: value.model_dump(mode="json") for key, value in kept.items()}, indent=1)
+        write_text(run.evaluation, text + "\n")
+    return found
+
+
+@contextmanager
+def _alone(run: RunFolder, say: Say) -> Generator[None]:
+    """Hold the lock of the kept scores; another process that holds it is waited for."""
+    with locked(run.evaluation_lock, lambda: say(f"waiting for another process that changes {run.evaluation}")):
+        try:
+            yield
+        finally:
+            run.evaluation_lock.unlink(missing_ok=True)
+
+
+def digest_of(file: Path) -> str | None:
+    """The SHA-256 of a file; None where there is no such file."""
+    try:
+        with open_regular(file) as content:
+            return file_digest(content, "sha256").hexdigest()
+    except OSError:
+        return None
 
 
 def is_stale(run: RunFolder, name: str, found: Evaluation) -> bool:
     """Whether the generator file called ``name`` is no longer the one that was scored."""
-    file = run.path / name
-    return not file.is_file() or sha256(file.read_bytes()).hexdigest() != found.generator
+    return digest_of(run.path / name) != found.generator
 
 
 def table(found: Evaluation) -> list[tuple[str, ...]]:

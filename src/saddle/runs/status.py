@@ -6,6 +6,7 @@ import math
 import os
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -15,7 +16,8 @@ from saddle.config import Config, difference, load_recipe, parse_settings, resol
 from saddle.config.resolve import inline_toml, settle
 from saddle.errors import RunError, SaddleError
 from saddle.runs.folder import RunFolder
-from saddle.runs.scores import read_evaluations
+from saddle.runs.reading import Say, unsaid
+from saddle.runs.scores import Evaluation, read_evaluations
 
 _RECORDED = ("device", "threads", "conditional")  # where these are auto, a resumed run takes what auto chose at first
 _NAMED = {"data.source": "--data", "seed": "--seed"}  # settings that have an option of their own
@@ -55,16 +57,17 @@ class Status:
         return f"{self.images:,} of {self.total:,} images ({share} %)"
 
 
-def read_status(run: RunFolder, config: Config) -> Status:
-    """How the run with this config stands; damaged lines of its log do not matter."""
-    log, scores = run.read_log(), run.read_scores()
+def read_status(run: RunFolder, config: Config, say: Say = unsaid) -> Status:
+    """How the run with this config stands. What is damaged in its folder is left out, and ``say`` is told."""
+    log, scores, diverged = run.read_log(say), run.read_scores(say), run.read_diverged(say)
+    evaluated = _evaluated(read_evaluations(run, say), run, config.evaluate.metric)
     checkpoints = run.all_checkpoints()
     saved = checkpoints[-1][0] if checkpoints else 0
     logged = int(log[-1]["images"]) if log else 0
     # The last line of the log comes before the last checkpoint: in between there is still something to do.
     reached = _has_ended(config, log) and (not checkpoints or saved >= logged)
-    state = "diverged" if run.diverged.is_file() else "finished" if reached else "stopped"
-    score = _number(scores[-1], config.evaluate.metric) if scores else _evaluated(run, config.evaluate.metric)
+    state = "diverged" if diverged is not None else "finished" if reached else "stopped"
+    score = _number(scores[-1], config.evaluate.metric) if scores else evaluated
     files = [run.config, run.log, run.scores, run.diverged, run.evaluation, *(path for _, path in checkpoints[-1:])]
     return Status(
         state="running" if is_locked(run) else state,
@@ -74,16 +77,22 @@ def read_status(run: RunFolder, config: Config) -> Status:
         epochs=config.epochs,
         seconds=_number(log[-1], "seconds") if log else None,
         score=None if score is None else (config.evaluate.metric, score),
-        written=datetime.fromtimestamp(max(file.stat().st_mtime for file in files if file.exists())),
+        written=datetime.fromtimestamp(max(map(_written, files))),
     )
 
 
-def _evaluated(run: RunFolder, metric: str) -> float | None:
-    """What ``saddle evaluate`` found for the last generator; None before, and where its file is damaged."""
-    try:
-        return read_evaluations(run)[run.generator.name][metric].value
-    except (KeyError, SaddleError):
-        return None
+def _written(file: Path) -> float:
+    """Seconds since 1970; 0 where there is no file. File systems hold times that calendars do not."""
+    with suppress(OSError):
+        return min(max(0.0, file.stat().st_mtime), 2.5e11)
+    return 0.0
+
+
+def _evaluated(found: Mapping[str, Evaluation], run: RunFolder, metric: str) -> float | None:
+    """What ``saddle evaluate`` found for the last generator; None before."""
+    with suppress(KeyError):
+        return found[run.generator.name][metric].value
+    return None
 
 
 def is_locked(run: RunFolder) -> bool:
@@ -116,10 +125,10 @@ def find_runs(folder: Path) -> Iterator[RunFolder]:
             expected="a folder with runs",
             remedy="name another one; `saddle train` makes runs",
         )
-    for place, below, files in os.walk(folder):
+    for place, below, _ in os.walk(folder):
         run = RunFolder(Path(place))
         # Any program may have a config.toml; ours lies beside an environment, a log or a lock.
-        if "config.toml" in files and any(file.exists() for file in (run.environment, run.log, run.lock)):
+        if run.exists() and any(map(os.path.lexists, (run.environment, run.log, run.lock))):
             below.clear()
             yield run
         else:
@@ -187,7 +196,7 @@ def _has_ended(config: Config, log: Sequence[Mapping[str, Any]]) -> bool:
 def _images_of(epochs: float, log: Sequence[Mapping[str, Any]]) -> int | None:
     """So many epochs in images, by the last line, which has both."""
     epoch = _number(log[-1], "epoch") if log else None
-    return round(epochs * log[-1]["images"] / epoch) if epoch else None
+    return round(epochs * log[-1]["images"] / epoch) if epoch and epoch >= 1e-4 else None  # it has four decimals
 
 
 def _number(entry: Mapping[str, Any], key: str) -> float | None:

@@ -7,7 +7,6 @@ import time
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from hashlib import sha256
 from math import prod
 from pathlib import Path
 from typing import Protocol
@@ -23,7 +22,7 @@ from saddle.errors import ConfigError, MetricError, ScoreWarning
 from saddle.features.extractors import find_extractor
 from saddle.metrics.inputs import check_points
 from saddle.runs.folder import RunFolder
-from saddle.runs.scores import Evaluation, Score, keep_scores, read_evaluations
+from saddle.runs.scores import Evaluation, Score, check_keepable, digest_of, keep_scores, read_evaluations
 from saddle.scoring.measures import Measure, Quantity, choose, floor_samples
 from saddle.scoring.sides import RealData
 from saddle.trained.classifier import errors as count_errors
@@ -104,7 +103,7 @@ def evaluate(
             "there is nothing to score", expected="at least 1 seed and 2 samples", got=f"{seeds} and {count}"
         )
     file = _generator_file(path)
-    digest = sha256(file.read_bytes()).hexdigest() if file.is_file() else ""  # before: a run may be training on
+    digest = digest_of(file) or ""  # before: a run may be training on
     trained = load(path, device=device, generator=generator)
     config, store = data_of(path, trained, data, labels, progress=progress)
     if trained.class_names and trained.class_names != store.class_names:
@@ -126,7 +125,9 @@ def evaluate(
     # Samples as they would be saved, and their features, which are no fewer than these numbers in double precision.
     check_memory(9 * count * prod(store.shape), f"scoring {count:,} samples", remedy="take a smaller --count")
     folder = RunFolder(file.parent)
-    kept = read_evaluations(folder).get(file.name) if folder.exists() else None  # a damaged file shows before the work
+    if folder.exists():
+        check_keepable(folder, progress.say)
+    kept = read_evaluations(folder, progress.say).get(file.name) if folder.exists() else None
     usable = not rescore and kept is not None and kept.generator == digest
     known = {} if not usable or kept is None else {score.key: score for score in kept.scores}
     earlier = [_known(measure, known, real, count, seeds) for measure in measures]
@@ -149,7 +150,7 @@ def evaluate(
     for one in caught:
         if not issubclass(one.category, ScoreWarning):  # somebody else's, such as a user's extractor's
             warnings.warn_explicit(one.message, one.category, one.filename, one.lineno)
-    return keep_scores(folder, file.name, found) if folder.exists() else found
+    return keep_scores(folder, file.name, found, progress.say) if folder.exists() else found
 
 
 def _known(

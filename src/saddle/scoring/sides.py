@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import warnings
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from hashlib import sha256
@@ -35,6 +36,7 @@ _LARGEST_K = 5
 # Samples, and held-out ones, whose nearest training image is looked for.
 MOST_CHECKED_FOR_COPIES = 2000
 _FORMAT = "saddle-features-1"
+_Shape = tuple[int | None, ...]  # None: any length
 
 
 @dataclass(frozen=True)
@@ -133,7 +135,10 @@ def extract_store(store: Store, extractor: Extractor, progress: Progress | None 
         probabilities = {} if found.probabilities is None else {"probabilities": found.probabilities}
         return {"features": found.features} | probabilities
 
-    tensors = _from_cache(extractor.name, _content(values, extractor), compute)
+    shapes: dict[str, _Shape] = {"features": (len(values), None)}
+    if extractor.class_names:
+        shapes["probabilities"] = (len(values), None, len(extractor.class_names))
+    tensors = _from_cache(extractor.name, _content(values, extractor), shapes, compute)
     return Extracted(values, labels, tensors["features"], tensors.get("probabilities"))
 
 
@@ -141,14 +146,17 @@ def _content(values: Tensor, extractor: Extractor) -> str:
     return f"{fingerprint_of(values.numpy(), None, ())}/{extractor.fingerprint}"
 
 
-def _from_cache(name: str, content: str, compute: Callable[[], Mapping[str, Tensor]]) -> Mapping[str, Tensor]:
-    """The tensors that are cached for ``content``; they are computed where none are there, or damaged ones."""
+def _from_cache(
+    name: str, content: str, shapes: Mapping[str, _Shape], compute: Callable[[], Mapping[str, Tensor]]
+) -> Mapping[str, Tensor]:
+    """The tensors that are cached for ``content``; they are computed where none are there, damaged ones or others."""
     key = sha256(content.encode()).hexdigest()
     path = cache_folder() / "features" / f"{name}-{key[:32]}.safetensors"
-    try:
-        return load_tensors(path)[0]
-    except CheckpointError:
-        tensors = compute()
+    with suppress(CheckpointError):
+        tensors, header = load_tensors(path)
+        if header == {"format": _FORMAT} and _fit(tensors, shapes):
+            return tensors
+    tensors = compute()
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         save_tensors(path, tensors, {"format": _FORMAT})
@@ -157,6 +165,16 @@ def _from_cache(name: str, content: str, compute: Callable[[], Mapping[str, Tens
     except CheckpointError as error:
         raise DataError(error.what, got=error.got, remedy="make room, or set SADDLE_CACHE to another folder") from None
     return tensors
+
+
+def _fit(tensors: Mapping[str, Tensor], shapes: Mapping[str, _Shape]) -> bool:
+    """Whether these are floats of such shapes, and nothing else."""
+    return tensors.keys() == shapes.keys() and all(
+        tensor.dtype in (torch.float32, torch.float64)
+        and tensor.ndim == len(shapes[name])
+        and all(wanted in (None, found) for wanted, found in zip(shapes[name], tensor.shape, strict=True))
+        for name, tensor in tensors.items()
+    )
 
 
 class RealData:
@@ -203,7 +221,10 @@ class RealData:
             moments = self.train.moments
             return {"mean": moments.mean, "scatter": moments.scatter} | moments.axes._asdict()
 
-        tensors = _from_cache("pixel-moments", _content(self.train.values, self.extractor), compute)
+        width = math.prod(self.store.shape)
+        square: _Shape = (width, width)
+        shapes: dict[str, _Shape] = {"mean": (width,), "scatter": square, "variances": (width,), "directions": square}
+        tensors = _from_cache("pixel-moments", _content(self.train.values, self.extractor), shapes, compute)
         axes = Axes(tensors["variances"], tensors["directions"])
         return Moments(len(self.train), tensors["mean"], tensors["scatter"]), axes
 

@@ -20,7 +20,8 @@ from saddle.training.learner import Learner
 from saddle.training.record import Record
 from saddle.training.scorer import Scorer
 
-_FORMAT = "saddle-checkpoint-3"
+_FORMATS = "saddle-checkpoint-"
+_FORMAT = f"{_FORMATS}3"
 
 
 @dataclass
@@ -74,18 +75,35 @@ class Checkpoints:
         for position, path in self.run.all_checkpoints()[: -self.keep]:
             if position != self.scorer.best_at:
                 path.unlink()
+        for path in self.run.checkpoints.glob("*.damaged"):  # put aside by ``restore``; this one takes their place
+            path.unlink()
 
     def regain(self, images_seen: int, say: Callable[[str], None]) -> None:
         """Write the files that one shares anew from the restored state where they are missing, damaged or older."""
         for path, network, kind in self._shared:
             header = kind.model_copy(update={"images_seen": images_seen})
-            try:
-                whole = load_network(path, type(kind))[2] == header
-            except CheckpointError:
-                whole = False
-            if not whole:
+            if not _is_whole(path, header):
                 save_network(path, network, self.scaling, header)
                 say(f"{path} was missing or damaged, and is made again from the checkpoint")
+
+    def _regain_best(self, say: Callable[[str], None]) -> None:
+        """The same for the best generator, from the checkpoint of its score; the learner is left with that one's state.
+
+        Without that checkpoint it is lost until a better one comes, which stops nothing.
+        """
+        best_at, path = self.scorer.best_at, self.run.best
+        if best_at is None or _is_whole(path, header := self.header.model_copy(update={"images_seen": best_at})):
+            return
+        source = self.run.checkpoint(best_at)
+        try:
+            tensors, saved = load_tensors(source)
+            self._check(source, saved, best_at)
+            self.learner.load(tensors)
+        except CheckpointError as error:
+            say(f"{path} is missing or damaged, and cannot be made again: {error.what}")
+            return
+        save_network(path, self.learner.result, self.scaling, header)
+        say(f"{path} was missing, damaged or newer, and is made again from the checkpoint after {best_at:,} images")
 
     @property
     def _shared(self) -> list[tuple[Path, nn.Module, NetworkHeader]]:
@@ -115,15 +133,29 @@ class Checkpoints:
                 path.replace(path.with_suffix(".damaged"))
                 continue
             self._check(path, header, images_seen)
-            self.learner.load(tensors)
-            self.record.load(tensors, header["record"])
-            self.scorer.load(header["scorer"])
+            try:
+                self.scorer.load(header["scorer"])
+                self._regain_best(say)
+                self.learner.load(tensors)
+                self.record.load(tensors, header["record"])
+            except (KeyError, TypeError, ValueError, AttributeError) as error:
+                raise CheckpointError(
+                    f"{path} holds nothing that saddle wrote", got=repr(error), remedy=f"remove {path} and resume"
+                ) from None
             return images_seen
         return 0
 
-    def _check(self, path: Path, header: dict[str, Any], images_seen: int) -> None:
-        if header.get("format") != _FORMAT:
-            raise CheckpointError(f"{path.name} is no checkpoint", expected=_FORMAT, got=header.get("format"))
+    def _check(self, path: Path, header: Any, images_seen: int) -> None:
+        found = str(header.get("format")) if isinstance(header, dict) else "none"
+        if found != _FORMAT and found.startswith(_FORMATS):
+            raise CheckpointError(
+                f"{path} is a checkpoint of another version of saddle", expected=_FORMAT, got=found,
+                remedy="train with the version that made it, or start anew with another --out",
+            )  # fmt: skip
+        if found != _FORMAT:
+            raise CheckpointError(
+                f"{path} is no checkpoint", expected=_FORMAT, got=found, remedy=f"remove {path} and resume"
+            )
         if header.get("run") != self.identity:
             raise CheckpointError(
                 f"{path.name} belongs to another run, with other settings", remedy=f"remove {path} and resume"
@@ -135,3 +167,11 @@ class Checkpoints:
                 got=header.get("images_seen"),
                 remedy=f"remove {path} and resume",
             )
+
+
+def _is_whole(path: Path, header: NetworkHeader) -> bool:
+    """Whether a file that one shares is there with this header."""
+    try:
+        return load_network(path, type(header))[2] == header
+    except CheckpointError:
+        return False

@@ -72,12 +72,26 @@ class Player:
         return tensors
 
     def load(self, tensors: Mapping[str, Tensor]) -> None:
-        """Take over what ``state`` gave."""
+        """Take over what ``state`` gave.
+
+        Raises:
+            RuntimeError, LookupError, ValueError: names, shapes or types do not fit.
+        """
         self.network.load_state_dict(below("network.", tensors))
+        saved: dict[int, dict[str, Tensor]] = {}
         for name, value in below("optimizer.", tensors).items():
             index, _, key = name.partition(".")
-            parameter = self.parameters[int(index)]
-            self.optimizer.state[parameter][key] = value.to(parameter.device, copy=True)
+            saved.setdefault(int(index), {})[key] = value
+        for index, state in saved.items():
+            parameter = self.parameters[index]
+            # torch's fused optimizers compare nothing: where a moment is too short, they leave its memory.
+            wanted = {key: torch.Size() if key == "step" else parameter.shape for key in _kept_by(self.optimizer)}
+            floats = all(value.dtype == parameter.dtype for value in state.values())
+            if not floats or {key: value.shape for key, value in state.items()} != wanted:
+                raise RuntimeError(f"the optimizer's state of parameter {index} does not fit it")
+            self.optimizer.state[parameter] = {
+                key: value.to(parameter.device, copy=True) for key, value in state.items()
+            }
         if self._steps is not None:
             self._steps.copy_(tensors["past.steps"])
             for index, past in enumerate(self._past):
@@ -116,6 +130,11 @@ def move_average(averaged: nn.Module, live: nn.Module, weight: float) -> None:
 def below(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """The tensors whose names begin with ``prefix``, without it."""
     return {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}
+
+
+def _kept_by(optimizer: torch.optim.Optimizer) -> tuple[str, ...]:
+    """The names of what the optimizer keeps for each parameter."""
+    return ("momentum_buffer",) if isinstance(optimizer, torch.optim.SGD) else ("step", "exp_avg", "exp_avg_sq")
 
 
 def _numbers(config: OptimizerConfig, images_seen: int) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from saddle.base.progress import Progress
 from saddle.config.schema import Config
 from saddle.data.scaling import Scaling, to_pixels
 from saddle.data.store import Store
-from saddle.errors import ConfigError
+from saddle.errors import CheckpointError, ConfigError
 from saddle.runs.folder import RunFolder
 from saddle.show.grid import save_picture, tile
 from saddle.show.points import picture_points
@@ -28,6 +28,7 @@ from saddle.training.learner import Learner
 _SAMPLES_SEED = 0
 _GRID_CLASSES = 20  # that a class grid shows at most
 _REFERENCE = 10_000  # real points beside generated ones
+_LONGEST = 2**53  # seconds or rounds; more are a mistake
 
 
 class Record:
@@ -76,8 +77,17 @@ class Record:
         self._progress.start("training", total, "images seen", done=images_seen)
 
     def add(self, figures: Mapping[str, Tensor], images_seen: int) -> None:
-        """Add a round's figures, (members,) on the device, to the running sums and move the bar; waits for nothing."""
+        """Add a round's figures, (members,) on the device, to the running sums and move the bar; waits for nothing.
+
+        Raises:
+            CheckpointError: sums of other figures were loaded.
+        """
         values = torch.stack([value.float() for value in figures.values()])
+        if self._sums is not None and (self._names, self._sums.shape) != (list(figures), values.shape):
+            raise CheckpointError(
+                "the checkpoint that the run was resumed from has other figures", expected=", ".join(figures),
+                got=", ".join(map(str, self._names)), remedy="remove that checkpoint and resume",
+            )  # fmt: skip
         self._names = list(figures)
         self._sums = values if self._sums is None else self._sums.add_(values)
         self._rounds += 1
@@ -153,11 +163,23 @@ class Record:
         return {"figures": self._names, "rounds": self._rounds, "seconds": self.seconds}
 
     def load(self, tensors: Mapping[str, Tensor], header: Mapping[str, Any]) -> None:
-        """Take over what ``state`` and ``header`` gave."""
-        self._earlier = header["seconds"]
+        """Take over what ``state`` and ``header`` gave.
+
+        Raises:
+            KeyError, TypeError, ValueError: it is not what they give.
+        """
+        seconds, rounds, names = (header[key] for key in ("seconds", "rounds", "figures"))
+        if not isinstance(seconds, int | float) or not 0 <= seconds < _LONGEST:
+            raise ValueError(f"{seconds!r} seconds")
+        self._earlier = seconds
         if "record.sums" in tensors:
-            self._names, self._rounds = list(header["figures"]), header["rounds"]
-            self._sums = tensors["record.sums"].to(self._learner.device, copy=True).reshape(len(self._names), -1)
+            sums = tensors["record.sums"]
+            if not isinstance(rounds, int) or not 0 < rounds < _LONGEST:
+                raise ValueError(f"{rounds!r} rounds")
+            if sums.dtype != torch.float32 or not len(names) or not len(sums) or len(sums) % len(names):
+                raise ValueError(f"{tuple(sums.shape)} sums of {len(names)} figures")
+            self._names, self._rounds = list(names), rounds
+            self._sums = sums.to(self._learner.device, copy=True).reshape(len(self._names), -1)
 
     def close(self) -> None:
         """End the bar and the event file."""

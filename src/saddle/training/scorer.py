@@ -136,9 +136,18 @@ class Scorer:
         return {"best": self._best, "best_at": self.best_at, "settings": settings}
 
     def load(self, header: Mapping[str, Any]) -> None:
-        """Take over what ``header`` gave; scores by other settings cannot be compared and are forgotten."""
+        """Take over what ``header`` gave; scores by other settings cannot be compared and are forgotten.
+
+        Raises:
+            KeyError, TypeError, ValueError: it is not what ``header`` gives.
+        """
         if header["settings"] == self._settings.model_dump(mode="json", exclude={"every"}):
-            self._best, self.best_at = header["best"], header["best_at"]
+            best, best_at = header["best"], header["best_at"]
+            if (best is None) != (best_at is None) or not isinstance(best, float | None | int):
+                raise ValueError(f"the best score {best!r}, at {best_at!r}")
+            if not isinstance(best_at, int | None):
+                raise ValueError(f"the best score at {best_at!r}")
+            self._best, self.best_at = best, best_at
 
 
 def _unfit(error: MetricError) -> ConfigError:
