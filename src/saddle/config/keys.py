@@ -16,7 +16,7 @@ from saddle.config.schema import Config
 from saddle.config.section import Role
 
 _FREE = (Role.LENGTH, Role.THREADS, Role.WATCH, Role.BEST, Role.SCORES)
-_TAGS = ("family", "kind")  # keys that choose what a section is
+TAGS = ("family", "kind")  # keys that choose what a section is
 _FAR = 1_000  # bounds from here on only keep arithmetic from overflowing, and are not worth telling
 _BOUNDS = {"gt": ">", "ge": ">=", "lt": "<", "le": "<="}
 
@@ -108,7 +108,7 @@ def _keys(model: type[BaseModel], prefix: str, of: str) -> Iterator[Key]:
 
 def _tag(section: type[BaseModel]) -> str:
     """What chooses a section among its kinds, such as ``family = mlp``."""
-    name = next(name for name in _TAGS if name in section.model_fields)
+    name = next(name for name in TAGS if name in section.model_fields)
     field = section.model_fields[name]
     return f"{name} = {'one that you registered' if field.is_required() else field.default}"
 

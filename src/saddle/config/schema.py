@@ -233,6 +233,8 @@ class Config(Section):
     """cpu, cuda, mps, or auto: the best that is there"""
     threads: Annotated[Annotated[int, Field(gt=0, le=1024)] | Literal["auto"], Role.THREADS] = "auto"
     """CPU threads; auto: what is measured to be fastest"""
+    precision: Annotated[Literal["auto", "float32", "bfloat16", "tf32"], Role.FOUND] = "float32"
+    """of the products in training; weights, losses, averages and metrics stay float32; auto: what is fastest here"""
     conditional: Annotated[bool | Literal["auto"], Role.FOUND] = False
     """labels go to G and D; auto: when the data have classes"""
     data: DataConfig = DataConfig()

@@ -69,6 +69,10 @@ class Store:
     def notices(self) -> list[str]:
         """What a user must be told when a training begins: which data it does not see, or sees changed."""
         notices = [value for name, value in self.notes if name == TRANSPARENT]
+        if self.skipped:
+            some = "; ".join(f"{item.path}: {item.reason}" for item in self.skipped[:3])
+            count = f"images of {self.name} that cannot be read are left out ({len(self.skipped):,})"
+            notices.append(f"{count}: {some}" + ("; ..." if len(self.skipped) > 3 else ""))
         if self.held_out is not None:
             count = f"{len(self.held_out):,} samples of {self.name} are held out for scores"
             notices.append(f"{count}; --set data.held_out=0 trains on them, too")

@@ -1,4 +1,7 @@
-"""What D and G are scored on in their turns."""
+"""What D and G are scored on in their turns.
+
+The networks may answer in half precision; losses and penalties are computed in single precision.
+"""
 
 from __future__ import annotations
 
@@ -74,7 +77,7 @@ class PlainRule:
 
     def logits(self, batch: Batch) -> Tensor:
         """D's logits on a batch, one for each unit that it judges: (members · B / packing,); large means real."""
-        logits = _ask(self._discriminator, self.see(batch))
+        logits = _ask(self._discriminator, self.see(batch)).float()
         if logits.dim() != 1:
             raise ConfigError(
                 "the discriminator must return one logit for each sample",
@@ -153,7 +156,7 @@ class PlainRule:
         return (gap.abs() if self._game.feature_matching == "l1" else gap.square()).mean(1)
 
     def _features(self, batch: Batch) -> Tensor:
-        return _ask(self._discriminator.features, self.see(batch))  # pyright: ignore[reportArgumentType]
+        return _ask(self._discriminator.features, self.see(batch)).float()  # pyright: ignore[reportArgumentType]
 
     def _gap(self, real: Batch, fake: Batch) -> Tensor:
         def judge(between: Tensor) -> Tensor:
@@ -200,7 +203,7 @@ class SemiSupervisedRule(PlainRule):
         samples, labels = real.labelled
         seen = self.see(Batch(samples, members=real.members)).samples
         logits: Tensor = self._discriminator.class_logits(seen)  # pyright: ignore[reportCallIssue, reportAssignmentType]
-        return {"supervised": real.mean(cross_entropy(logits, labels, reduction="none"))}
+        return {"supervised": real.mean(cross_entropy(logits.float(), labels, reduction="none"))}
 
 
 def make_rule(game: GameConfig, discriminator: nn.Module) -> PlainRule:

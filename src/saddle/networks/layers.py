@@ -103,7 +103,7 @@ class MinibatchDiscrimination(nn.Module):
         self.kernels = kernels
 
     def forward(self, features: Tensor) -> Tensor:
-        rows = self.projection(features).unflatten(1, (self.kernels, -1))
+        rows = self.projection(features).float().unflatten(1, (self.kernels, -1))
         distances = (rows[:, None] - rows[None]).abs().sum(3)
         # Each sample's distance to itself is 0 and contributes exp(0) = 1.
         closeness = torch.exp(-distances).sum(1) - 1

@@ -103,7 +103,7 @@ class Discriminator(nn.Module):
 
     def forward(self, samples: Tensor, labels: Tensor | None = None) -> Tensor:
         features = self.feature_noise(self.features(samples, labels))
-        outputs = self.output(self.closeness(features))
+        outputs = self.output(self.closeness(features)).float()  # a sum of exponentials needs single precision
         logits = outputs.logsumexp(1) if self.classifies else outputs.squeeze(1)
         if self.projection is not None and labels is not None:
             # D(x, y) = v_yᵀ φ(x) + ψ(φ(x)); Miyato & Koyama 2018, eq. 3.

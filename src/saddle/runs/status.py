@@ -19,7 +19,8 @@ from saddle.runs.folder import RunFolder
 from saddle.runs.reading import Say, unsaid
 from saddle.runs.scores import Evaluation, read_evaluations
 
-_RECORDED = ("device", "threads", "conditional")  # where these are auto, a resumed run takes what auto chose at first
+# Where these are auto, a resumed run takes what auto chose at first.
+RECORDED = ("device", "threads", "conditional", "precision")
 _NAMED = {"data.source": "--data", "seed": "--seed"}  # settings that have an option of their own
 
 
@@ -181,7 +182,7 @@ def _options(base: Config, config: Config) -> list[str]:
 
 
 def _changes(base: Config, config: Config) -> list[tuple[Any, ...]]:
-    left_to_auto = {key for key in _RECORDED if getattr(base, key) == "auto"}
+    left_to_auto = {key for key in RECORDED if getattr(base, key) == "auto"}
     return [change for change in difference(base, config) if change[0] not in {*left_to_auto, "data.fingerprint"}]
 
 

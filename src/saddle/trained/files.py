@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any, Literal, Self, TypeVar
 
@@ -116,7 +117,10 @@ def _parse(path: Path, raw: Any, kind: type[Header], name: str) -> Header:
         is_not = f"is {sort}, not a {name} file" if sort else f"is not a {name} file of saddle"
         raise CheckpointError(f"{path} {is_not}", remedy=remedy)
     try:
+        json.dumps(raw, ensure_ascii=False).encode()  # names in it are written to files
         return kind.model_validate(raw)
+    except UnicodeEncodeError:
+        raise CheckpointError(f"the header of {path} is not text in UTF-8") from None
     except ValidationError as error:
         first = error.errors()[0]
         raise CheckpointError(
@@ -127,12 +131,15 @@ def _parse(path: Path, raw: Any, kind: type[Header], name: str) -> Header:
 
 def _scaling(path: Path, tensors: dict[str, Tensor], shape: tuple[int, ...]) -> Scaling:
     factor, offset = (tensors.get(name, torch.empty(0)) for name in (_FACTOR, _OFFSET))
-    fits = all(tuple(given.shape) in ((1,), shape) and given.isfinite().all() for given in (factor, offset))
+    fits = all(
+        given.dtype == torch.float32 and tuple(given.shape) in ((1,), shape) and given.isfinite().all()
+        for given in (factor, offset)
+    )
     if not fits or not factor.all():
         raise CheckpointError(
             f"{path} does not say how its network's data are scaled",
-            expected=f"finite {_FACTOR}, without zeros, and {_OFFSET}, each of shape (1,) or {shape}",
-            got=f"shapes {tuple(factor.shape)} and {tuple(offset.shape)}",
+            expected=f"finite {_FACTOR}, without zeros, and {_OFFSET}, both float32 of shape (1,) or {shape}",
+            got=f"{factor.dtype} {tuple(factor.shape)} and {offset.dtype} {tuple(offset.shape)}",
         )
     return Scaling(factor, offset, images=len(shape) == 3)
 

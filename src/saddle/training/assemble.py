@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import cast
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -23,7 +23,14 @@ from saddle.networks.families import build_discriminator, build_generator
 from saddle.networks.layers import initialise_from_data
 from saddle.networks.memory import free_on, kept_by, size_of, without_values
 from saddle.networks.mlp import MLPGenerator
-from saddle.training.engine import choose_threads, seed_everything
+from saddle.training.engine import (
+    Engine,
+    check_precision,
+    choose_precision,
+    choose_threads,
+    seed_everything,
+    time_rounds,
+)
 from saddle.training.gan import GAN
 
 # Samples from which data-dependent initialisation takes its statistics.
@@ -144,20 +151,34 @@ def choose_labelled(config: Config, store: Store) -> NDArray[np.int64]:
     )
 
 
-def try_out(config: Config, store: Store, scaling: Scaling, networks: Networks, device: torch.device) -> int:
-    """The thread count of this run, once it is clear that its networks and batches fit in memory.
+def try_out(config: Config, store: Store, scaling: Scaling, networks: Networks, device: torch.device) -> dict[str, Any]:
+    """What ``auto`` means for threads and precision here, once it is clear that networks and batches fit in memory.
 
     Both are found with a learner that is thrown away; a user's own modules must not be trained for a trial.
 
     Raises:
         TooLarge: see ``_check_networks`` and ``_check_batch``.
+        ConfigError: the device lacks the precision that is asked for.
     """
+    threads, precision = config.threads, config.precision
+    if precision != "auto":
+        check_precision(precision, device)
     if networks.generator is not None or networks.discriminator is not None:
-        return torch.get_num_threads() if config.threads == "auto" else config.threads
+        return {
+            "threads": torch.get_num_threads() if threads == "auto" else threads,
+            "precision": "float32" if precision == "auto" else precision,
+        }
     _check_networks(config, store, device)
     learner = make_gan(config, store, scaling, networks, device)
     _check_batch(config, store, learner)
-    if config.threads != "auto":
-        return config.threads
     batches = [make_feed(config, store, scaling, device).batch(0, config.batch_size)] * learner.turns
-    return choose_threads(lambda: learner.play(batches, 0))
+
+    def trial(precision: str) -> float:
+        return time_rounds(Engine(learner, precision), batches, config.game.penalty_every)
+
+    if threads == "auto":
+        threads = choose_threads(lambda: trial("float32" if precision == "auto" else precision))
+    if precision == "auto":
+        torch.set_num_threads(threads)
+        precision = choose_precision(trial, device)
+    return {"threads": threads, "precision": precision}

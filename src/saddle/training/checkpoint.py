@@ -21,7 +21,7 @@ from saddle.training.record import Record
 from saddle.training.scorer import Scorer
 
 _FORMATS = "saddle-checkpoint-"
-_FORMAT = f"{_FORMATS}3"
+_FORMAT = f"{_FORMATS}4"
 
 
 @dataclass

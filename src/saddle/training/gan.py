@@ -113,9 +113,9 @@ class GAN:
         """``count`` samples of G from fresh latents, with labels in a conditional game."""
         latents = draw(self._latent, count, self.device)
         if self._label_edges is None:
-            return Batch(self.generator.network(latents))
+            return Batch(self.generator.network(latents).float())
         labels = torch.bucketize(torch.rand(count, device=self.device), self._label_edges, right=True)
-        return Batch(self.generator.network(latents, labels), labels)
+        return Batch(self.generator.network(latents, labels).float(), labels)
 
     def follow(self, position: int, since: int) -> None:
         """Move the averages towards the players after a round of ``since`` images that ended at ``position``."""

@@ -23,6 +23,7 @@ from saddle.data.store import Store
 from saddle.errors import ConfigError, Diverged, Interrupted, RunError
 from saddle.runs.folder import RunFolder
 from saddle.runs.lock import held
+from saddle.runs.status import RECORDED
 from saddle.show.grid import save_picture
 from saddle.show.preview import draw_preview
 from saddle.trained.files import ClassifierHeader, GeneratorHeader
@@ -54,9 +55,8 @@ def run_session(config: Config, store: Store, run: RunFolder, networks: Networks
         config = _settled(config, store, run, progress)
         device = torch.device(config.device)
         scaling = Scaling.fit(store, config.generator.network.output).to(device)
-        threads = try_out(config, store, scaling, networks, device)
-        if threads != config.threads:
-            config = settle(config, {"threads": threads}, total=config.total_images(len(store)))
+        found = try_out(config, store, scaling, networks, device)
+        config = settle(config, found, total=config.total_images(len(store)))
         torch.set_num_threads(int(config.threads))
         if int(config.threads) > 1 and not bound_spinning():
             progress.say(
@@ -110,7 +110,7 @@ def _train(
             position,
             feed=make_feed(config, store, scaling, learner.device),
             learner=learner,
-            engine=Engine(learner),
+            engine=Engine(learner, config.precision),
             record=record,
             scorer=scorer,
             checkpoints=checkpoints,
@@ -148,7 +148,7 @@ def _settled(config: Config, store: Store, run: RunFolder, progress: Progress) -
         )
     recorded = load_config(run.config) if run.exists() else None
     known: dict[str, Any] = {"data": {"fingerprint": store.fingerprint}}
-    for key in ("device", "threads", "conditional") if recorded is not None else ():
+    for key in RECORDED if recorded is not None else ():
         if getattr(config, key) == "auto":
             known[key] = getattr(recorded, key)
     known["device"] = str(find_device(known.get("device", config.device)))

@@ -339,6 +339,8 @@ def test_unreadable_files_refuse_the_run_above_the_limit(folder: Path) -> None:
         ("cat/broken.png", True),
         ("dog/short.png", True),
     ]
+    (notice,) = store.notices()
+    assert notice.startswith("images of pets that cannot be read are left out (2): cat/broken.png: not an image")
     original = np.asarray(Image.open(folder / "dog" / "c.png"))
     np.testing.assert_array_equal(pixels(store, 2), original.transpose(2, 0, 1))
 
