@@ -19,7 +19,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import platform
 import statistics
 import subprocess
 import sys
@@ -27,6 +26,8 @@ import tempfile
 import time
 from pathlib import Path
 from typing import Any
+
+from summary import machine_line
 
 EPOCH = 60_000
 BATCH = 128
@@ -66,7 +67,7 @@ def show(pairs: list[tuple[dict[str, Any], dict[str, Any]]], profile: dict[str, 
     )
     threads = [f"{ours['threads']} and {theirs['threads']}" for ours, theirs in pairs]
     print(f"\n`mlp-tanh` on MNIST, {len(pairs)} laps of {images:,} images each, alternating, one process a lap.")
-    print(f"{os.cpu_count()} cores ({platform.machine()}), torch {profile['torch']}, threads {', '.join(threads)}.\n")
+    print(f"{machine_line()} Threads: {', '.join(threads)}.\n")
     print("| seconds an epoch | min | median | max |\n|---|---|---|---|")
     for name, seconds in (("saddle", saddle), ("as tutorials write it", tutorial)):
         print(f"| {name} | {min(seconds):.2f} | {statistics.median(seconds):.2f} | {max(seconds):.2f} |")
@@ -166,7 +167,6 @@ def tutorial_lap(images: int) -> dict[str, Any]:
 
 def profile_lap(images: int) -> dict[str, Any]:
     """Where the time of ``saddle_lap`` goes."""
-    import torch
     from torch.profiler import ProfilerActivity, profile
 
     profiler = profile(activities=[ProfilerActivity.CPU])
@@ -174,7 +174,7 @@ def profile_lap(images: int) -> dict[str, Any]:
     operators = profiler.key_averages()
     products = sum(each.self_cpu_time_total for each in operators if each.key in ("aten::mm", "aten::addmm"))
     total = sum(each.self_cpu_time_total for each in operators)
-    return {"torch": torch.__version__, "of_operators": products / total, "of_wall": products / 1e6 / lap["seconds"]}
+    return {"of_operators": products / total, "of_wall": products / 1e6 / lap["seconds"]}
 
 
 LAPS = {"saddle": saddle_lap, "tutorial": tutorial_lap, "profile": profile_lap}

@@ -512,7 +512,7 @@ def test_a_run_that_began_earlier_and_locks_later_does_not_mix_with_another(
     real = session.try_out
     tried: list[str] = []
 
-    def slow(*arguments: Any) -> int:
+    def slow(*arguments: Any) -> dict[str, Any]:
         with pytest.raises(RunError, match="another process"):
             train(tmp_path / "run", seed=1)
         tried.append("another run")
