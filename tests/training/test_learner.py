@@ -50,6 +50,13 @@ class Gaussian(nn.Module):
     def schedule(self, position: int) -> None:
         pass
 
+    def kind(self, number: int) -> int:
+        return 0
+
+    @property
+    def obstacle(self) -> str | None:
+        return None
+
     def play(self, batches: Sequence[Batch], number: int) -> dict[str, Tensor]:
         (real,) = batches
         scaled = (real.samples - self.mean) / self.log_std.exp()

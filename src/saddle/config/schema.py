@@ -235,6 +235,8 @@ class Config(Section):
     """CPU threads; auto: what is measured to be fastest"""
     precision: Annotated[Literal["auto", "float32", "bfloat16", "tf32"], Role.FOUND] = "float32"
     """of the products in training; weights, losses, averages and metrics stay float32; auto: what is fastest here"""
+    execution: Annotated[Literal["auto", "eager"], Role.THREADS] = "auto"
+    """of a round on a GPU; auto: recorded once and replayed as a whole (CUDA graphs); eager: operation by operation"""
     conditional: Annotated[bool | Literal["auto"], Role.FOUND] = False
     """labels go to G and D; auto: when the data have classes"""
     data: DataConfig = DataConfig()

@@ -5,7 +5,7 @@ The networks may answer in half precision; losses and penalties are computed in 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from typing import NamedTuple
 
 import torch
@@ -17,6 +17,7 @@ from saddle.config.schema import GameConfig
 from saddle.errors import ConfigError
 from saddle.game.batch import Batch
 from saddle.game.losses import LOSSES
+from saddle.game.numbers import number_on, set_number
 from saddle.game.penalties import squared_gradient, unit_gradient_gap
 
 
@@ -50,13 +51,15 @@ class PlainRule:
     Args:
         game: loss, smoothing, penalties and packing.
         discriminator: the D that plays. ``saddle.networks.sides.Judging`` says what may be asked of it.
+        replayed_on: the device where rounds are recorded and replayed; None: they are played one by one.
 
     Raises:
         ConfigError: the game needs features that a user's own D does not offer.
     """
 
-    def __init__(self, game: GameConfig, discriminator: nn.Module) -> None:
+    def __init__(self, game: GameConfig, discriminator: nn.Module, replayed_on: torch.device | None = None) -> None:
         self._game = game
+        self._gamma_r1, self._gamma_r2, self._lambda = (number_on(replayed_on) for _ in range(3))
         self._loss = LOSSES[game.loss]
         self._discriminator = discriminator
         if game.feature_matching != "none":
@@ -67,9 +70,14 @@ class PlainRule:
     def schedule(self, images_seen: int) -> None:
         """Set the weights of the penalties for the round that begins at ``images_seen``."""
         game = self._game
-        self._gamma_r1, self._gamma_r2, self._lambda = (
-            value_at(number, images_seen) for number in (game.r1, game.r2, game.gradient_penalty)
-        )
+        r1, r2, gap = (value_at(number, images_seen) for number in (game.r1, game.r2, game.gradient_penalty))
+        self._r1_is_on, self._r2_is_on = r1 > 0, r2 > 0
+        self._gamma_r1, self._gamma_r2 = set_number(self._gamma_r1, r1), set_number(self._gamma_r2, r2)
+        self._lambda = set_number(self._lambda, gap)
+
+    def kind(self, number: int) -> Hashable:
+        """Equal for rounds that do the same operations, whatever the values in them."""
+        return number % self._game.penalty_every == 0, self._r1_is_on, self._r2_is_on
 
     def see(self, batch: Batch) -> Batch:
         """What D gets to see of samples. All that it is asked goes through here: packing, and one day augmentation."""
@@ -98,7 +106,7 @@ class PlainRule:
         game = self._game
         fake = fake if attached else fake.detached()
         due = game.penalty_every if number % game.penalty_every == 0 else 0
-        r1_due, r2_due = (due > 0 and gamma > 0 for gamma in (self._gamma_r1, self._gamma_r2))
+        r1_due, r2_due = due > 0 and self._r1_is_on, due > 0 and self._r2_is_on
         real.samples.requires_grad_(r1_due)
         if r2_due:
             fake.samples.requires_grad_()
@@ -194,8 +202,8 @@ class SemiSupervisedRule(PlainRule):
     is the plain game. The supervised half is the cross-entropy of the K classes on the labelled samples.
     """
 
-    def __init__(self, game: GameConfig, discriminator: nn.Module) -> None:
-        super().__init__(game, discriminator)
+    def __init__(self, game: GameConfig, discriminator: nn.Module, replayed_on: torch.device | None = None) -> None:
+        super().__init__(game, discriminator, replayed_on)
         self._need("class_logits", "the semi-supervised game needs a discriminator that tells classes apart")
 
     def _supervised(self, real: Batch) -> dict[str, Tensor]:
@@ -206,13 +214,13 @@ class SemiSupervisedRule(PlainRule):
         return {"supervised": real.mean(cross_entropy(logits.float(), labels, reduction="none"))}
 
 
-def make_rule(game: GameConfig, discriminator: nn.Module) -> PlainRule:
+def make_rule(game: GameConfig, discriminator: nn.Module, replayed_on: torch.device | None = None) -> PlainRule:
     """The rule that ``game`` names, for this D.
 
     Raises:
         ConfigError: this D cannot play it.
     """
-    return (SemiSupervisedRule if game.rule == "semi_supervised" else PlainRule)(game, discriminator)
+    return (SemiSupervisedRule if game.rule == "semi_supervised" else PlainRule)(game, discriminator, replayed_on)
 
 
 def _summed(parts: dict[str, Tensor]) -> tuple[Tensor, dict[str, Tensor]]:

@@ -25,9 +25,11 @@ from saddle.networks.memory import free_on, kept_by, size_of, without_values
 from saddle.networks.mlp import MLPGenerator
 from saddle.training.engine import (
     Engine,
+    are_replayed,
     check_precision,
     choose_precision,
     choose_threads,
+    recorder_for,
     seed_everything,
     time_rounds,
 )
@@ -114,7 +116,8 @@ def make_gan(config: Config, store: Store, scaling: Scaling, networks: Networks,
         first = make_feed(config, store, scaling, device).batch(0, count)
         initialise_from_data(discriminator, lambda: make_rule(config.game, discriminator).logits(first))
     # Averages and histories begin as copies of the players, so these are whole by now.
-    return GAN(config, generator, discriminator, device, shares)
+    replayed = are_replayed(device, config.execution)
+    return GAN(config, generator, discriminator, device, shares, replayed=replayed)
 
 
 def make_feed(config: Config, store: Store, scaling: Scaling, device: torch.device) -> Feed:
@@ -174,7 +177,8 @@ def try_out(config: Config, store: Store, scaling: Scaling, networks: Networks, 
     batches = [make_feed(config, store, scaling, device).batch(0, config.batch_size)] * learner.turns
 
     def trial(precision: str) -> float:
-        return time_rounds(Engine(learner, precision), batches, config.game.penalty_every)
+        engine = Engine(learner, precision, recorder_for(device, config.execution))
+        return time_rounds(engine, batches, config.game.penalty_every)
 
     if threads == "auto":
         threads = choose_threads(lambda: trial("float32" if precision == "auto" else precision))

@@ -13,9 +13,10 @@ from saddle.base.machine import usable_cores
 from saddle.errors import ConfigError
 from saddle.game.batch import Batch
 from saddle.training.learner import Learner
+from saddle.training.replay import CudaRecorder, NotRecorded, Recorder, Replayed
 
 # Rounds played with each setting that is tried: the first warm up, the fastest of the others counts.
-_WARM_UP, _COUNTED = 2, 5
+_WARM_UP, _COUNTED = 4, 5  # a recording comes after three rounds
 # Half precision is taken where a round is faster by this factor: what is gained by less is not worth the rounding.
 _WORTH_IT = 1.1
 
@@ -27,21 +28,55 @@ class Engine:
         learner: whose rounds.
         precision: of the products: ``float32``, ``bfloat16`` or ``tf32``. Weights and what the optimizer keeps are
             float32 in any case, and so are losses, by the rule (see ``saddle.game.rules``).
+        recorder: rounds are recorded by it and replayed (see ``saddle.training.replay``); None: each is played.
+        say: told why rounds cannot be recorded, and are played.
 
     Raises:
         ConfigError: the device lacks this precision.
     """
 
-    def __init__(self, learner: Learner, precision: str = "float32") -> None:
+    def __init__(
+        self,
+        learner: Learner,
+        precision: str = "float32",
+        recorder: Recorder | None = None,
+        say: Callable[[str], None] = lambda _: None,
+    ) -> None:
         self._learner = learner
         self._precision = precision
+        self._say = say
+        self._replayed: Replayed | None = None
         check_precision(precision, learner.device)
+        if recorder is not None and learner.obstacle is not None:
+            say(f"rounds are played one operation after the other, and not replayed as a whole: {learner.obstacle}")
+        elif recorder is not None:
+            self._replayed = Replayed(learner, recorder)
 
     def play(self, batches: Sequence[Batch], number: int, seed: int) -> dict[str, Tensor]:
-        """One round, in which everything random follows from ``seed``; see ``Learner.play``."""
+        """One round, in which everything random follows from ``seed``; see ``Learner.play``.
+
+        The figures may be overwritten by the next round.
+        """
         seed_everything(seed, self._learner.device)
         with products_in(self._precision, self._learner.device):
+            if self._replayed is not None:
+                try:
+                    return self._replayed.play(batches, number)
+                except NotRecorded as error:
+                    self._replayed = None
+                    self._say(f"rounds are played one operation after the other from now on: {error}")
+                    seed_everything(seed, self._learner.device)
             return self._learner.play(batches, number)
+
+
+def are_replayed(device: torch.device, execution: str) -> bool:
+    """Whether rounds are recorded and replayed on this device, by the setting ``execution``."""
+    return device.type == "cuda" and execution == "auto"
+
+
+def recorder_for(device: torch.device, execution: str) -> Recorder | None:
+    """What records rounds on this device; None where they are played."""
+    return CudaRecorder(device) if are_replayed(device, execution) else None
 
 
 def check_precision(precision: str, device: torch.device) -> None:
@@ -141,8 +176,7 @@ def time_rounds(engine: Engine, batches: Sequence[Batch], lazy: int) -> float:
             torch.cuda.synchronize()
         return time.perf_counter() - began
 
-    for number in range(_WARM_UP):
-        seconds(number)
-    penalised = min(seconds(0) for _ in range(_COUNTED))
-    plain = min(seconds(1) for _ in range(_COUNTED)) if lazy > 1 else 0.0
-    return penalised / lazy + plain * (lazy - 1) / lazy
+    def fastest(number: int) -> float:
+        return min([seconds(number) for _ in range(_WARM_UP + _COUNTED)][_WARM_UP:])
+
+    return fastest(0) / lazy + (fastest(1) * (lazy - 1) / lazy if lazy > 1 else 0.0)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -27,6 +27,7 @@ class GAN:
         discriminator: samples (B, *packed shape) → logits (B,); see ``saddle.networks.sides.Judging``.
         device: where they live.
         class_shares: how often each label occurs, in a conditional game; empty otherwise.
+        replayed: whether rounds are recorded and replayed (see ``saddle.training.replay``).
 
     Raises:
         ConfigError: this discriminator cannot play the game.
@@ -39,18 +40,25 @@ class GAN:
         discriminator: nn.Module,
         device: torch.device,
         class_shares: Sequence[float] = (),
+        *,
+        replayed: bool = False,
     ) -> None:
         self.device = device
         game = config.game
-        self.rule = make_rule(game, discriminator)
+        replayed_on = device if replayed else None
+        self.rule = make_rule(game, discriminator, replayed_on)
         self.generator = Player(
-            generator.to(device).train(), config.generator.optimizer, historical=game.historical_averaging
+            generator.to(device).train(),
+            config.generator.optimizer,
+            historical=game.historical_averaging,
+            replayed_on=replayed_on,
         )
         self.discriminator = Player(
             discriminator.to(device).train(),
             config.discriminator.optimizer,
             clip=game.clip,
             historical=game.historical_averaging,
+            replayed_on=replayed_on,
         )
         self._order = order_of_play(game)
         self._latent = config.latent
@@ -83,6 +91,15 @@ class GAN:
         self.generator.schedule(position)
         self.discriminator.schedule(position)
         self.rule.schedule(position)
+
+    def kind(self, number: int) -> Hashable:
+        """Equal for rounds that do the same operations; see ``Learner.kind``."""
+        return self.rule.kind(number)
+
+    @property
+    def obstacle(self) -> str | None:
+        """Why rounds cannot be recorded and replayed; None if they can."""
+        return self.generator.obstacle or self.discriminator.obstacle
 
     def play(self, batches: Sequence[Batch], number: int) -> dict[str, Tensor]:
         """One round: D's turns, then G's; the figures of D's last turn and of G's."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from typing import Protocol
 
 import torch
@@ -35,6 +35,15 @@ class Learner(Protocol):
 
     def schedule(self, position: int) -> None:
         """Set the numbers that are schedules, for the round that begins at ``position`` images seen."""
+        ...
+
+    def kind(self, number: int) -> Hashable:
+        """Equal for rounds that do the same operations on other values, by the round's number and the schedules."""
+        ...
+
+    @property
+    def obstacle(self) -> str | None:
+        """Why rounds cannot be recorded and replayed (see ``saddle.training.replay``); None if they can."""
         ...
 
     def play(self, batches: Sequence[Batch], number: int) -> dict[str, Tensor]:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from saddle.config.schedules import value_at
+from saddle.config.schedules import Schedule, value_at
 from saddle.config.schema import AverageConfig, OptimizerConfig, SGDConfig
+from saddle.game.numbers import number_on, set_number
 
 
 class Player:
@@ -20,14 +20,22 @@ class Player:
         config: of the optimizer.
         clip: all weights are held within ±clip (Arjovsky et al. 2017, algorithm 1, line 7); 0: free.
         historical: weight of ‖θ - mean of all past θ‖² in the loss (Salimans et al. 2016, section 3.3); 0: none.
+        replayed_on: the device where rounds are recorded and replayed; None: they are played one by one.
     """
 
     def __init__(
-        self, network: nn.Module, config: OptimizerConfig, *, clip: float = 0.0, historical: float = 0.0
+        self,
+        network: nn.Module,
+        config: OptimizerConfig,
+        *,
+        clip: float = 0.0,
+        historical: float = 0.0,
+        replayed_on: torch.device | None = None,
     ) -> None:
         self.network = network
         self.parameters = [parameter for parameter in network.parameters() if parameter.requires_grad]
-        self.optimizer = _optimizer(self.parameters, config)
+        self._rate = number_on(replayed_on)
+        self.optimizer = _optimizer(self.parameters, config, replayed=replayed_on is not None)
         self._config = config
         self._clip = clip
         self._historical = historical
@@ -37,8 +45,23 @@ class Player:
 
     def schedule(self, images_seen: int) -> None:
         """Set the numbers of the optimizer for the round that begins at ``images_seen``."""
+        config = self._config
+        self._rate = set_number(self._rate, value_at(config.learning_rate, images_seen))
+        if isinstance(config, SGDConfig):
+            numbers = {"lr": self._rate, "momentum": value_at(config.momentum, images_seen)}
+        else:
+            numbers = {"lr": self._rate, "betas": tuple(value_at(beta, images_seen) for beta in config.betas)}
         for group in self.optimizer.param_groups:
-            group.update(_numbers(self._config, images_seen))
+            group.update(numbers)
+
+    @property
+    def obstacle(self) -> str | None:
+        """Why a step cannot be recorded and replayed; None if it can."""
+        config = self._config
+        inertia = (config.momentum,) if isinstance(config, SGDConfig) else config.betas
+        if any(isinstance(number, Schedule) for number in inertia):
+            return "momentum or betas are schedules, which torch's optimizers do not read from the device"
+        return "historical averaging counts its steps outside the device" if self._historical else None
 
     def step(self, loss: Tensor, *, retain_graph: bool = False) -> None:
         """Move along the gradient of ``loss``, a scalar, with respect to this player's parameters alone."""
@@ -137,16 +160,13 @@ def _kept_by(optimizer: torch.optim.Optimizer) -> tuple[str, ...]:
     return ("momentum_buffer",) if isinstance(optimizer, torch.optim.SGD) else ("step", "exp_avg", "exp_avg_sq")
 
 
-def _numbers(config: OptimizerConfig, images_seen: int) -> dict[str, Any]:
-    """What may be a schedule, as torch's optimizers name it."""
-    rate = value_at(config.learning_rate, images_seen)
-    if isinstance(config, SGDConfig):
-        return {"lr": rate, "momentum": value_at(config.momentum, images_seen)}
-    return {"lr": rate, "betas": tuple(value_at(beta, images_seen) for beta in config.betas)}
-
-
-def _optimizer(parameters: list[nn.Parameter], config: OptimizerConfig) -> torch.optim.Optimizer:
+def _optimizer(parameters: list[nn.Parameter], config: OptimizerConfig, *, replayed: bool) -> torch.optim.Optimizer:
     """The optimizer; what may be a schedule is set before each round."""
     if isinstance(config, SGDConfig):
         return torch.optim.SGD(parameters, weight_decay=config.weight_decay, fused=True)
-    return torch.optim.Adam(parameters, eps=config.eps, weight_decay=config.weight_decay, fused=True)
+    adam = torch.optim.Adam(
+        parameters, eps=config.eps, weight_decay=config.weight_decay, fused=True, capturable=replayed
+    )
+    if replayed:  # it warns of steps that are not captured, and the first ones of each kind are not
+        adam._warned_capturable_if_run_uncaptured = True  # pyright: ignore[reportPrivateUsage]
+    return adam

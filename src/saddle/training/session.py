@@ -29,7 +29,7 @@ from saddle.show.preview import draw_preview
 from saddle.trained.files import ClassifierHeader, GeneratorHeader
 from saddle.training.assemble import Networks, make_feed, make_gan, try_out
 from saddle.training.checkpoint import Checkpoints
-from saddle.training.engine import Engine, flush_denormals
+from saddle.training.engine import Engine, flush_denormals, recorder_for
 from saddle.training.environment import environment
 from saddle.training.gan import GAN
 from saddle.training.loop import train
@@ -110,7 +110,7 @@ def _train(
             position,
             feed=make_feed(config, store, scaling, learner.device),
             learner=learner,
-            engine=Engine(learner, config.precision),
+            engine=Engine(learner, config.precision, recorder_for(learner.device, config.execution), progress.say),
             record=record,
             scorer=scorer,
             checkpoints=checkpoints,

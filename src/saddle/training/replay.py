@@ -1,0 +1,141 @@
+"""Rounds that are recorded once and then replayed, which spares a GPU the wait for Python: CUDA graphs.
+
+A replay repeats the recorded operations on the same memory. What differs from round to round has to lie in tensors:
+the batches are copied into those of the recording, schedules fill tensors on the device (``saddle.game.numbers``), and
+random numbers come from the device's own generator, which is registered with the graph and seeded before each replay.
+Rounds that do other operations, such as those with lazy penalties, are recordings of their own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Sequence
+from typing import NamedTuple, Protocol
+
+import torch
+from torch import Tensor
+
+from saddle.game.batch import Batch
+from saddle.training.learner import Learner
+
+# Rounds of each kind that are played before one is recorded: libraries choose their kernels in these.
+_WARM_UP = 3
+
+
+class NotRecorded(Exception):
+    """A round that cannot be recorded; it was not played."""
+
+
+class Recorder(Protocol):
+    """Records what is done on a device."""
+
+    def warm_up(self, run: Callable[[], None]) -> None:
+        """Do it once, where recordings are made."""
+        ...
+
+    def record(self, run: Callable[[], None]) -> Callable[[], None]:
+        """Record it without doing it; what comes back does it.
+
+        Raises:
+            RuntimeError: it cannot be recorded, since it waits for the device.
+        """
+        ...
+
+
+class CudaRecorder:
+    """Records CUDA graphs.
+
+    Args:
+        device: a CUDA device.
+    """
+
+    def __init__(self, device: torch.device) -> None:
+        self._stream = torch.cuda.Stream(device)
+
+    def warm_up(self, run: Callable[[], None]) -> None:
+        self._stream.wait_stream(torch.cuda.current_stream())
+        with torch.cuda.stream(self._stream):
+            run()
+        torch.cuda.current_stream().wait_stream(self._stream)
+
+    def record(self, run: Callable[[], None]) -> Callable[[], None]:
+        graph = torch.cuda.CUDAGraph()
+        with torch.cuda.graph(graph, stream=self._stream):
+            run()
+        return graph.replay
+
+
+class _Recording(NamedTuple):
+    """A round: what it reads, how to replay it, and where its figures lie afterwards."""
+
+    batches: Sequence[Batch]
+    replay: Callable[[], None]
+    figures: dict[str, Tensor]
+
+
+class Replayed:
+    """Plays a learner's rounds: the first few of each kind as they are, the others by replaying a recording.
+
+    Args:
+        learner: whose rounds; see ``Learner.kind``. Its state must not be loaded anew once one was recorded.
+        recorder: of the learner's device.
+    """
+
+    def __init__(self, learner: Learner, recorder: Recorder) -> None:
+        self._learner = learner
+        self._recorder = recorder
+        self._played: dict[Hashable, int] = {}
+        self._recordings: dict[Hashable, _Recording] = {}
+
+    def play(self, batches: Sequence[Batch], number: int) -> dict[str, Tensor]:
+        """As ``Learner.play``; the next round overwrites the figures.
+
+        Raises:
+            NotRecorded: this round cannot be recorded.
+        """
+        kind = self._learner.kind(number), *map(_form, batches)
+        if kind not in self._recordings:
+            if self._played.setdefault(kind, 0) < _WARM_UP:
+                self._played[kind] += 1
+                return self._play_once(batches, number)
+            self._recordings[kind] = self._record(batches, number)
+        recording = self._recordings[kind]
+        for kept, given in zip(recording.batches, batches, strict=True):
+            for place, value in zip(_tensors(kept), _tensors(given), strict=True):
+                place.copy_(value)
+        recording.replay()
+        return recording.figures
+
+    def _play_once(self, batches: Sequence[Batch], number: int) -> dict[str, Tensor]:
+        figures: dict[str, Tensor] = {}
+        self._recorder.warm_up(lambda: figures.update(self._learner.play(batches, number)))
+        return figures
+
+    def _record(self, batches: Sequence[Batch], number: int) -> _Recording:
+        kept = [_copied(batch) for batch in batches]
+        figures: dict[str, Tensor] = {}
+
+        def run() -> None:
+            # A penalty asks for gradients of the samples themselves, which must not stay marked for the next copy.
+            played = [batch._replace(samples=batch.samples.detach()) for batch in kept]
+            figures.update(self._learner.play(played, number))
+
+        try:
+            return _Recording(kept, self._recorder.record(run), figures)
+        except RuntimeError as error:
+            raise NotRecorded(str(error).partition("\n")[0]) from None
+
+
+def _tensors(batch: Batch) -> list[Tensor]:
+    return [each for each in (batch.samples, batch.condition, *(batch.labelled or ())) if each is not None]
+
+
+def _form(batch: Batch) -> Hashable:
+    return batch.members, *((tuple(each.shape), each.dtype) for each in _tensors(batch))
+
+
+def _copied(batch: Batch) -> Batch:
+    return batch._replace(
+        samples=batch.samples.clone(),
+        condition=None if batch.condition is None else batch.condition.clone(),
+        labelled=None if batch.labelled is None else (batch.labelled[0].clone(), batch.labelled[1].clone()),
+    )

@@ -1,0 +1,227 @@
+"""Rounds that are recorded and replayed are the rounds that would be played."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_flatten
+
+from saddle.config import load_recipe, parse_settings, resolve
+from saddle.config.resolve import settle
+from saddle.data import Store
+from saddle.data.scaling import Scaling
+from saddle.game.rules import PlainRule
+from saddle.training.assemble import Networks, make_feed, make_gan
+from saddle.training.engine import Engine, are_replayed
+from saddle.training.gan import GAN
+from saddle.training.replay import CudaRecorder, Recorder
+
+CPU = torch.device("cpu")
+ROUNDS = 14
+FALLING = "{value=1e-3,to=1e-5,start=64,end=160}"
+VARIANTS = {
+    "plain": (),
+    "shared samples": ("game.share=samples",),
+    "one judgement": ("game.share=pass", "game.update=simultaneous"),
+    "rates that fall": (
+        f"generator.optimizer.learning_rate={FALLING}",
+        f"discriminator.optimizer.learning_rate={FALLING}",
+    ),
+    "a penalty that changes": ("game.r1={value=1.0,to=0.1,start=0,end=200}",),
+    "a penalty that ends": ("game.r1={value=1.0,to=0.0,start=0,end=100}", "game.r2=0.5"),
+    "lazy penalties": ("game.loss=relativistic", "game.r1=1", "game.r2=1", "game.penalty_every=2"),
+    "gradient penalty": ("game.loss=wasserstein", "game.gradient_penalty=10", "game.discriminator_steps=2"),
+    "norms, dropout and noise": (
+        "generator.network.norm=batch",
+        "discriminator.network.dropout=0.3",
+        "discriminator.input_noise=0.1",
+    ),
+    "labels and averages": ("conditional=true", "average.half_life=100", "discriminator.condition=projection"),
+    "spectral, clipped": ("game.clip=0.05", "game.loss=wasserstein"),
+    "spectral": ("discriminator.weights=spectral", "game.loss=hinge"),
+    "sgd": ("generator.optimizer={kind='sgd',momentum=0.5}", "discriminator.optimizer={kind='sgd',learning_rate=0.1}"),
+    "half precision": ("precision=bfloat16",),
+    "packing": ("game.packing=2",),
+}
+
+
+Operation = tuple[Any, Any, Any, Any]  # the function, its arguments, its named ones, and what came out
+
+
+class _Operations(TorchDispatchMode):
+    def __init__(self) -> None:
+        super().__init__()
+        self.done: list[Operation] = []
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if func.overloadpacket.__name__ in ("_local_scalar_dense", "nonzero"):
+            raise RuntimeError(f"operation not permitted while recording: {func}")
+        made = func(*args, **(kwargs or {}))
+        self.done.append((func, args, kwargs or {}, made))
+        return made
+
+
+class CPURecorder:
+    """A double of a CUDA graph: the operations of a round, and the same ones again on the same memory.
+
+    As in a graph, whatever Python computes in a round is fixed when it is recorded: numbers, shapes, and which
+    operations there are. Random numbers come from the global generator as it is seeded before a replay.
+    """
+
+    def __init__(self) -> None:
+        self.warm, self.recorded, self.replayed = 0, 0, 0
+
+    def warm_up(self, run: Callable[[], None]) -> None:
+        self.warm += 1
+        run()
+
+    def record(self, run: Callable[[], None]) -> Callable[[], None]:
+        self.recorded += 1
+        mode = _Operations()
+        with mode:
+            run()
+        fresh = True
+
+        def replay() -> None:
+            nonlocal fresh
+            self.replayed += 1
+            if not fresh:
+                with torch._C._AutoDispatchBelowAutograd():  # pyright: ignore[reportPrivateUsage]  as operations came in
+                    _repeat(mode.done)
+            fresh = False  # recording it has done it, unlike on a GPU
+
+        return replay
+
+
+def _repeat(done: list[Operation]) -> None:
+    """The same operations; what comes out is written to where it was written the first time."""
+    for func, args, kwargs, made in done:
+        again = func(*args, **kwargs)
+        if any(result.alias_info is not None for result in func._schema.returns):
+            continue  # a view of memory that was written anew, or a change in place
+        for place, value in zip(tree_flatten(made)[0], tree_flatten(again)[0], strict=True):
+            if isinstance(place, Tensor):
+                place.copy_(value)
+
+
+def play(store: Store, settings: tuple[str, ...], device: torch.device, recorder: Recorder | None, *, tensors: bool):
+    """The figures of each round and the state at the end; ``tensors``: schedules fill tensors on the device."""
+    config = resolve(load_recipe("mlp-tanh"), parse_settings(["batch_size=16", *settings]))
+    config = settle(config, {}, total=16 * ROUNDS)
+    scaling = Scaling.fit(store, "tanh")
+    made = make_gan(config, store, scaling, Networks(), device)
+    shares = store.class_shares() if config.conditional is True else ()
+    networks = made.generator.network, made.discriminator.network
+    learner = GAN(config, *networks, device, shares, replayed=tensors)
+    said: list[str] = []
+    precision = "float32" if config.precision == "auto" else config.precision
+    engine, feed = Engine(learner, precision, recorder, said.append), make_feed(config, store, scaling, device)
+    figures: list[dict[str, Any]] = []
+    images = 16 * learner.turns
+    for number in range(ROUNDS):
+        position = number * images
+        learner.schedule(position)
+        batches = [feed.batch(position + 16 * turn, 16) for turn in range(learner.turns)]
+        figures.append({name: value.clone() for name, value in engine.play(batches, number, 1000 + number).items()})
+        learner.follow(position + images, images)
+    return figures, {name: tensor.clone() for name, tensor in learner.state().items()}, said
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_replayed_rounds_equal_played_ones(tiny_images: Store, variant: str):
+    settings = VARIANTS[variant]
+    recorder = CPURecorder()
+    replayed, state, said = play(tiny_images, settings, CPU, recorder, tensors=True)
+    assert not said
+    kinds = 2 if "penalty_every" in str(settings) or "to=0.0" in str(settings) else 1
+    assert (recorder.recorded, recorder.warm) == (kinds, 3 * kinds)
+    assert recorder.replayed == ROUNDS - 3 * kinds
+    played, wanted, _ = play(tiny_images, settings, CPU, None, tensors=True)
+    for ours, theirs in zip(replayed, played, strict=True):
+        assert ours.keys() == theirs.keys()
+        for name, value in ours.items():
+            torch.testing.assert_close(value, theirs[name], rtol=0, atol=0, msg=lambda text, of=name: f"{of}: {text}")
+    assert state.keys() == wanted.keys()
+    assert all(torch.equal(tensor, wanted[name]) for name, tensor in state.items())
+
+
+@pytest.mark.parametrize("variant", ["rates that fall", "lazy penalties", "sgd"])
+def test_numbers_on_the_device_are_the_same_numbers(tiny_images: Store, variant: str):
+    on_device, _, _ = play(tiny_images, VARIANTS[variant], CPU, None, tensors=True)
+    plain, _, _ = play(tiny_images, VARIANTS[variant], CPU, None, tensors=False)
+    for ours, theirs in zip(on_device[:5], plain[:5], strict=True):  # before small differences have grown
+        for name, value in ours.items():
+            torch.testing.assert_close(value, theirs[name], rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("settings", "why"),
+    [
+        (("game.historical_averaging=0.1",), "historical averaging"),
+        (("generator.optimizer.betas=[{value=0.5,to=0.9,start=0,end=100},0.99]",), "betas are schedules"),
+    ],
+)
+def test_rounds_that_cannot_be_replayed_are_played_and_why_is_said(
+    tiny_images: Store, settings: tuple[str, ...], why: str
+):
+    recorder = CPURecorder()
+    ours, _, said = play(tiny_images, settings, CPU, recorder, tensors=True)
+    assert why in said[0]
+    assert recorder.warm == recorder.recorded == 0
+    theirs, _, _ = play(tiny_images, settings, CPU, None, tensors=True)
+    assert all(torch.equal(value, theirs[-1][name]) for name, value in ours[-1].items())
+
+
+def test_a_round_that_waits_for_the_device_is_played_once(tiny_images: Store, monkeypatch: pytest.MonkeyPatch):
+    """Recording fails in the middle; the round is then played as if nothing had happened."""
+    theirs, _, _ = play(tiny_images, (), CPU, None, tensors=True)
+    real = PlainRule.generator_turn
+
+    def waits(self: PlainRule, *arguments: Any) -> Any:
+        turn = real(self, *arguments)
+        turn.loss.item()
+        return turn
+
+    monkeypatch.setattr(PlainRule, "generator_turn", waits)
+    # The double does what it records, so that D's turn has been played when it fails: only what is said is looked at.
+    _, _, said = play(tiny_images, (), CPU, CPURecorder(), tensors=True)
+    assert len(said) == 1
+    assert "operation not permitted" in said[0]
+    assert theirs
+
+
+def test_other_shapes_are_recorded_anew(tiny_images: Store):
+    config = resolve(load_recipe("mlp-tanh"), parse_settings(["batch_size=16"]))
+    scaling = Scaling.fit(tiny_images, "tanh")
+    made = make_gan(config, tiny_images, scaling, Networks(), CPU)
+    learner = GAN(config, made.generator.network, made.discriminator.network, CPU, replayed=True)
+    recorder = CPURecorder()
+    engine, feed = Engine(learner, recorder=recorder), make_feed(config, tiny_images, scaling, CPU)
+    for number, size in enumerate([16] * 5 + [8] * 5 + [16] * 2):
+        engine.play([feed.batch(0, size)], number, number)
+    assert (recorder.warm, recorder.recorded, recorder.replayed) == (6, 2, 6)
+
+
+def test_only_a_gpu_replays():
+    assert not are_replayed(CPU, "auto")
+    assert are_replayed(torch.device("cuda"), "auto")
+    assert not are_replayed(torch.device("cuda"), "eager")
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_cuda_graphs_equal_eager_rounds(tiny_images: Store, variant: str):
+    device = torch.device("cuda")
+    replayed, state, said = play(tiny_images, VARIANTS[variant], device, CudaRecorder(device), tensors=True)
+    assert not said
+    played, wanted, _ = play(tiny_images, VARIANTS[variant], device, None, tensors=True)
+    for ours, theirs in zip(replayed, played, strict=True):
+        for name, value in ours.items():
+            torch.testing.assert_close(value, theirs[name], rtol=1e-3, atol=1e-5)
+    for name, tensor in state.items():
+        torch.testing.assert_close(tensor, wanted[name], rtol=1e-2, atol=1e-4)
