@@ -106,8 +106,8 @@ class Discriminator(nn.Module):
         outputs = self.output(self.closeness(features)).float()  # a sum of exponentials needs single precision
         logits = outputs.logsumexp(1) if self.classifies else outputs.squeeze(1)
         if self.projection is not None and labels is not None:
-            # D(x, y) = v_yᵀ φ(x) + ψ(φ(x)); Miyato & Koyama 2018, eq. 3.
-            logits = logits + (self.projection(labels) * features).sum(1)
+            # D(x, y) = v_yᵀ φ(x) + ψ(φ(x)); Miyato & Koyama 2018, eq. 3. With all classes at once it is one product.
+            logits = logits + (features @ self.projection.weight.T).float().gather(1, labels[:, None]).squeeze(1)
         return logits
 
 
