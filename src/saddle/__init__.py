@@ -15,7 +15,7 @@ from saddle.base.machine import bound_spinning
 
 if TYPE_CHECKING:
     from saddle import metrics
-    from saddle.api import Run, compare, report, train
+    from saddle.api import Run, compare, fork, report, train
     from saddle.config import all_recipes as recipes
     from saddle.errors import (
         CheckpointError,
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from saddle.reproduction.run import reproduce
     from saddle.runs.scores import Evaluation
     from saddle.scoring.evaluate import evaluate
+    from saddle.sweeps.run import sweep
     from saddle.trained.export import save_samples
     from saddle.trained.generator import Generator, load
 
@@ -52,12 +53,14 @@ __all__ = [
     "SaddleError",
     "compare",
     "evaluate",
+    "fork",
     "load",
     "metrics",
     "recipes",
     "report",
     "reproduce",
     "save_samples",
+    "sweep",
     "train",
 ]
 
@@ -67,6 +70,7 @@ bound_spinning()  # before torch is imported, by whoever does it
 _HOMES = {
     "Run": "api",
     "compare": "api",
+    "fork": "api",
     "report": "api",
     "train": "api",
     "Evaluation": "runs.scores",
@@ -75,6 +79,7 @@ _HOMES = {
     "load": "trained.generator",
     "reproduce": "reproduction.run",
     "save_samples": "trained.export",
+    "sweep": "sweeps.run",
 }
 
 

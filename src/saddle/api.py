@@ -11,7 +11,8 @@ import torch
 from PIL.Image import Image
 from torch import Tensor, nn
 
-from saddle.base.progress import Progress, for_stream
+from saddle.base import processes
+from saddle.base.progress import Progress, Silent, for_stream
 from saddle.config import Config, load_config, load_recipe, resolve
 from saddle.config.resolve import merge_settings, nest
 from saddle.config.schema import DataConfig
@@ -21,13 +22,15 @@ from saddle.errors import CheckpointError, ConfigError, RunError
 from saddle.pages.comparison import Comparison, write_comparison
 from saddle.pages.comparison import compare as read_comparison
 from saddle.pages.report import write_report
-from saddle.runs.folder import RunFolder
+from saddle.runs.folder import RunFolder, find_member
 from saddle.runs.scores import Evaluation
 from saddle.runs.status import Status, read_status
 from saddle.scoring.evaluate import evaluate
 from saddle.show.grid import save_picture, tile
 from saddle.trained.generator import Generator, load
 from saddle.training.assemble import Networks
+from saddle.training.population import take_out
+from saddle.training.scorer import GoOn
 from saddle.training.session import run_session
 
 
@@ -76,6 +79,14 @@ class Run:
     def generator(self) -> Generator:
         """The averaged generator as last saved."""
         return load(self.path, generator=self.network)
+
+    def member(self, number: int) -> Run:
+        """One member of a population, by its number from 0: what it wrote, and its generator.
+
+        Raises:
+            RunError: there is none.
+        """
+        return Run(find_member(self.path, number))
 
     def sample(self, count: int, **options: Any) -> Any:
         """As ``Generator.sample``: images (count, C, H, W) in [0, 1], or points (count, d)."""
@@ -170,24 +181,46 @@ def train_config(
     out: str | Path | None = None,
     networks: Networks | None = None,
     progress: Progress | None = None,
+    go_on: GoOn | None = None,
 ) -> tuple[Run, bool]:
-    """As ``train``, from a config that is already resolved.
+    """As ``train``, from a config that is already resolved; ``data`` may be a store, and for ``go_on`` see the session.
 
     Returns:
         The run, and whether anything was left to train.
     """
     networks = networks or Networks()
-    progress = progress or for_stream(sys.stderr)
+    progress = (progress or for_stream(sys.stderr)) if processes.is_first() else Silent()
     folder = RunFolder(Path(out) if out is not None else default_folder(config))
     folder.check()
-    store = _store(config.data, data, labels, progress)
-    trained = run_session(config, store, folder, networks, progress)
+    if isinstance(data, Store):
+        store = data
+    else:
+        store = processes.after_first(lambda: open_store(config.data, data, labels, progress))
+    trained = run_session(config, store, folder, networks, progress, go_on)
     return Run(folder.path, generator=networks.generator), trained
 
 
 def default_folder(config: Config) -> Path:
     """Where a run goes that names no folder: trainings that differ only in the seed do not collide."""
-    return Path("runs") / (config.recipe + (f"-seed-{config.seed}" if config.seed else ""))
+    members = f"-members-{config.members}" if config.members > 1 else ""
+    return Path("runs") / (config.recipe + members + (f"-seed-{config.seed}" if config.seed else ""))
+
+
+def fork(run: str | Path | Run, *, member: int, out: str | Path) -> Run:
+    """Take one member out of a population: a run of its own, at the population's last checkpoint.
+
+    ``train`` with the member's seed and settings resumes it.
+
+    Args:
+        run: the population.
+        member: its number, from 0.
+        out: a new folder.
+
+    Raises:
+        RunError: there is no such member, it has diverged, there is no checkpoint yet, or ``out`` is in use.
+    """
+    take_out(RunFolder(run.path if isinstance(run, Run) else Path(run)), member, RunFolder(Path(out)))
+    return Run(out)
 
 
 def report(path: str | Path, *, generator: nn.Module | None = None) -> Path:
@@ -235,7 +268,8 @@ def compare(*runs: str | Path | Run, out: str | Path | None = None) -> Compariso
     return found
 
 
-def _store(config: DataConfig, data: object, labels: Any, progress: Progress) -> Store:
+def open_store(config: DataConfig, data: object, labels: Any, progress: Progress) -> Store:
+    """The samples of ``config``, or ``data`` given as an object; tells what must be known about them."""
     if data is not None:
         store = from_object(data, labels, config=config)
     elif labels is not None:

@@ -93,5 +93,19 @@ class Interrupted(SaddleError):
         self.exit_code = 128 + signal_number
 
 
+class ProcessLost(SaddleError):
+    """Another process of those that torchrun started has ended, and this one cannot go on without it."""
+
+    exit_code = 4
+
+
+class Elsewhere(SaddleError):
+    """It failed in another of the processes that torchrun started, and that one says why."""
+
+    def __init__(self, what: str, *, exit_code: int) -> None:
+        super().__init__(what)
+        self.exit_code = exit_code
+
+
 class ScoreWarning(UserWarning):
     """A score that must be read with care."""

@@ -16,19 +16,27 @@ from saddle.cli.commands import app
 COMMANDS = {
     "recipes": ["NAME"],
     "settings": ["KEY"],
-    "train": ["RECIPE", "--data", "--out", "--seed", "--device", "--threads", "--set", "--dry-run"],
+    "train": ["RECIPE", "--data", "--out", "--seed", "--members", "--device", "--threads", "--set", "--dry-run"],
     "list": ["FOLDER"],
     "info": ["RUN"],
-    "sample": ["RUN", "--count", "--seed", "--out", "--label", "--labels", "--truncation", "--device"],
+    "sample": ["RUN", "--count", "--seed", "--out", "--label", "--labels", "--truncation", "--device", "--member"],
     "interpolate": ["RUN", "--from", "--to", "--steps", "--space", "--out", "--label", "--to-label", "--device"],
     "walk": ["RUN", "--seeds", "--steps", "--grid", "--space", "--out", "--label", "--device"],
     "arithmetic": ["RUN", "SUM", "--out", "--label", "--device"],
     "invert": ["RUN", "--image", "--steps", "--restarts", "--seed", "--out", "--label", "--device"],
     "nearest": ["RUN", "--count", "--seed", "--neighbours", "--data", "--out", "--label", "--device"],
     "classify": ["RUN", "--data", "--out", "--set", "--device"],
-    "evaluate": ["RUN", "--metric", "--count", "--seeds", "--extractor", "--inception-weights", "--data", "--device"],
+    "evaluate": [
+        *("RUN", "--metric", "--count", "--seeds", "--extractor", "--inception-weights", "--data", "--device"),
+        "--member",
+    ],
     "compare": ["RUN", "--out"],
     "reproduce": ["TABLE", "--out", "--row", "--seeds", "--length", "--quick", "--set"],
+    "fork": ["RUN", "--member", "--out"],
+    "sweep": [
+        *("RECIPE", "--over", "--trials", "--data", "--out", "--seed", "--device", "--threads", "--set"),
+        *("--storage", "--prune"),
+    ],
     "report": ["RUN"],
     "data inspect": ["PATH", "--out", "--set"],
     "cache clear": [],
@@ -49,12 +57,14 @@ PUBLIC = [
     "SaddleError",
     "compare",
     "evaluate",
+    "fork",
     "load",
     "metrics",
     "recipes",
     "report",
     "reproduce",
     "save_samples",
+    "sweep",
     "train",
 ]
 
@@ -77,7 +87,8 @@ GENERATOR = [
     "walk",
 ]
 RUN = [
-    *("config", "evaluate", "generator", "interpolate", "log", "path", "report", "sample", "scores", "status", "walk"),
+    *("config", "evaluate", "generator", "interpolate", "log", "member"),
+    *("path", "report", "sample", "scores", "status", "walk"),
 ]
 
 

@@ -1,11 +1,15 @@
 from __future__ import annotations
 
+import threading
+
 import pytest
 import torch
 
 from saddle.config.schema import DataConfig
 from saddle.data import Store, from_object
 from saddle.data.scaling import Scaling
+from saddle.game import feed as feed_module
+from saddle.game.ahead import Ahead
 from saddle.game.feed import Feed
 
 CPU = torch.device("cpu")
@@ -78,3 +82,46 @@ def test_labels_stay_with_their_samples():
     batch = labelled.batch(5, 20)
     assert torch.equal(batch.samples.flatten() % 3, batch.condition.float())
     assert feed(store).batch(0, 4).condition is None
+
+
+class Rows(Ahead):
+    """Notes which rows are gathered, and where from."""
+
+    def __init__(self, values: torch.Tensor, device: torch.device) -> None:
+        super().__init__(values, device)
+        self.gathered: list[tuple[list[int], bool]] = []
+
+    def _gather(self, index: torch.Tensor):
+        self.gathered.append((index.tolist(), threading.current_thread() is threading.main_thread()))
+        return super()._gather(index)
+
+
+def test_rows_that_are_fetched_ahead_are_the_same_and_come_from_a_thread():
+    store = numbered(10)
+    plain, ahead = feed(store), feed(store)
+    rows = ahead._ahead = Rows(torch.from_numpy(store.values), CPU)
+    places = [(0, 4), (4, 4), (8, 4), (12, 4), (3, 4), (7, 2), (9, 6)]  # on, over an epoch's end, back, other sizes
+    kept = [(plain.batch(*place).samples, ahead.batch(*place).samples) for place in places]
+    for expected, fetched in kept:  # all of them at the end: no later batch overwrites an earlier one
+        assert torch.equal(expected, fetched)
+    assert rows.gathered[1][0] == [int(number) for number in Feed._index(plain, 4, 4)]
+    assert not any(in_main for _, in_main in rows.gathered)
+
+
+def test_an_error_of_the_thread_reaches_the_caller():
+    ahead = Ahead(torch.arange(4.0), CPU)
+    with pytest.raises((IndexError, RuntimeError), match="index out of range"):
+        ahead.rows((0, 1), (1, 1), lambda start, count: torch.tensor([9]))
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU: pinned buffers and side streams were not run")
+def test_data_beyond_a_gpus_memory_give_the_same_batches(monkeypatch: pytest.MonkeyPatch):
+    store = numbered(1000)
+    scaling, device = Scaling.fit(store, "linear"), torch.device("cuda")
+    resident = Feed(store, scaling, seed=0, device=device)
+    monkeypatch.setattr(feed_module, "_DEVICE_SHARE", 0.0)
+    streamed = Feed(store, scaling, seed=0, device=device)
+    assert streamed._ahead is not None
+    for start in range(0, 64 * 200, 64):
+        expected, fetched = resident.batch(start, 64).samples, streamed.batch(start, 64).samples
+        assert torch.equal(expected.cpu(), (fetched * 1).cpu())

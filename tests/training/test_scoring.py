@@ -1,13 +1,17 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 import saddle
+from saddle.api import train_config
 from saddle.base.progress import Silent
 from saddle.base.tensors import load_tensors
+from saddle.config import load_config
 from saddle.errors import ConfigError
 from saddle.pages.report import write_report
 from saddle.runs.folder import RunFolder
@@ -111,3 +115,20 @@ def test_a_metric_that_does_not_fit_is_refused_before_anything_is_made(tmp_path:
 def test_the_report_shows_the_scores(tmp_path: Path):
     run = train(tmp_path / "run")
     assert "Scores" in write_report(run).read_text(encoding="utf-8")
+
+
+def test_a_run_can_be_ended_at_a_score_and_goes_on_from_there(tmp_path: Path):
+    whole = train(tmp_path / "whole")
+    lines: list[Mapping[str, Any]] = []
+
+    def go_on(line: Mapping[str, Any]) -> bool:
+        lines.append(line)
+        return len(lines) < 2
+
+    config = load_config(whole.config)
+    run, _ = train_config(config, out=tmp_path / "run", progress=Silent(), go_on=go_on)
+    assert lines == run.scores == whole.read_scores()[:2]
+    assert (run.status.state, run.status.saved) == ("stopped", 256)
+    train_config(config, out=tmp_path / "run", progress=Silent())
+    assert run.folder.generator.read_bytes() == whole.generator.read_bytes()
+    assert run.scores == whole.read_scores()

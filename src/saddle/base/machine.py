@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import signal
 import sys
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
+from saddle.base import processes
 from saddle.errors import DeviceError
 
 if TYPE_CHECKING:
     import torch
+
+_TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3  # as in malloc.h
 
 
 def bound_spinning() -> bool:
@@ -23,6 +28,18 @@ def bound_spinning() -> bool:
     if "GOMP_SPINCOUNT" not in os.environ and "torch" not in sys.modules:
         os.environ["GOMP_SPINCOUNT"] = "1000"
     return "GOMP_SPINCOUNT" in os.environ
+
+
+def keep_freed_memory() -> None:
+    """Let the C library keep the memory that is freed for what is allocated next, instead of giving it back.
+
+    A round frees and allocates the same blocks. Where glibc gives large ones back to the system, each of their pages
+    is mapped and cleared anew in the next round: 2,600 page faults and a tenth of the time of a round of ``mnist``.
+    """
+    with suppress(OSError, AttributeError):  # another C library
+        libc = ctypes.CDLL("libc.so.6")
+        libc.mallopt(_MMAP_THRESHOLD, 2**25)
+        libc.mallopt(_TRIM_THRESHOLD, 2**31 - 1)
 
 
 def stop_signals() -> list[signal.Signals]:
@@ -41,6 +58,8 @@ def usable_cores() -> int:
 def find_device(name: str) -> torch.device:
     """The device called ``name``; ``auto`` takes CUDA, then MPS, then the CPU.
 
+    Of several processes on one machine, each has the GPU of its own number.
+
     Raises:
         DeviceError: there is no such device on this machine.
     """
@@ -51,8 +70,9 @@ def find_device(name: str) -> torch.device:
         available.insert(0, "mps")
     if torch.cuda.is_available():
         available[:0] = ["cuda", *(f"cuda:{index}" for index in range(torch.cuda.device_count()))]
-    if name == "auto":
-        return torch.device(available[0])
+    if processes.count() > 1:
+        available = [each for each in available if each in ("cuda", "cpu")]
+    name = available[0] if name == "auto" else name
     if name not in available:
         raise DeviceError(
             f"there is no device {name!r} here",
@@ -60,4 +80,12 @@ def find_device(name: str) -> torch.device:
             got=name,
             remedy="take one of these; a run goes on on the device that it was started on, a new --out may use another",
         )
+    if name == "cuda" and processes.count() > 1:
+        if processes.count_here() > (gpus := torch.cuda.device_count()):
+            raise DeviceError(
+                f"{processes.count_here()} processes need as many GPUs",
+                expected=f"torchrun --nproc_per_node={gpus}, or --device cpu",
+                got=f"{gpus} on this machine",
+            )
+        return torch.device("cuda", processes.number_here())
     return torch.device(name)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 
@@ -9,6 +10,7 @@ import sys
 def main() -> None:
     """Run the command line; the process belongs to it, with its streams and signals."""
     signal.signal(signal.SIGINT, signal.SIG_DFL)  # until there is a better answer, none rather than a traceback
+    from saddle.base import processes
     from saddle.cli import boundary
 
     boundary.begin()
@@ -21,4 +23,7 @@ def main() -> None:
         code = end.code if isinstance(end.code, int) else int(end.code is not None)
     except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001  there is nobody else who could answer
         code = boundary.answer(error)
-    sys.exit(boundary.end(code))
+    code = boundary.end(code)
+    if processes.count() > 1:
+        os._exit(code)  # torch's threads between processes may still be at work, and abort an interpreter that ends
+    sys.exit(code)

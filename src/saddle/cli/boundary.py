@@ -10,11 +10,12 @@ import sys
 from contextlib import suppress
 from types import FrameType
 
+from saddle.base import processes
 from saddle.base.files import remove_unfinished
 from saddle.base.machine import stop_signals
 from saddle.base.streams import let_go, take_over
 from saddle.base.text import one_line
-from saddle.errors import SaddleError
+from saddle.errors import Elsewhere, SaddleError
 
 UNFORESEEN = 70  # the exit code for a fault of saddle's own, as EX_SOFTWARE of sysexits.h
 # What the system and torch say where memory, or address space, is not enough; torch raises RuntimeErrors for it.
@@ -59,8 +60,11 @@ def answer(error: BaseException) -> int:
     if isinstance(error, KeyboardInterrupt):
         print("saddle: interrupted", file=sys.stderr)
         return 128 + signal.SIGINT
+    if isinstance(error, Elsewhere):  # the process where it happened tells why
+        return error.exit_code
     if isinstance(error, SaddleError):
-        _print(error)
+        if processes.tells(error.what):
+            _print(error)
         return error.exit_code
     if foreseen := _foreseen(error):
         _print(foreseen)

@@ -9,6 +9,7 @@ from typing import Annotated, Any, cast
 import typer
 from typer.core import TyperGroup
 
+from saddle.base import processes
 from saddle.cli import (
     arithmetic,
     cache,
@@ -16,6 +17,7 @@ from saddle.cli import (
     compare,
     data,
     evaluate,
+    fork,
     info,
     interpolate,
     invert,
@@ -26,13 +28,17 @@ from saddle.cli import (
     reproduce,
     sample,
     settings,
+    sweep,
     train,
     walk,
 )
 from saddle.cli.boundary import answer
+from saddle.errors import ConfigError
 
 # What typer tells of itself; not all its versions give it a public name.
 _USAGE = cast(type[Exception], typer.BadParameter.__mro__[1])
+
+_TOGETHER = ("train", "sample")  # what several processes do together
 
 
 class _Commands(TyperGroup):
@@ -70,11 +76,18 @@ app = typer.Typer(
 
 @app.callback()
 def _options(  # pyright: ignore[reportUnusedFunction]
+    context: typer.Context,
     version: Annotated[
         bool, typer.Option("--version", is_eager=True, callback=_print_version, help="Print the version and exit.")
     ] = False,
 ) -> None:
     """Train, judge, use and share generative adversarial networks."""
+    if processes.count() > 1 and context.invoked_subcommand not in _TOGETHER:
+        raise ConfigError(
+            f"saddle {context.invoked_subcommand} is the work of one process",
+            expected=f"torchrun with saddle {' or '.join(_TOGETHER)}",
+            remedy="start it without torchrun",
+        )
 
 
 app.command("recipes")(recipes.recipes)
@@ -93,6 +106,8 @@ app.command("classify")(classify.classify)
 app.command("evaluate")(evaluate.evaluate)
 app.command("compare")(compare.compare)
 app.command("reproduce")(reproduce.reproduce)
+app.command("sweep")(sweep.sweep)
+app.command("fork")(fork.fork)
 app.command("report")(report.report)
 app.add_typer(data.app, name="data")
 app.add_typer(cache.app, name="cache")

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from saddle.cli.options import DeviceOption, RunArgument
+from saddle.cli.options import DeviceOption, MemberOption, RunArgument
 from saddle.cli.tables import print_table
 
 
@@ -29,15 +29,17 @@ def evaluate(
     ] = None,
     data: Annotated[str | None, typer.Option(help="Other data than the run's: a name, or a path.")] = None,
     device: DeviceOption = "auto",
+    member: MemberOption = None,
 ) -> None:
     """Score a generator, and show what real samples score."""
     from saddle.base.progress import for_stream
+    from saddle.runs.folder import find_member
     from saddle.runs.scores import table
     from saddle.scoring.evaluate import evaluate as score
 
     found = score(
-        run, metrics=metric, count=count, seeds=seeds, extractor=extractor, inception_weights=inception_weights,
-        data=data, device=device, progress=for_stream(sys.stderr),
+        find_member(run, member), metrics=metric, count=count, seeds=seeds, extractor=extractor,
+        inception_weights=inception_weights, data=data, device=device, progress=for_stream(sys.stderr),
     )  # fmt: skip
     print_table(table(found))
     for footnote in found.footnotes:

@@ -57,6 +57,9 @@ def _facts(config: Config, run: RunFolder, status: Status) -> Iterator[tuple[str
     yield "recipe", config.recipe
     yield "data", f"{data.source}{split}" + (f", fingerprint {data.fingerprint[:12]}" if data.fingerprint else "")
     yield "seed", str(config.seed)
+    if config.members > 1:
+        lost = [member.path.name for member in run.all_members() if member.diverged.is_file()]
+        yield "members", f"{config.members}" + (f", of which {', '.join(lost)} diverged" if lost else "")
     yield "device", f"{config.device}{threads}"
     yield "state", status.state
     if status.state == "diverged":
@@ -88,6 +91,8 @@ def _scores(run: RunFolder, config: Config) -> Iterator[tuple[str, str]]:
 def _resume(run: RunFolder, config: Config, *, longer: bool) -> str:
     from saddle.runs.status import resume_command
 
+    if (whole := run.population) is not None:
+        return f"to train it further, take it out: saddle fork {whole.path} --member {int(run.path.name)} --out FOLDER"
     if longer:
         twice = {"images": config.images and 2 * config.images, "epochs": config.epochs and 2 * config.epochs}
         config = config.model_copy(update=twice)

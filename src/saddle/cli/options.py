@@ -10,6 +10,10 @@ import typer
 RunArgument = Annotated[Path, typer.Argument(metavar="RUN", help="A run folder, or a generator's .safetensors file.")]
 DEVICE_HELP = "cpu, cuda, mps or auto (default): the best that is there."
 DeviceOption = Annotated[str, typer.Option(show_default=False, help=DEVICE_HELP)]
+MemberOption = Annotated[
+    int | None,
+    typer.Option(metavar="NUMBER", help="Which one of a population, from 0.  [default: RUN is a single run]"),
+]
 LabelOption = Annotated[str | None, typer.Option(metavar="CLASS", help="One class, by name or index.")]
 SpaceOption = Annotated[
     str | None,

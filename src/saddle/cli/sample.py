@@ -7,7 +7,8 @@ from typing import Annotated
 
 import typer
 
-from saddle.cli.options import DeviceOption, LabelOption, RunArgument
+from saddle.base import processes
+from saddle.cli.options import DeviceOption, LabelOption, MemberOption, RunArgument
 from saddle.cli.tables import print_line
 
 
@@ -30,6 +31,7 @@ def sample(
     ] = None,
     truncation: Annotated[float, typer.Option(help="In (0, 1]; smaller: more typical, less varied samples.")] = 1.0,
     device: DeviceOption = "auto",
+    member: MemberOption = None,
 ) -> None:
     """Draw samples from a trained generator.
 
@@ -37,13 +39,15 @@ def sample(
     forms, each sample has a latent of its own.
     """
     from saddle.errors import ConfigError
+    from saddle.runs.folder import find_member
     from saddle.trained.export import save_samples
     from saddle.trained.generator import load
     from saddle.trained.labels import parse_classes
 
     if label is not None and labels is not None:
         raise ConfigError("--label and --labels cannot both be given", remedy="give one of them")
-    generator = load(run, device=device)
+    generator = load(find_member(run, member), device=device)
     chosen = label if labels is None else parse_classes(labels, generator.class_names)
     save_samples(generator, out, count, seed=seed, label=chosen, truncation=truncation)
-    print_line(f"{count:,} samples in {out}")
+    if processes.is_first():
+        print_line(f"{count:,} samples in {out}")

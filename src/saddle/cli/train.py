@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from saddle.base import processes
 from saddle.cli.options import DEVICE_HELP
 from saddle.cli.tables import print_line
 
@@ -21,6 +22,9 @@ def train(
         Path | None, typer.Option(help="The run folder.  [default: runs/RECIPE, or runs/RECIPE-seed-N]")
     ] = None,
     seed: Annotated[int | None, typer.Option(help="Seed of everything that is random.")] = None,
+    members: Annotated[
+        int | None, typer.Option(metavar="N", help="Train so many runs side by side, with seeds from --seed on.")
+    ] = None,
     device: Annotated[str | None, typer.Option(help=DEVICE_HELP)] = None,
     threads: Annotated[
         str | None,
@@ -35,7 +39,7 @@ def train(
     """Train a recipe. The same command resumes a run that was stopped."""
     from saddle.config import load_recipe, parse_settings, resolve, to_toml
 
-    named = {"seed": seed, "device": device, "threads": threads, "data": data and {"source": data}}
+    named = {"seed": seed, "members": members, "device": device, "threads": threads, "data": data and {"source": data}}
     options: dict[str, Any] = {key: value for key, value in named.items() if value is not None}
     config = resolve(load_recipe(recipe), parse_settings(set_ or []), options)
     if dry_run:
@@ -45,6 +49,8 @@ def train(
     from saddle.api import train_config
 
     run, trained = train_config(config, out=out)
+    if not processes.is_first():
+        return
     status = run.status
     if status.state != "finished":
         print_line(f"{run.path} is at {status.progress}, which is beyond this length: nothing was trained")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from saddle.config.members import member_config, varied
 from saddle.config.schema import Config
 
 # Losses whose target for real samples can be smoothed.
@@ -12,6 +13,23 @@ _SMOOTHED = ("non_saturating", "saturating", "least_squares")
 
 def contradictions(config: Config) -> Iterator[str]:
     """What does not go together, one sentence each."""
+    lists = varied(config)
+    wrong = [f"vary.{key} needs a number for each member" for key in lists if len(lists[key]) != config.members]
+    if config.members > 1 and config.seed + config.members > 2**63:
+        wrong.append("the seeds of the last members are too large: members count up from seed")
+    if config.members == 1 and lists:
+        wrong = ["vary needs members > 1: it says what differs between them"]
+    if config.members > 1 and "custom" in (config.generator.network.family, config.discriminator.network.family):
+        wrong.append("members > 1 needs networks that saddle builds: your own module is one network")
+    yield from wrong
+    if not wrong and lists:
+        members = (_of_one(member_config(config, number)) for number in range(config.members))
+        yield from dict.fromkeys(sentence for member in members for sentence in member)
+    elif not wrong:
+        yield from _of_one(config)
+
+
+def _of_one(config: Config) -> Iterator[str]:
     game, g, d = config.game, config.generator.network, config.discriminator.network
     per_sample = [f"game.{name}" for name in ("r1", "r2", "gradient_penalty") if getattr(game, name)]
     custom_d = d.family == "custom"

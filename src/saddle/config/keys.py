@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
+from hashlib import sha256
 from types import NoneType, UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
@@ -13,10 +15,10 @@ from pydantic.fields import FieldInfo
 
 from saddle.config.schedules import ExponentialSchedule, LinearSchedule, Schedule
 from saddle.config.schema import Config
-from saddle.config.section import Role
+from saddle.config.section import Role, Section
 
 _FREE = (Role.LENGTH, Role.THREADS, Role.WATCH, Role.BEST, Role.SCORES)
-TAGS = ("family", "kind")  # keys that choose what a section is
+_TAGS = ("family", "kind")  # keys that choose what a section is
 _FAR = 1_000  # bounds from here on only keep arithmetic from overflowing, and are not worth telling
 _BOUNDS = {"gt": ">", "ge": ">=", "lt": "<", "le": "<="}
 
@@ -75,6 +77,27 @@ def decides(path: str) -> bool:
     return role(path) not in _FREE
 
 
+def identity_of(config: Config) -> str:
+    """SHA-256 of the settings that decide a run's result: equal for every part of one run, whatever its length.
+
+    Settings at their defaults are left out, so that a run outlives settings that are new in a later version.
+    """
+    chosen = dict(_chosen(config))
+    chosen.pop("data.source", None)  # the same data may lie at another place
+    return sha256(json.dumps(chosen, sort_keys=True).encode()).hexdigest()
+
+
+def _chosen(section: Section, prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """The settings of a section that decide a result and are not at their defaults, and the kinds of its sections."""
+    tables = section.model_dump(mode="json")
+    for name, value in section:
+        key, field = f"{prefix}{name}", type(section).model_fields.get(name)
+        if isinstance(value, Section):
+            yield from _chosen(value, f"{key}.")
+        elif decides(key) and (name in _TAGS or field is None or value != field.default):
+            yield key, tables[name]
+
+
 @cache
 def known_tables(model: type[BaseModel] = Config) -> dict[str, Any]:
     """The tree of keys below ``model``: a table for a section (all variants of a union together), None for a leaf."""
@@ -108,7 +131,7 @@ def _keys(model: type[BaseModel], prefix: str, of: str) -> Iterator[Key]:
 
 def _tag(section: type[BaseModel]) -> str:
     """What chooses a section among its kinds, such as ``family = mlp``."""
-    name = next(name for name in TAGS if name in section.model_fields)
+    name = next(name for name in _TAGS if name in section.model_fields)
     field = section.model_fields[name]
     return f"{name} = {'one that you registered' if field.is_required() else field.default}"
 

@@ -6,7 +6,6 @@ import json
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from hashlib import sha256
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -19,10 +18,8 @@ from saddle.base.suggest import suggest
 from saddle.base.text import one_line
 from saddle.config.consistent import contradictions
 from saddle.config.explain import explain
-from saddle.config.keys import TAGS, decides
 from saddle.config.schedules import fix_shares
 from saddle.config.schema import Config, DataConfig
-from saddle.config.section import Section
 from saddle.errors import ConfigError
 
 # A later layer that gives one way to write the length replaces the other; a later choice of a tagged section's
@@ -371,27 +368,6 @@ def difference(*configs: Config) -> list[tuple[Any, ...]]:
     keys = dict.fromkeys(key for table in tables for key in table)
     rows = [(key, *(table.get(key) for table in tables)) for key in keys]
     return [row for row in rows if any(value != row[1] for value in row[2:])]
-
-
-def identity_of(config: Config) -> str:
-    """SHA-256 of the settings that decide a run's result: equal for every part of one run, whatever its length.
-
-    Settings at their defaults are left out, so that a run outlives settings that are new in a later version.
-    """
-    chosen = dict(_chosen(config))
-    chosen.pop("data.source", None)  # the same data may lie at another place
-    return sha256(json.dumps(chosen, sort_keys=True).encode()).hexdigest()
-
-
-def _chosen(section: Section, prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """The settings of a section that decide a result and are not at their defaults, and the kinds of its sections."""
-    tables = section.model_dump(mode="json")
-    for name, value in section:
-        key, field = f"{prefix}{name}", type(section).model_fields.get(name)
-        if isinstance(value, Section):
-            yield from _chosen(value, f"{key}.")
-        elif decides(key) and (name in TAGS or field is None or value != field.default):
-            yield key, tables[name]
 
 
 def _flatten(tables: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

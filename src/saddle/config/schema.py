@@ -216,6 +216,40 @@ class LogConfig(Section):
     """write TensorBoard events too"""
 
 
+class VaryOptimizerConfig(Section):
+    """Numbers of a player's optimizer that differ from member to member."""
+
+    learning_rate: Annotated[tuple[PositiveFinite, ...], Field(min_length=1)] | None = None
+    """of each member, in place of the player's learning_rate"""
+
+
+class VaryPlayerConfig(Section):
+    """A player's numbers that differ from member to member."""
+
+    optimizer: VaryOptimizerConfig | None = None
+
+
+class VaryGameConfig(Section):
+    """Numbers of the game that differ from member to member."""
+
+    discriminator_weight: Annotated[tuple[PositiveFinite, ...], Field(min_length=1)] | None = None
+    """of each member, in place of game.discriminator_weight"""
+    r1: Annotated[tuple[NonNegativeFloat, ...], Field(min_length=1)] | None = None
+    """of each member, in place of game.r1"""
+    r2: Annotated[tuple[NonNegativeFloat, ...], Field(min_length=1)] | None = None
+    """of each member, in place of game.r2"""
+    gradient_penalty: Annotated[tuple[NonNegativeFloat, ...], Field(min_length=1)] | None = None
+    """of each member, in place of game.gradient_penalty"""
+
+
+class VaryConfig(Section):
+    """What differs between the members of a population: the setting's key behind ``vary``, and as many numbers."""
+
+    generator: VaryPlayerConfig | None = None
+    discriminator: VaryPlayerConfig | None = None
+    game: VaryGameConfig | None = None
+
+
 class Config(Section):
     """Everything that decides a run. Give either ``epochs`` or ``images``, not both."""
 
@@ -229,6 +263,8 @@ class Config(Section):
     """real samples in each of D's turns"""
     seed: Annotated[int, Field(ge=0, lt=2**63), Role.SEED] = 0
     """decides everything random"""
+    members: Annotated[int, Field(gt=0, le=10_000)] = 1
+    """runs that are trained side by side as one: member 3 is the run whose seed is larger by 3"""
     device: Annotated[str, Role.FOUND] = "auto"
     """cpu, cuda, mps, or auto: the best that is there"""
     threads: Annotated[Annotated[int, Field(gt=0, le=1024)] | Literal["auto"], Role.THREADS] = "auto"
@@ -249,6 +285,7 @@ class Config(Section):
     samples: SamplesConfig = SamplesConfig()
     evaluate: EvaluateConfig = EvaluateConfig()
     log: LogConfig = LogConfig()
+    vary: VaryConfig | None = None
 
     def total_images(self, store_size: int) -> int:
         """The length of the run in images seen, for a store of ``store_size`` samples."""

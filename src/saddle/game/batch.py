@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
@@ -66,6 +67,13 @@ class Batch(NamedTuple):
     def mean(self, values: Tensor) -> Tensor:
         """The mean over each member's rows: (members · n, ...) → (members, ...)."""
         return _by_member(values, self.members).mean(1)
+
+
+def side_by_side(batches: Sequence[Batch]) -> Batch:
+    """The batches of several games, of one size and with a condition each, as one."""
+    conditions = [batch.condition for batch in batches if batch.condition is not None]
+    assert len(conditions) == len(batches)
+    return Batch(torch.cat([batch.samples for batch in batches]), torch.cat(conditions), members=len(batches))
 
 
 def _by_member(values: Tensor, members: int) -> Tensor:

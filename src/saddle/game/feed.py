@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Sequence
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from saddle.base import processes
 from saddle.base.chance import stream
 from saddle.data.scaling import Scaling
 from saddle.data.store import Store
-from saddle.game.batch import Batch
+from saddle.game.ahead import Ahead
+from saddle.game.batch import Batch, side_by_side
 
 # Share of a GPU's free memory that the decoded data may take.
 _DEVICE_SHARE = 0.5
@@ -26,10 +29,12 @@ class Feed:
     Args:
         store: decoded data.
         scaling: from the data's units to the generator's range.
-        seed: of the run.
-        device: where batches are wanted. The data are kept there when they fit, else gathered on the host.
+        seed: of the run, or of each member of a population.
+        device: where batches are wanted. The data are kept there when they fit. Else they are gathered on the host, for
+            a GPU while the round before is played.
         labelled: whether batches carry labels.
-        further: where the labelled samples come from in a semi-supervised game, as many as ``batch`` is asked for.
+        further: where the labelled samples of each member come from in a semi-supervised game, as many as ``batch`` is
+            asked for.
     """
 
     def __init__(
@@ -37,10 +42,10 @@ class Feed:
         store: Store,
         scaling: Scaling,
         *,
-        seed: int,
+        seed: int | Sequence[int],
         device: torch.device,
         labelled: bool = False,
-        further: Feed | None = None,
+        further: Sequence[Feed] = (),
     ) -> None:
         with warnings.catch_warnings():
             # Stores may be read-only (memory-mapped); batches are gathered from them, nothing is written.
@@ -48,37 +53,60 @@ class Feed:
             self._values = torch.from_numpy(store.values)
         self._size = len(store)
         self._draw = store.draw
-        self._seed = seed
+        self._seeds = (seed,) if isinstance(seed, int) else tuple(seed)
         self._further = further
         self._scaling = scaling.to(device)
         self._device = device
+        self._ahead: Ahead | None = None
         if device.type == "cuda" and store.values.nbytes < _DEVICE_SHARE * torch.cuda.mem_get_info(device)[0]:
             self._values = self._values.to(device)
+        elif device.type == "cuda" and store.draw is None:
+            self._ahead = Ahead(self._values, device)
         self._labels = torch.from_numpy(store.labels).to(device) if labelled and store.labels is not None else None
-        self._orders: dict[int, Tensor] = {}
+        self._orders: dict[tuple[int, int], Tensor] = {}
 
     def batch(self, position: int, count: int) -> Batch:
-        """The ``count`` samples that follow ``position`` images seen."""
+        """The ``count`` samples that follow ``position`` images seen; each of several processes gets its part of them.
+
+        Args:
+            position: images seen.
+            count: how many for each member, in all processes together.
+        """
         if self._draw is not None:
-            chance = np.random.default_rng(stream(self._seed, "data", position))
-            fresh = torch.from_numpy(self._draw(chance, count))
-            return Batch(self._scaling.forward(fresh.to(self._device, non_blocking=True)))
+            chances = [np.random.default_rng(stream(seed, "data", position)) for seed in self._seeds]
+            fresh = processes.part(torch.from_numpy(np.concatenate([self._draw(chance, count) for chance in chances])))
+            samples = self._scaling.forward(fresh.to(self._device, non_blocking=True))
+            return Batch(samples, members=len(self._seeds))
+        index = self._index(position, count)
+        if self._ahead is not None:
+            samples = self._ahead.rows((position, count), (position + count, count), self._index)
+        else:
+            samples = self._values.index_select(0, index).to(self._device, non_blocking=True)
+        samples = self._scaling.forward(samples)
+        labels = None if self._labels is None else self._labels[index.to(self._device)]
+        batch = Batch(samples, labels, members=len(self._seeds))
+        if not self._further:
+            return batch
+        further = side_by_side([feed.batch(position, count) for feed in self._further])
+        assert further.condition is not None
+        return batch._replace(labelled=(further.samples, further.condition))
+
+    def _index(self, position: int, count: int) -> Tensor:
+        """The numbers of this process's part of the samples that follow ``position``."""
+        return processes.part(torch.cat([self._numbers(seed, position, count) for seed in self._seeds]))
+
+    def _numbers(self, seed: int, position: int, count: int) -> Tensor:
+        """The numbers of the ``count`` samples that follow ``position`` in the order of a seed."""
         epoch, start = divmod(position, self._size)
-        index = self._order(epoch)[start : start + count]
+        index = self._order(seed, epoch)[start : start + count]
         while len(index) < count:
             epoch += 1
-            index = torch.cat([index, self._order(epoch)[: count - len(index)]])
-        samples = self._scaling.forward(self._values.index_select(0, index).to(self._device, non_blocking=True))
-        labels = None if self._labels is None else self._labels[index.to(self._device)]
-        if self._further is None:
-            return Batch(samples, labels)
-        further = self._further.batch(position, count)
-        assert further.condition is not None
-        return Batch(samples, labels, (further.samples, further.condition))
+            index = torch.cat([index, self._order(seed, epoch)[: count - len(index)]])
+        return index
 
-    def _order(self, epoch: int) -> Tensor:
-        if epoch not in self._orders:
-            self._orders = {known: order for known, order in self._orders.items() if known >= epoch - 1}
-            chance = torch.Generator().manual_seed(stream(self._seed, "order", epoch))
-            self._orders[epoch] = torch.randperm(self._size, generator=chance).to(self._values.device)
-        return self._orders[epoch]
+    def _order(self, seed: int, epoch: int) -> Tensor:
+        if (seed, epoch) not in self._orders:
+            self._orders = {known: order for known, order in self._orders.items() if known[1] >= epoch - 1}
+            chance = torch.Generator().manual_seed(stream(seed, "order", epoch))
+            self._orders[seed, epoch] = torch.randperm(self._size, generator=chance).to(self._values.device)
+        return self._orders[seed, epoch]

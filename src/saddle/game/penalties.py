@@ -7,6 +7,9 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+from saddle.base import processes
+from saddle.networks.population import Chance
+
 
 def squared_gradient(logits: Tensor, samples: Tensor) -> Tensor:
     """‖∇ D(x)‖² of each x: γ/2 times its mean is R1 on real samples and R2 on generated ones.
@@ -23,21 +26,29 @@ def squared_gradient(logits: Tensor, samples: Tensor) -> Tensor:
     return _gradient(logits, samples).square().sum(1)
 
 
-def unit_gradient_gap(judge: Callable[[Tensor], Tensor], real: Tensor, fake: Tensor, *, packing: int = 1) -> Tensor:
+def unit_gradient_gap(
+    judge: Callable[[Tensor], Tensor], real: Tensor, fake: Tensor, *, packing: int = 1, chance: Chance | None = None
+) -> Tensor:
     """(‖∇ D(x̂)‖ - 1)² at an x̂ uniform between a real and a generated sample; Gulrajani et al. 2017, eq. 3.
 
-    The places are drawn from torch's global generator, one for each unit that D judges.
+    The places are drawn from ``chance``, one for each unit that D judges.
 
     Args:
         judge: samples (packing · B, ...) → logits (B,).
         real, fake: (packing · B, ...), without a graph.
         packing: samples that D judges as one.
+        chance: of the members of a population; None: torch's global generator.
 
     Returns:
         (B,), not negative.
     """
-    units = (len(real) // packing,) + (1,) * (real.dim() - 1)
-    share = torch.rand(units, device=real.device, dtype=real.dtype).repeat_interleave(packing, 0)
+    chance = chance or Chance(real.device)
+    units = (processes.whole(len(real) // packing // chance.members),) + (1,) * (real.dim() - 1)
+
+    def places(generator: torch.Generator | None) -> Tensor:
+        return torch.rand(units, device=real.device, dtype=real.dtype, generator=generator)
+
+    share = processes.part(chance.each(places)).repeat_interleave(packing, 0)
     between = torch.lerp(real, fake, share).requires_grad_()
     return (_gradient(judge(between), between).norm(dim=1) - 1).square()
 

@@ -5,7 +5,7 @@ The networks may answer in half precision; losses and penalties are computed in 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Mapping
 from typing import NamedTuple
 
 import torch
@@ -19,6 +19,8 @@ from saddle.game.batch import Batch
 from saddle.game.losses import LOSSES
 from saddle.game.numbers import number_on, set_number
 from saddle.game.penalties import squared_gradient, unit_gradient_gap
+from saddle.networks.across import mean_of_all
+from saddle.networks.population import Chance
 
 
 class Turn(NamedTuple):
@@ -52,13 +54,24 @@ class PlainRule:
         game: loss, smoothing, penalties and packing.
         discriminator: the D that plays. ``saddle.networks.sides.Judging`` says what may be asked of it.
         replayed_on: the device where rounds are recorded and replayed; None: they are played one by one.
+        chance: of the members of a population; None: torch's global generators.
+        factors: of a population, by the name that a part of D's loss has in the log: (members,) each.
 
     Raises:
         ConfigError: the game needs features that a user's own D does not offer.
     """
 
-    def __init__(self, game: GameConfig, discriminator: nn.Module, replayed_on: torch.device | None = None) -> None:
+    def __init__(
+        self,
+        game: GameConfig,
+        discriminator: nn.Module,
+        replayed_on: torch.device | None = None,
+        chance: Chance | None = None,
+        factors: Mapping[str, Tensor] | None = None,
+    ) -> None:
         self._game = game
+        self._chance = chance
+        self._factors = factors or {}
         self._gamma_r1, self._gamma_r2, self._lambda = (number_on(replayed_on) for _ in range(3))
         self._loss = LOSSES[game.loss]
         self._discriminator = discriminator
@@ -125,6 +138,7 @@ class PlainRule:
         if game.gradient_penalty:
             parts["gradient_penalty"] = due * self._lambda * real.mean(self._gap(real, fake)) if due else none
         parts |= self._supervised(real)
+        parts |= {name: factor * parts[name] for name, factor in self._factors.items()}
         figures = {
             "loss_real": loss_real.detach(),
             "loss_fake": loss_fake.detach(),
@@ -159,8 +173,8 @@ class PlainRule:
     def _feature_distance(self, real: Batch, fake: Batch) -> Tensor:
         """‖E f(x) - E f(G(z))‖², or its L1 form, per feature: (members,); Salimans et al. 2016, section 3.1."""
         with torch.no_grad():
-            target = real.mean(self._features(real))
-        gap = fake.mean(self._features(fake)) - target
+            target = mean_of_all(real.mean(self._features(real)))
+        gap = mean_of_all(fake.mean(self._features(fake))) - target
         return (gap.abs() if self._game.feature_matching == "l1" else gap.square()).mean(1)
 
     def _features(self, batch: Batch) -> Tensor:
@@ -170,7 +184,8 @@ class PlainRule:
         def judge(between: Tensor) -> Tensor:
             return self.logits(real._replace(samples=between))
 
-        return unit_gradient_gap(judge, real.samples.detach(), fake.samples.detach(), packing=self._game.packing)
+        samples = real.samples.detach(), fake.samples.detach()
+        return unit_gradient_gap(judge, *samples, packing=self._game.packing, chance=self._chance)
 
     def _judge_both(self, real: Batch, fake: Batch, *, one_pass: bool) -> tuple[Tensor, Tensor]:
         """D's logits on both batches, in one pass where that is the same thing and wastes nothing.
@@ -202,8 +217,15 @@ class SemiSupervisedRule(PlainRule):
     is the plain game. The supervised half is the cross-entropy of the K classes on the labelled samples.
     """
 
-    def __init__(self, game: GameConfig, discriminator: nn.Module, replayed_on: torch.device | None = None) -> None:
-        super().__init__(game, discriminator, replayed_on)
+    def __init__(
+        self,
+        game: GameConfig,
+        discriminator: nn.Module,
+        replayed_on: torch.device | None = None,
+        chance: Chance | None = None,
+        factors: Mapping[str, Tensor] | None = None,
+    ) -> None:
+        super().__init__(game, discriminator, replayed_on, chance, factors)
         self._need("class_logits", "the semi-supervised game needs a discriminator that tells classes apart")
 
     def _supervised(self, real: Batch) -> dict[str, Tensor]:
@@ -214,13 +236,20 @@ class SemiSupervisedRule(PlainRule):
         return {"supervised": real.mean(cross_entropy(logits.float(), labels, reduction="none"))}
 
 
-def make_rule(game: GameConfig, discriminator: nn.Module, replayed_on: torch.device | None = None) -> PlainRule:
+def make_rule(
+    game: GameConfig,
+    discriminator: nn.Module,
+    replayed_on: torch.device | None = None,
+    chance: Chance | None = None,
+    factors: Mapping[str, Tensor] | None = None,
+) -> PlainRule:
     """The rule that ``game`` names, for this D.
 
     Raises:
         ConfigError: this D cannot play it.
     """
-    return (SemiSupervisedRule if game.rule == "semi_supervised" else PlainRule)(game, discriminator, replayed_on)
+    kind = SemiSupervisedRule if game.rule == "semi_supervised" else PlainRule
+    return kind(game, discriminator, replayed_on, chance, factors)
 
 
 def _summed(parts: dict[str, Tensor]) -> tuple[Tensor, dict[str, Tensor]]:

@@ -18,7 +18,7 @@ from torch.nn.functional import interpolate
 
 from saddle.config.networks import DCGANConfig, DiscriminatorDCGANConfig, GeneratorDCGANConfig
 from saddle.errors import ConfigError
-from saddle.networks.layers import activation, initialise
+from saddle.networks.layers import ChannelsLast, activation, initialise
 from saddle.networks.virtual import VirtualBatchNorm
 
 _SMALLEST = 4  # side of the coarsest grid, at least
@@ -81,11 +81,12 @@ class DCGANGenerator(nn.Module):
                 odd = fine[0] - 2 * coarse[0], fine[1] - 2 * coarse[1]
                 layers.append(nn.ConvTranspose2d(before, after, 4, 2, padding=1, output_padding=odd, bias=bias))
             layers += [activation(config.output)] if last else _after(config, after)
+        self.channels_last = ChannelsLast()
         self.layers = nn.Sequential(*layers)
         initialise(self, config.initialisation, config.scale)
 
     def forward(self, inputs: Tensor) -> Tensor:
-        return self.layers(_channels_last(self.project(inputs).unflatten(1, (-1, *self.coarsest))))
+        return self.layers(self.channels_last(self.project(inputs).unflatten(1, (-1, *self.coarsest))))
 
 
 class DCGANBody(nn.Module):
@@ -100,6 +101,7 @@ class DCGANBody(nn.Module):
             normed = config.norm != "none" and (len(layers) > 0 or config.input_norm)
             layers.append(nn.Conv2d(before, after, 4, 2, padding=1, bias=not normed))
             layers += _after(config, after, normed=normed)
+        self.channels_last = ChannelsLast()
         self.layers = nn.Sequential(*layers)
         self.features = widths[-1] * coarsest[0] * coarsest[1]
 
@@ -107,7 +109,7 @@ class DCGANBody(nn.Module):
         if vector is not None:
             planes = vector[:, :, None, None].expand(-1, -1, *samples.shape[2:])
             samples = torch.cat([samples, planes], 1)
-        return self.layers(_channels_last(samples)).flatten(1)
+        return self.layers(self.channels_last(samples)).flatten(1)
 
 
 class _Resize(nn.Module):
@@ -141,8 +143,3 @@ def _norm(config: DCGANConfig, channels: int) -> list[nn.Module]:
     if config.initialisation == "normal":
         nn.init.normal_(norm.weight, 1.0, config.scale)  # as the authors' code does; the paper does not say
     return [norm]
-
-
-def _channels_last(images: Tensor) -> Tensor:
-    """The same values with the channels innermost in memory, which convolutions and norms run faster on."""
-    return images.contiguous(memory_format=torch.channels_last)

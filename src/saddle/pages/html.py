@@ -8,7 +8,8 @@ from collections.abc import Iterable, Sequence
 from html import escape
 from importlib import resources
 from string import Template
-from typing import Any
+from typing import Any, NamedTuple
+from urllib.parse import quote
 
 from PIL import Image
 
@@ -29,15 +30,28 @@ def paragraph(text: str) -> str:
     return f"<p>{escape(text)}</p>"
 
 
+class Link(NamedTuple):
+    """A cell of a table that leads to a file; ``address`` is relative to the page, its names not yet quoted."""
+
+    text: str
+    address: str
+
+
 def table(rows: Iterable[Sequence[Any]], head: Sequence[str] = (), *, caption: str = "") -> str:
     """A table; the first cell of each row is its name. A table that is too wide for the page can be scrolled."""
     html = f"<caption>{escape(caption)}</caption>" if caption else ""
     if head:
         html += "<tr>" + "".join(f'<th scope="col">{escape(name)}</th>' for name in head) + "</tr>"
     for name, *values in rows:
-        cells = "".join(f"<td>{escape('–' if value is None else str(value))}</td>" for value in values)
-        html += f'<tr><th scope="row">{escape(name)}</th>{cells}</tr>'
+        cells = "".join(f"<td>{_cell(value)}</td>" for value in values)
+        html += f'<tr><th scope="row">{_cell(name)}</th>{cells}</tr>'
     return f'<div class="wide"><table>{html}</table></div>'
+
+
+def _cell(value: Any) -> str:
+    if isinstance(value, Link):
+        return f'<a href="{escape(quote(value.address))}">{escape(value.text)}</a>'
+    return escape("–" if value is None else str(value))
 
 
 def figure(picture: Image.Image | bytes, caption: str, kind: str = "png") -> str:

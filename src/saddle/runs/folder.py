@@ -99,8 +99,20 @@ class RunFolder:
         return self.path / "tensorboard"
 
     @property
+    def members(self) -> Path:
+        return self.path / "members"
+
+    @property
+    def population(self) -> RunFolder | None:
+        """The run whose member this one is, if it is one."""
+        path = self.path.absolute()
+        whole = RunFolder(path.parent.parent)
+        return whole if path.parent == whole.members and path.name.isdecimal() and whole.exists() else None
+
+    @property
     def lock(self) -> Path:
-        return self.path / ".lock"
+        """Held while the run is trained; a member of a population is trained with all of it."""
+        return (self.population or self).path / ".lock"
 
     @property
     def evaluation_lock(self) -> Path:
@@ -113,6 +125,17 @@ class RunFolder:
     def checkpoint(self, images_seen: int) -> Path:
         """The checkpoint after ``images_seen`` images."""
         return self.checkpoints / f"{images_seen:012d}.safetensors"
+
+    def member(self, number: int) -> RunFolder:
+        """The folder of one member of a population: a run folder without checkpoints."""
+        return RunFolder(self.members / f"{number:02}")
+
+    def all_members(self) -> list[RunFolder]:
+        """The folders of a population's members, by number; empty for a single run."""
+        if self.members.is_symlink() or not self.members.is_dir():
+            return []
+        named = (path for path in self.members.iterdir() if path.name.isdecimal() and path.name.isascii())
+        return [RunFolder(path) for path in sorted(named, key=lambda path: (int(path.name), path.name))]
 
     def sample_grids(self) -> list[tuple[int, Path]]:
         """All sample grids as (images seen, path), oldest first."""
@@ -152,11 +175,22 @@ class RunFolder:
                 expected="a new or empty folder, or the folder of a run to resume",
                 remedy="give another --out",
             )
+        if self.population is not None:
+            raise RunError(
+                f"{self.path} is a member of a population, which is trained as a whole",
+                remedy=f"saddle fork {self.population.path} --member {int(self.path.name)} --out FOLDER takes it out",
+            )
         self._check_entries()
+        for member in self.all_members():
+            if member.path.is_symlink():
+                raise RunError(
+                    f"{member.path} is a link", expected="a folder", remedy="remove it, or give another --out"
+                )
+            member._check_entries()
 
     def _check_entries(self) -> None:
         """A run folder may come from a stranger: nothing in it may lead out of it, or be of another kind."""
-        folders = (self.samples, self.checkpoints, self.tensorboard)
+        folders = (self.samples, self.checkpoints, self.tensorboard, self.members)
         for path in self.path.iterdir() if self.path.is_dir() else ():
             mode = path.lstat().st_mode
             wanted = "a folder" if path in folders else "a regular file"
@@ -254,6 +288,23 @@ class RunFolder:
         for position, path in self.sample_grids():
             if position > images_seen:
                 path.unlink()
+
+
+def find_member(path: Path, number: int | None) -> Path:
+    """The folder of member ``number`` of the population in ``path``; None: ``path`` itself.
+
+    Raises:
+        RunError: there is no such member.
+    """
+    if number is None:
+        return path
+    known = RunFolder(path).all_members()
+    if not known:
+        raise RunError(f"{path} is no population", expected="a run with members > 1", remedy="leave out --member")
+    found = RunFolder(path).member(number)
+    if found not in known:
+        raise RunError(f"{path} has no member {number}", expected=f"a number from 0 to {len(known) - 1}")
+    return found.path
 
 
 def _append(file: Path, entry: Mapping[str, Any]) -> None:

@@ -46,12 +46,14 @@ def held(run: RunFolder) -> Generator[None]:
 
 
 @contextmanager
-def locked(path: Path, busy: Callable[[], None]) -> Generator[None]:
+def locked(path: Path, busy: Callable[[], None], patience: float = _PATIENCE) -> Generator[None]:
     """Hold the lock file at ``path``, which is made if need be, and which the body may remove.
 
     Args:
         path: of the file; the folder must be there.
-        busy: called once if another process holds the lock for more than a moment; unless it raises, this then waits.
+        busy: called once if another process holds the lock for more than ``patience`` seconds; unless it raises, this
+            then waits.
+        patience: in seconds; the lock may be held for a moment by one that only looks.
 
     Raises:
         SaddleError: the file cannot be made or locked, or is something else.
@@ -61,15 +63,15 @@ def locked(path: Path, busy: Callable[[], None]) -> Generator[None]:
     except ImportError:  # not on Windows
         yield
         return
-    descriptor = _take(path, busy, fcntl)
+    descriptor = _take(path, busy, patience, fcntl)
     try:
         yield
     finally:
         os.close(descriptor)
 
 
-def _take(path: Path, busy: Callable[[], None], fcntl: Any) -> int:
-    until: float | None = time.monotonic() + _PATIENCE
+def _take(path: Path, busy: Callable[[], None], patience: float, fcntl: Any) -> int:
+    until: float | None = time.monotonic() + patience
     while True:
         descriptor = _open(path)
         try:

@@ -21,7 +21,8 @@ from saddle.runs.scores import Evaluation, read_evaluations
 
 # Where these are auto, a resumed run takes what auto chose at first.
 RECORDED = ("device", "threads", "conditional", "precision")
-_NAMED = {"data.source": "--data", "seed": "--seed"}  # settings that have an option of their own
+# Settings that have an option of their own.
+_NAMED = {"data.source": "--data", "seed": "--seed", "members": "--members"}
 
 
 @dataclass(frozen=True)
@@ -168,7 +169,7 @@ def _recorded_command(run: RunFolder) -> str | None:
         words = shlex.split(run.read_environment()["command"])
     except (KeyError, ValueError):
         return None
-    ours = len(words) > 1 and words[0] in ("saddle", "__main__.py") and words[1] in ("train", "reproduce")
+    ours = len(words) > 1 and words[0] in ("saddle", "__main__.py") and words[1] in ("train", "reproduce", "sweep")
     return shlex.join(["saddle", *words[1:]]) if ours else None
 
 

@@ -8,6 +8,7 @@ from math import prod
 import torch
 from torch import Tensor
 
+from saddle.base import processes
 from saddle.data.scaling import Scaling, to_pixels
 from saddle.errors import NotFinite
 
@@ -29,9 +30,21 @@ def draw_samples(
     Raises:
         NotFinite: a value is NaN or infinite.
     """
-    size = max(1, min(_MOST, _VALUES // prod(shape)))
+    size = _piece(shape)
     for start in range(0, count, size):
         yield in_data_units(make(start, min(size, count - start)), scaling)
+
+
+def share_of(count: int, shape: tuple[int, ...]) -> range:
+    """Which of ``count`` samples this process draws, of several: whole pieces, as a single one would draw them."""
+    size = _piece(shape)
+    pieces = -(-count // size)
+    ends = [min(count, size * (pieces * number // processes.count())) for number in range(processes.count() + 1)]
+    return range(ends[processes.number()], ends[processes.number() + 1])
+
+
+def _piece(shape: tuple[int, ...]) -> int:
+    return max(1, min(_MOST, _VALUES // prod(shape)))
 
 
 def in_data_units(made: Tensor, scaling: Scaling) -> Tensor:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import csv
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from math import prod
 from pathlib import Path
 from typing import IO, Any
@@ -15,12 +16,14 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
+from saddle.base import processes
 from saddle.base.files import atomic_folder, atomic_path
 from saddle.base.sizes import check_disk
 from saddle.data.scaling import to_pixels
 from saddle.errors import ConfigError, SaddleError
 from saddle.show.grid import PICTURES, save_picture, tile, to_pictures
 from saddle.show.points import picture_points
+from saddle.trained.draw import share_of
 from saddle.trained.generator import Generator
 from saddle.trained.labels import Labels
 
@@ -58,6 +61,8 @@ def save_samples(
     images = generator.header.kind == "images"
     pieces = generator.stream(count, seed=seed, label=label, truncation=truncation)
     check_out(out)
+    if processes.count() > 1 and out.suffix.lower() != ".npy":
+        raise ConfigError("several processes write samples into one array", expected="--out with .npy", got=str(out))
     each = prod(generator.shape) * (1 if images else 4) if out.suffix else _SMALLEST_PNG
     check_disk(out, count * each, f"{count:,} samples", remedy="take fewer, or give an --out on another disk")
     match out.suffix.lower():
@@ -78,6 +83,13 @@ def save_samples(
             save_picture(picture_points(np.concatenate([samples.numpy() for samples, _ in pieces])), out)
         case ".csv" if not images:
             _write_table(out, pieces, generator)
+        case ".npy" if processes.count() > 1:
+
+            def mine(numbers: range) -> _Pieces:
+                size, start = len(numbers), numbers.start
+                return generator.stream(size, seed=seed, label=label, truncation=truncation, first=start)
+
+            _write_together(out, mine, count, generator)
         case ".npy":
             with atomic_path(out) as temporary, temporary.open("wb") as file:
                 _write_array(file, pieces, count, generator)
@@ -135,10 +147,39 @@ def _write_array(file: IO[bytes], pieces: _Pieces, count: int, generator: Genera
     npy.write_array_header_1_0(file, header)
     found: list[NDArray[np.int64]] = []
     for samples, labels in pieces:
-        file.write(np.ascontiguousarray(to_pixels(samples) if images else samples.numpy()).data)
+        file.write(_bytes_of(samples, generator))
         if labels is not None:
             found.append(labels.numpy())
     return np.concatenate(found) if found else None
+
+
+def _write_together(out: Path, draw: Callable[[range], _Pieces], count: int, generator: Generator) -> None:
+    """Let each of several processes write its samples into its part of one array."""
+    each = prod(generator.shape) * (1 if generator.header.kind == "images" else 4)
+    numbers = share_of(count, generator.shape)
+    with ExitStack() as stack:
+
+        def make() -> tuple[str, int]:
+            temporary = stack.enter_context(atomic_path(out))
+            with temporary.open("wb") as file:
+                _write_array(file, iter(()), count, generator)
+                begin = file.tell()
+                file.truncate(begin + count * each)
+            return str(temporary), begin
+
+        path, begin = processes.first(make)
+
+        def fill() -> None:
+            with Path(path).open("r+b") as file:
+                file.seek(begin + numbers.start * each)
+                for samples, _ in draw(numbers) if numbers else ():
+                    file.write(_bytes_of(samples, generator))
+
+        processes.together(fill)
+
+
+def _bytes_of(samples: Tensor, generator: Generator) -> memoryview:
+    return np.ascontiguousarray(to_pixels(samples) if generator.header.kind == "images" else samples.numpy()).data
 
 
 def _write_archive(out: Path, pieces: _Pieces, count: int, generator: Generator) -> None:

@@ -16,6 +16,7 @@ from saddle.config.schema import DiscriminatorConfig
 from saddle.config.section import Size
 from saddle.data.scaling import Scaling
 from saddle.errors import CheckpointError
+from saddle.runs.folder import RunFolder
 
 _NETWORK = "network."
 _FACTOR, _OFFSET = "scaling.factor", "scaling.offset"
@@ -102,6 +103,16 @@ def load_network(path: Path, kind: type[Header]) -> tuple[dict[str, Tensor], Sca
     header = _parse(path, raw, kind, name)
     weights = {key.removeprefix(_NETWORK): value for key, value in tensors.items() if key.startswith(_NETWORK)}
     return weights, _scaling(path, tensors, header.shape), header
+
+
+def missing_generator(run: RunFolder) -> CheckpointError:
+    """Why a run's folder holds no generator file."""
+    if members := run.all_members():
+        return CheckpointError(
+            f"{run.path} is a population of {len(members)}, each with a generator of its own",
+            remedy=f"choose a member: {members[0].path} is the first, as is --member 0 where a command has it",
+        )
+    return CheckpointError(f"the run in {run.path} has no generator yet", remedy="train it until its first checkpoint")
 
 
 def _parse(path: Path, raw: Any, kind: type[Header], name: str) -> Header:

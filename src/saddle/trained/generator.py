@@ -26,7 +26,7 @@ from saddle.networks.sides import generate
 from saddle.runs.folder import RunFolder
 from saddle.show.grid import to_pictures
 from saddle.trained.draw import draw_samples, in_data_units
-from saddle.trained.files import GeneratorHeader, fill, load_network, save_network
+from saddle.trained.files import GeneratorHeader, fill, load_network, missing_generator, save_network
 from saddle.trained.inversion import Inversion, check_search, find_latents
 from saddle.trained.labels import Label, Labels, check_labels, find_class, find_classes, takes_no_labels
 from saddle.trained.walks import Place, along
@@ -203,9 +203,9 @@ class Generator:
         return torch.cat([samples for samples, _ in pieces])
 
     def stream(
-        self, count: int, *, seed: int = 0, label: Labels = None, truncation: float = 1.0
+        self, count: int, *, seed: int = 0, label: Labels = None, truncation: float = 1.0, first: int = 0
     ) -> Iterator[tuple[Tensor, Tensor | None]]:
-        """The samples of ``sample`` in pieces, each with its labels, so that any number of them fits in memory."""
+        """The samples of ``sample`` in pieces with their labels, so that any number fits; ``first``: its number."""
         if count < 1:
             raise ConfigError("this number of samples cannot be drawn", expected="a count of at least 1", got=count)
         classes = self.labels(label)
@@ -215,11 +215,11 @@ class Generator:
             return None if classes is None else classes[torch.arange(start, start + size) % len(classes)]
 
         def make(start: int, size: int) -> Tensor:
-            latents = self.latents(size, seed, start=start, truncation=truncation)
-            return self._make(latents, labels_of(start, size))
+            latents = self.latents(size, seed, start=first + start, truncation=truncation)
+            return self._make(latents, labels_of(first + start, size))
 
         def pieces() -> Iterator[tuple[Tensor, Tensor | None]]:
-            start = 0
+            start = first
             for samples in draw_samples(make, count, self.shape, self._scaling):
                 yield samples, labels_of(start, len(samples))
                 start += len(samples)
@@ -371,9 +371,7 @@ def load(path: str | Path, *, device: str = "auto", generator: nn.Module | None 
         if not run.exists():
             raise CheckpointError(f"{path} holds no run", expected="a folder that saddle train made")
         if not run.generator.is_file():
-            raise CheckpointError(
-                f"the run in {path} has no generator yet", remedy="train it until its first checkpoint"
-            )
+            raise missing_generator(run)
         path = run.generator
     weights, scaling, header = load_network(path, GeneratorHeader)
     made, expected = header.network, None

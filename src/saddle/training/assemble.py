@@ -10,19 +10,23 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
+from saddle.base import processes
 from saddle.base.chance import stream
-from saddle.base.sizes import check_memory
+from saddle.base.sizes import check_memory, free_memory
 from saddle.config import Config
+from saddle.config.members import member_config
 from saddle.data.scaling import Scaling
 from saddle.data.store import Store
 from saddle.errors import ConfigError
 from saddle.game.batch import Batch, packed_shape
 from saddle.game.feed import Feed
 from saddle.game.rules import make_rule
+from saddle.networks.across import share_batch_norms
 from saddle.networks.families import build_discriminator, build_generator
 from saddle.networks.layers import initialise_from_data
 from saddle.networks.memory import free_on, kept_by, size_of, without_values
 from saddle.networks.mlp import MLPGenerator
+from saddle.networks.population import Chance, Population
 from saddle.training.engine import (
     Engine,
     are_replayed,
@@ -59,11 +63,19 @@ def _check_networks(config: Config, store: Store, device: torch.device) -> None:
     generator = without_values(build_generator, config.generator, config.latent, store.shape, classes)
     discriminator = without_values(build_discriminator, config.discriminator, shape, classes, outputs)
     # Weights, their gradients, two moments of each, and the average.
-    needed = (5 if config.average.half_life else 4) * size_of(generator) + 4 * size_of(discriminator)
-    remedy = "make the networks narrower: widths, width, latent.size"
-    check_memory(
-        needed, "the weights of these networks, with gradients and moments,", free=free_on(device), remedy=remedy
-    )
+    each = (5 if config.average.half_life else 4) * size_of(generator) + 4 * size_of(discriminator)
+    what = "the weights of these networks, with gradients and moments,"
+    _check(config, config.members * each, what, device, "make the networks narrower: widths, width, latent.size")
+
+
+def _check(config: Config, needed: int, what: str, device: torch.device, remedy: str) -> None:
+    """Refuse what needs more than is free on ``device``; of a population, say how many members would fit."""
+    free = free_on(device)
+    if config.members > 1:
+        fitting = config.members * (free_memory() if free is None else free) // max(needed, 1)
+        what = f"a population of {config.members:,}: {what}"
+        remedy = f"--members {fitting} would fit" if fitting > 1 else remedy
+    check_memory(needed, what, free=free, remedy=remedy)
 
 
 def _check_batch(config: Config, store: Store, learner: GAN) -> None:
@@ -80,9 +92,10 @@ def _check_batch(config: Config, store: Store, learner: GAN) -> None:
 
     def kept(count: int) -> int:
         fake = learner.generate(count)
-        real = Batch(torch.zeros(count, *store.shape, device=device), fake.condition)
+        rows = config.members * count
+        real = Batch(torch.zeros(rows, *store.shape, device=device), fake.condition, members=config.members)
         if config.game.rule == "semi_supervised":
-            real = real._replace(labelled=(real.samples, torch.zeros(count, dtype=torch.int64, device=device)))
+            real = real._replace(labelled=(real.samples, torch.zeros(rows, dtype=torch.int64, device=device)))
         rule = learner.rule
         return max(
             kept_by(lambda: rule.discriminator_turn(real, fake.detached(), 0)),
@@ -91,13 +104,30 @@ def _check_batch(config: Config, store: Store, learner: GAN) -> None:
 
     few = 4 * config.game.packing
     at_few, at_more = kept(few), kept(2 * few)
-    needed = at_few + (at_more - at_few) // few * (config.batch_size - few)
-    what, remedy = f"batches of {config.batch_size:,}", "take a smaller batch_size"
-    check_memory(needed, what, free=free_on(device), remedy=remedy)
+    needed = at_few + (at_more - at_few) // few * (config.batch_size // processes.count() - few)
+    _check(config, needed, f"batches of {config.batch_size:,}", device, "take a smaller batch_size")
 
 
 def make_gan(config: Config, store: Store, scaling: Scaling, networks: Networks, device: torch.device) -> GAN:
     """The GAN as it stands before the first round, with everything random drawn from the seed."""
+    chance = Chance(device, config.members)
+    if config.members == 1:
+        generator, discriminator = _make_networks(config, store, scaling, networks, device)
+    else:
+        configs = [member_config(config, number) for number in range(config.members)]
+        pairs = [_make_networks(each, store, scaling, networks, device) for each in configs]
+        generator = Population([generator for generator, _ in pairs], chance)
+        discriminator = Population([discriminator for _, discriminator in pairs], chance)
+    # Averages and histories begin as copies of the players, so these are whole by now.
+    shares = store.class_shares() if config.conditional else ()
+    replayed = config.members == 1 and are_replayed(device, config.execution)
+    return GAN(config, generator, discriminator, device, shares, replayed=replayed, chance=chance)
+
+
+def _make_networks(
+    config: Config, store: Store, scaling: Scaling, networks: Networks, device: torch.device
+) -> tuple[nn.Module, nn.Module]:
+    """G and D of a single run before the first round."""
     seed_everything(stream(config.seed, "weights"), device)
     shape = packed_shape(store.shape, config.game.packing)
     shares = store.class_shares() if config.conditional else ()
@@ -113,22 +143,24 @@ def make_gan(config: Config, store: Store, scaling: Scaling, networks: Networks,
         cast(MLPGenerator, generator).start_at(scaling.to(device).forward(mean).flatten())
     if config.discriminator.weights in ("weight", "direction"):  # refused for a user's own module
         count = _FIRST_BATCH - _FIRST_BATCH % config.game.packing
-        first = make_feed(config, store, scaling, device).batch(0, count)
-        initialise_from_data(discriminator, lambda: make_rule(config.game, discriminator).logits(first))
-    # Averages and histories begin as copies of the players, so these are whole by now.
-    replayed = are_replayed(device, config.execution)
-    return GAN(config, generator, discriminator, device, shares, replayed=replayed)
+        with processes.alone():
+            first = make_feed(config, store, scaling, device).batch(0, count)
+            initialise_from_data(discriminator, lambda: make_rule(config.game, discriminator).logits(first))
+    return share_batch_norms(generator), share_batch_norms(discriminator)
 
 
 def make_feed(config: Config, store: Store, scaling: Scaling, device: torch.device) -> Feed:
     """The stream of real samples that this config's game needs."""
-    further = None
-    if config.game.rule == "semi_supervised":
-        chosen = store.taking(choose_labelled(config, store))
-        seed = stream(config.seed, "labelled order")
-        further = Feed(chosen, scaling, seed=seed, device=device, labelled=True)
-    labelled = bool(config.conditional)
-    return Feed(store, scaling, seed=config.seed, device=device, labelled=labelled, further=further)
+    configs = [config]
+    if config.members > 1:
+        configs = [member_config(config, number) for number in range(config.members)]
+    further: list[Feed] = []
+    for each in configs if config.game.rule == "semi_supervised" else ():
+        chosen = store.taking(choose_labelled(each, store))
+        seed = stream(each.seed, "labelled order")
+        further.append(Feed(chosen, scaling, seed=seed, device=device, labelled=True))
+    seeds = [each.seed for each in configs]
+    return Feed(store, scaling, seed=seeds, device=device, labelled=bool(config.conditional), further=further)
 
 
 def choose_labelled(config: Config, store: Store) -> NDArray[np.int64]:

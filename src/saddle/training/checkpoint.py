@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from torch import nn
+from torch import Tensor, nn
 
+from saddle.base import processes
 from saddle.base.tensors import load_tensors, save_tensors
 from saddle.data.scaling import Scaling
 from saddle.errors import CheckpointError, DamagedFile
@@ -55,28 +56,30 @@ class Checkpoints:
             Diverged: a tensor is not finite; nothing is written.
             CheckpointError: the disk is full or not writable; older files are untouched.
         """
+        self.record.agree()
         tensors = self.learner.state() | self.record.state()
+        processes.first(lambda: self._write(tensors, images_seen))
+        self._saved = time.monotonic()
+
+    def _write(self, tensors: Mapping[str, Tensor], images_seen: int) -> None:
         check_weights(tensors, images_seen)
-        header = {
-            "format": _FORMAT,
-            "run": self.identity,
-            "images_seen": images_seen,
-            "record": self.record.header(),
-            "scorer": self.scorer.header(),
-        }
+        header = header_of(self.identity, images_seen, self.record.header(), self.scorer.header())
+        header["processes"] = processes.count()
         # The checkpoint comes last: a kill in between is made good by the rounds that are then played again.
         for path, network, kind in self._shared:
             save_network(path, network, self.scaling, kind.model_copy(update={"images_seen": images_seen}))
-        if self.scorer.best_at == images_seen:
-            best = self.header.model_copy(update={"images_seen": images_seen})
-            save_network(self.run.best, self.learner.result, self.scaling, best)
+        for path, network in self._best(images_seen):
+            save_network(path, network, self.scaling, self.header.model_copy(update={"images_seen": images_seen}))
         save_tensors(self.run.checkpoint(images_seen), tensors, header)
-        self._saved = time.monotonic()
         for position, path in self.run.all_checkpoints()[: -self.keep]:
             if position != self.scorer.best_at:
                 path.unlink()
         for path in self.run.checkpoints.glob("*.damaged"):  # put aside by ``restore``; this one takes their place
             path.unlink()
+
+    def _best(self, images_seen: int) -> list[tuple[Path, nn.Module]]:
+        """The generators whose score after so many images is the best so far, and where they are kept."""
+        return [(self.run.best, self.learner.result)] if self.scorer.best_at == images_seen else []
 
     def regain(self, images_seen: int, say: Callable[[str], None]) -> None:
         """Write the files that one shares anew from the restored state where they are missing, damaged or older."""
@@ -97,7 +100,7 @@ class Checkpoints:
         source = self.run.checkpoint(best_at)
         try:
             tensors, saved = load_tensors(source)
-            self._check(source, saved, best_at)
+            check_header(source, saved, self.identity, best_at)
             self.learner.load(tensors)
         except CheckpointError as error:
             say(f"{path} is missing or damaged, and cannot be made again: {error.what}")
@@ -117,12 +120,25 @@ class Checkpoints:
     def restore(self, say: Callable[[str], None]) -> int:
         """Load the newest checkpoint that is whole; damaged ones are named through ``say`` and put aside.
 
+        Of several processes the first one reads it, and the others get its state.
+
         Returns:
             Images seen by then; 0 when there is none.
 
         Raises:
             CheckpointError: a checkpoint cannot be read now, or is whole but does not fit this run.
         """
+        images_seen = processes.first(lambda: self._restore(say))
+        if processes.count() > 1:
+            tensors = processes.shared(self.learner.state() | self.record.state())
+            header = processes.first(self.record.header)
+            self.scorer.best_at = processes.first(lambda: self.scorer.best_at)
+            if not processes.is_first():
+                self.learner.load(tensors)
+                self.record.load(tensors, header)
+        return images_seen
+
+    def _restore(self, say: Callable[[str], None]) -> int:
         left = self.run.all_checkpoints()
         while left:
             images_seen, path = left.pop()
@@ -132,7 +148,7 @@ class Checkpoints:
                 say(f"{error.what}: {'going on from the one before it' if left else 'none is left, starting anew'}")
                 path.replace(path.with_suffix(".damaged"))
                 continue
-            self._check(path, header, images_seen)
+            check_header(path, header, self.identity, images_seen)
             try:
                 self.scorer.load(header["scorer"])
                 self._regain_best(say)
@@ -142,31 +158,45 @@ class Checkpoints:
                 raise CheckpointError(
                     f"{path} holds nothing that saddle wrote", got=repr(error), remedy=f"remove {path} and resume"
                 ) from None
+            if (before := header.get("processes", 1)) != processes.count():
+                say(
+                    f"the number of processes is {processes.count()} instead of {before}: from here on, the bytes may "
+                    "differ from those of a run that kept it"
+                )
             return images_seen
         return 0
 
-    def _check(self, path: Path, header: Any, images_seen: int) -> None:
-        found = str(header.get("format")) if isinstance(header, dict) else "none"
-        if found != _FORMAT and found.startswith(_FORMATS):
-            raise CheckpointError(
-                f"{path} is a checkpoint of another version of saddle", expected=_FORMAT, got=found,
-                remedy="train with the version that made it, or start anew with another --out",
-            )  # fmt: skip
-        if found != _FORMAT:
-            raise CheckpointError(
-                f"{path} is no checkpoint", expected=_FORMAT, got=found, remedy=f"remove {path} and resume"
-            )
-        if header.get("run") != self.identity:
-            raise CheckpointError(
-                f"{path.name} belongs to another run, with other settings", remedy=f"remove {path} and resume"
-            )
-        if header.get("images_seen") != images_seen:
-            raise CheckpointError(
-                f"{path.name} was saved at another position",
-                expected=f"{images_seen:,} images seen, as its name says",
-                got=header.get("images_seen"),
-                remedy=f"remove {path} and resume",
-            )
+
+def check_header(path: Path, header: Any, identity: str, images_seen: int) -> None:
+    """Raises:
+    CheckpointError: this is no checkpoint of that run, after so many images.
+    """
+    found = str(header.get("format")) if isinstance(header, dict) else "none"
+    if found != _FORMAT and found.startswith(_FORMATS):
+        raise CheckpointError(
+            f"{path} is a checkpoint of another version of saddle", expected=_FORMAT, got=found,
+            remedy="train with the version that made it, or start anew with another --out",
+        )  # fmt: skip
+    if found != _FORMAT:
+        raise CheckpointError(
+            f"{path} is no checkpoint", expected=_FORMAT, got=found, remedy=f"remove {path} and resume"
+        )
+    if header.get("run") != identity:
+        raise CheckpointError(
+            f"{path.name} belongs to another run, with other settings", remedy=f"remove {path} and resume"
+        )
+    if header.get("images_seen") != images_seen:
+        raise CheckpointError(
+            f"{path.name} was saved at another position",
+            expected=f"{images_seen:,} images seen, as its name says",
+            got=header.get("images_seen"),
+            remedy=f"remove {path} and resume",
+        )
+
+
+def header_of(identity: str, images_seen: int, record: Mapping[str, Any], scorer: Mapping[str, Any]) -> dict[str, Any]:
+    """The header of a checkpoint: whose it is and when it was, and the headers of the record and of the scorer."""
+    return {"format": _FORMAT, "run": identity, "images_seen": images_seen, "record": record, "scorer": scorer}
 
 
 def _is_whole(path: Path, header: NetworkHeader) -> bool:

@@ -9,6 +9,8 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor
 
+from saddle.base import processes
+from saddle.base.chance import stream
 from saddle.base.machine import usable_cores
 from saddle.errors import ConfigError
 from saddle.game.batch import Batch
@@ -57,7 +59,7 @@ class Engine:
 
         The figures may be overwritten by the next round.
         """
-        seed_everything(seed, self._learner.device)
+        seed_round(seed, self._learner.device)
         with products_in(self._precision, self._learner.device):
             if self._replayed is not None:
                 try:
@@ -65,7 +67,7 @@ class Engine:
                 except NotRecorded as error:
                     self._replayed = None
                     self._say(f"rounds are played one operation after the other from now on: {error}")
-                    seed_everything(seed, self._learner.device)
+                    seed_round(seed, self._learner.device)
             return self._learner.play(batches, number)
 
 
@@ -118,6 +120,14 @@ def products_in(precision: str, device: torch.device) -> Generator[None]:
         torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32 = kept
 
 
+def seed_round(seed: int, device: torch.device) -> None:
+    """Seed what a round draws from. Of several processes, each makes noise of its own inside layers."""
+    if processes.count() > 1:
+        processes.seed_common(seed, device)  # latents, labels and places, of which each takes its part
+        seed = stream(seed, "process", processes.number())
+    seed_everything(seed, device)
+
+
 def seed_everything(seed: int, device: torch.device) -> None:
     """Seed the global generators that networks draw from on the CPU and on ``device``."""
     torch.default_generator.manual_seed(seed)
@@ -144,14 +154,14 @@ def choose_threads(trial: Callable[[], float]) -> int:
     Args:
         trial: the seconds of a round with the threads that are set then.
     """
-    counts = sorted({1, usable_cores()})
+    counts = sorted({1, processes.first(lambda: max(1, usable_cores() // processes.count_here()))})
     if len(counts) == 1:
         return counts[0]
     seconds: dict[int, float] = {}
     for count in counts:
         torch.set_num_threads(count)
         seconds[count] = trial()
-    return min(counts, key=lambda count: seconds[count])
+    return processes.first(lambda: min(counts, key=lambda count: seconds[count]))
 
 
 def choose_precision(trial: Callable[[str], float], device: torch.device) -> str:
@@ -163,7 +173,7 @@ def choose_precision(trial: Callable[[str], float], device: torch.device) -> str
     """
     known = precisions(device)
     seconds = {name: trial(name) * (1 if name == "float32" else _WORTH_IT) for name in known}
-    return min(known, key=lambda name: seconds[name])
+    return processes.first(lambda: min(known, key=lambda name: seconds[name]))
 
 
 def time_rounds(engine: Engine, batches: Sequence[Batch], lazy: int) -> float:

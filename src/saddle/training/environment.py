@@ -14,6 +14,7 @@ from typing import Any
 
 import torch
 
+from saddle.base import processes
 from saddle.config import Config
 
 
@@ -30,6 +31,7 @@ def environment(config: Config, device: torch.device) -> dict[str, Any]:
         "processor": accelerator or platform.machine(),
         "cores": os.cpu_count(),
         "threads": config.threads,
+        "processes": processes.count(),
         "started": datetime.now(UTC).isoformat(timespec="seconds"),
         "command": shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]]),
         "git_commit": _git_commit(),

@@ -2,32 +2,46 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Hashable, Mapping, Sequence
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 
+from saddle.base import processes
+from saddle.base.chance import stream
+from saddle.config.members import factors, shared_config
+from saddle.config.networks import LatentConfig
 from saddle.config.schema import Config
 from saddle.errors import CheckpointError
 from saddle.game.batch import Batch
 from saddle.game.latents import draw, numbered
 from saddle.game.order import Step, order_of_play
 from saddle.game.rules import JudgedTurn, Turn, make_rule
+from saddle.networks.population import Chance, Population
 from saddle.networks.sides import generate
-from saddle.training.players import Player, averaging_weight, below, move_average
+from saddle.training.players import Average, Player, averaging_weight, below, scale_steps
+
+# The numbers of the game that may differ between members: which part of D's loss each is a factor of.
+_PARTS = {
+    "game.discriminator_weight": "discriminator_loss",
+    "game.r1": "r1",
+    "game.r2": "r2",
+    "game.gradient_penalty": "gradient_penalty",
+}
 
 
 class GAN:
     """Both players, the averaged generator that samples are taken from, and the rule that they are scored by.
 
     Args:
-        config: of the run.
+        config: of the run, or of the population.
         generator: latents (B, latent.size) → samples (B, *shape).
         discriminator: samples (B, *packed shape) → logits (B,); see ``saddle.networks.sides.Judging``.
         device: where they live.
         class_shares: how often each label occurs, in a conditional game; empty otherwise.
         replayed: whether rounds are recorded and replayed (see ``saddle.training.replay``).
+        chance: what the networks of a population draw from; both are ``Population``s then.
 
     Raises:
         ConfigError: this discriminator cannot play the game.
@@ -42,11 +56,18 @@ class GAN:
         class_shares: Sequence[float] = (),
         *,
         replayed: bool = False,
+        chance: Chance | None = None,
     ) -> None:
         self.device = device
+        self.members = config.members
+        self._seeds = [config.seed + member for member in range(config.members)]
+        self._chance = chance or Chance(device)
+        differing = {key: torch.tensor(values, device=device) for key, values in factors(config).items()}
+        config = shared_config(config)
         game = config.game
         replayed_on = device if replayed else None
-        self.rule = make_rule(game, discriminator, replayed_on)
+        of_parts = {name: differing[key] for key, name in _PARTS.items() if key in differing}
+        self.rule = make_rule(game, discriminator, replayed_on, self._chance, of_parts)
         self.generator = Player(
             generator.to(device).train(),
             config.generator.optimizer,
@@ -60,6 +81,9 @@ class GAN:
             historical=game.historical_averaging,
             replayed_on=replayed_on,
         )
+        for player, name in ((self.generator, "generator"), (self.discriminator, "discriminator")):
+            if (of_steps := differing.get(f"{name}.optimizer.learning_rate")) is not None:
+                scale_steps(player, of_steps)
         self._order = order_of_play(game)
         self._latent = config.latent
         self._average = config.average
@@ -68,13 +92,13 @@ class GAN:
         # Without averaging, these are the players themselves. D is averaged where it is the result: a classifier.
         self.averaged = generator
         self.averaged_discriminator = discriminator
-        self._averages: dict[str, tuple[nn.Module, nn.Module]] = {}
+        self._averages: dict[str, Average] = {}
         if config.average.half_life:
-            self.averaged = copy.deepcopy(generator).eval()
-            self._averages["averaged"] = (self.averaged, generator)
+            self._averages["averaged"] = Average(generator)
+            self.averaged = self._averages["averaged"].network
         if config.average.half_life and game.rule == "semi_supervised":
-            self.averaged_discriminator = copy.deepcopy(discriminator).eval()
-            self._averages["averaged_discriminator"] = (self.averaged_discriminator, discriminator)
+            self._averages["averaged_discriminator"] = Average(discriminator)
+            self.averaged_discriminator = self._averages["averaged_discriminator"].network
 
     @property
     def turns(self) -> int:
@@ -87,7 +111,11 @@ class GAN:
         return self.averaged
 
     def schedule(self, position: int) -> None:
-        """Set the optimizers and the weights of the penalties for the round that begins at ``position``."""
+        """Set the optimizers and the weights of the penalties for the round that begins at ``position``.
+
+        It seeds the members of a population too, since torch's global generators are those of a single run.
+        """
+        self._chance.seed([stream(seed, "round", position) for seed in self._seeds])
         self.generator.schedule(position)
         self.discriminator.schedule(position)
         self.rule.schedule(position)
@@ -99,6 +127,10 @@ class GAN:
     @property
     def obstacle(self) -> str | None:
         """Why rounds cannot be recorded and replayed; None if they can."""
+        if self.members > 1:
+            return "the members of a population draw from generators of their own"
+        if processes.count() > 1:
+            return "several processes exchange their gradients in the middle of a round"
         return self.generator.obstacle or self.discriminator.obstacle
 
     def play(self, batches: Sequence[Batch], number: int) -> dict[str, Tensor]:
@@ -127,30 +159,49 @@ class GAN:
         return turns[discriminator].figures | turns[generator].figures
 
     def generate(self, count: int) -> Batch:
-        """``count`` samples of G from fresh latents, with labels in a conditional game."""
-        latents = draw(self._latent, count, self.device)
+        """``count`` samples of G for each member from fresh latents, with labels in a conditional game."""
+        # Several processes draw those of the whole batch, so that together they train as one would.
+        each, whole = self._chance.each, processes.whole(count)
+        latents = processes.part(each(lambda chance: draw(self._latent, whole, self.device, chance)))
         if self._label_edges is None:
-            return Batch(self.generator.network(latents).float())
-        labels = torch.bucketize(torch.rand(count, device=self.device), self._label_edges, right=True)
-        return Batch(self.generator.network(latents, labels).float(), labels)
+            return Batch(self.generator.network(latents).float(), members=self.members)
+        places = processes.part(each(lambda chance: torch.rand(whole, device=self.device, generator=chance)))
+        labels = torch.bucketize(places, self._label_edges, right=True)
+        return Batch(self.generator.network(latents, labels).float(), labels, members=self.members)
 
     def follow(self, position: int, since: int) -> None:
         """Move the averages towards the players after a round of ``since`` images that ended at ``position``."""
         if not self._averages:
             return
         weight = averaging_weight(self._average, position, since)
-        for averaged, live in self._averages.values():
-            move_average(averaged, live, weight)
+        for average in self._averages.values():
+            average.move(weight)
 
     def sample(self, seed: int, start: int, count: int, labels: Tensor | None = None) -> Tensor:
-        """The samples numbered from ``start`` of stream ``seed``; see ``Learner.sample``."""
-        latents = numbered(self._latent, seed, start, count).to(self.device)
-        return generate(self.averaged, latents, None if labels is None else labels.to(self.device))
+        """The samples numbered from ``start`` of stream ``seed``; see ``Learner.sample``. Not of a population."""
+        return Member(self.averaged, self._latent, self.device).sample(seed, start, count, labels)
+
+    def member(self, number: int) -> Member:
+        """What samples of one member of a population are drawn from; it follows the training."""
+        assert isinstance(self.averaged, Population)
+        return Member(self.averaged.member(number), self._latent, self.device)
+
+    def classifier(self, number: int) -> nn.Module:
+        """One member's averaged D, in a semi-supervised game; it follows the training."""
+        assert isinstance(self.averaged_discriminator, Population)
+        return self.averaged_discriminator.member(number)
+
+    @torch.no_grad()
+    def forget(self, number: int) -> None:
+        """Set all that one member of a population has learnt to zero."""
+        for tensor in self.state().values():
+            if tensor.dim():
+                tensor[number].zero_()
 
     def state(self) -> dict[str, Tensor]:
         """All state, by name."""
         parts = {"generator": self.generator.state(), "discriminator": self.discriminator.state()}
-        parts |= {name: dict(averaged.state_dict()) for name, (averaged, _) in self._averages.items()}
+        parts |= {name: dict(average.network.state_dict()) for name, average in self._averages.items()}
         return {f"{part}.{name}": tensor for part, tensors in parts.items() for name, tensor in tensors.items()}
 
     def load(self, tensors: Mapping[str, Tensor]) -> None:
@@ -162,7 +213,26 @@ class GAN:
         try:
             self.generator.load(below("generator.", tensors))
             self.discriminator.load(below("discriminator.", tensors))
-            for name, (averaged, _) in self._averages.items():
-                averaged.load_state_dict(below(f"{name}.", tensors))
+            for name, average in self._averages.items():
+                average.network.load_state_dict(below(f"{name}.", tensors))
         except (RuntimeError, IndexError, KeyError) as error:
             raise CheckpointError("the checkpoint does not fit the networks of this run", got=error) from None
+
+
+class Member(NamedTuple):
+    """A generator that samples are drawn from while it is trained.
+
+    Args:
+        result: the network.
+        latent: distribution of its latents.
+        device: where it lives.
+    """
+
+    result: nn.Module
+    latent: LatentConfig
+    device: torch.device
+
+    def sample(self, seed: int, start: int, count: int, labels: Tensor | None = None) -> Tensor:
+        """The samples numbered from ``start`` of stream ``seed``; see ``Learner.sample``."""
+        latents = numbered(self.latent, seed, start, count).to(self.device)
+        return generate(self.result, latents, None if labels is None else labels.to(self.device))

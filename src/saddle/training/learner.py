@@ -11,12 +11,8 @@ from torch import Tensor, nn
 from saddle.game.batch import Batch
 
 
-class Learner(Protocol):
-    """Anything that learns from batches of real samples and can be sampled from.
-
-    All its state is in ``state``: a learner that loads it goes on exactly. Everything random in ``play`` comes from
-    torch's global generators, which are seeded before each round.
-    """
+class Sampled(Protocol):
+    """A network that is trained and can be sampled from."""
 
     @property
     def device(self) -> torch.device:
@@ -24,13 +20,29 @@ class Learner(Protocol):
         ...
 
     @property
-    def turns(self) -> int:
-        """How many batches of real samples a round takes."""
-        ...
-
-    @property
     def result(self) -> nn.Module:
         """The network that samples are taken from, and that is saved for others to use."""
+        ...
+
+    def sample(self, seed: int, start: int, count: int, labels: Tensor | None) -> Tensor:
+        """The samples numbered from ``start`` of stream ``seed``, (count, *shape) in the network's range.
+
+        Args:
+            labels: class indices (count,) where it learns with labels, else None.
+        """
+        ...
+
+
+class Learner(Sampled, Protocol):
+    """Anything that learns from batches of real samples and can be sampled from.
+
+    All its state is in ``state``: a learner that loads it goes on exactly. Everything random in ``play`` comes from
+    torch's global generators, which are seeded before each round.
+    """
+
+    @property
+    def turns(self) -> int:
+        """How many batches of real samples a round takes."""
         ...
 
     def schedule(self, position: int) -> None:
@@ -60,14 +72,6 @@ class Learner(Protocol):
 
     def follow(self, position: int, since: int) -> None:
         """Move the averages after a round of ``since`` images that ended at ``position``."""
-        ...
-
-    def sample(self, seed: int, start: int, count: int, labels: Tensor | None) -> Tensor:
-        """The samples numbered from ``start`` of stream ``seed``, (count, *shape) in the network's range.
-
-        Args:
-            labels: class indices (count,) where it learns with labels, else None.
-        """
         ...
 
     def state(self) -> dict[str, Tensor]:

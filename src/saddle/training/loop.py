@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import NamedTuple
 
+from saddle.base import processes
 from saddle.base.chance import stream
 from saddle.config.schema import Config
 from saddle.game.feed import Feed
@@ -81,7 +82,12 @@ def train(
     """
     batch, intervals = config.batch_size, Intervals.of(config, total)
     images = batch * learner.turns  # that a round takes
-    while position < total and not stopping():
+    while position < total:
+        # Whether to stop, and whether a checkpoint is overdue, several processes must see alike.
+        overdue_here = checkpoints.age > intervals.checkpoint_seconds
+        stop, overdue = processes.largest(stopping(), overdue_here)
+        if stop:
+            break
         start = position
         learner.schedule(start)
         batches = [feed.batch(start + turn * batch, batch) for turn in range(learner.turns)]
@@ -99,7 +105,6 @@ def train(
             record.draw_samples(position)
         if due(intervals.evaluate):
             scorer.score(position)
-        overdue = checkpoints.age > intervals.checkpoint_seconds
         if due(intervals.checkpoint) or overdue or scorer.best_at == position:
             checkpoints.save(position)
     return position

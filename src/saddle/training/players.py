@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping
 
 import torch
 from torch import Tensor, nn
 
+from saddle.base import processes
 from saddle.config.schedules import Schedule, value_at
 from saddle.config.schema import AverageConfig, OptimizerConfig, SGDConfig
 from saddle.game.numbers import number_on, set_number
@@ -69,6 +71,8 @@ class Player:
             pairs = zip(self.parameters, self._past, strict=True)
             loss = loss + self._historical * torch.stack([(now - past).square().sum() for now, past in pairs]).sum()
         loss.backward(inputs=self.parameters, retain_graph=retain_graph)
+        # Each process has the loss of its part of the batch, and all parts are equally large.
+        processes.average(parameter.grad for parameter in self.parameters if parameter.grad is not None)
         self.optimizer.step()
         self.optimizer.zero_grad(set_to_none=True)
         if self._clip or self._historical:
@@ -136,18 +140,57 @@ def averaging_weight(config: AverageConfig, images_seen: int, images_since: int)
     return (1 - 0.5 ** (images_since / half_life)) / (1 - 0.5 ** (images_seen / half_life))
 
 
-@torch.no_grad()
-def move_average(averaged: nn.Module, live: nn.Module, weight: float) -> None:
-    """Average weights and running statistics; other buffers, such as counters and directions, are taken over."""
-    old: list[Tensor] = list(averaged.parameters())
-    new: list[Tensor] = list(live.parameters())
-    for (name, kept), current in zip(averaged.named_buffers(), live.buffers(), strict=True):
-        if name.endswith(("running_mean", "running_var")):
-            old.append(kept)
-            new.append(current)
-        else:
+class Average:
+    """A network that follows another one: the moving average of its weights and running statistics.
+
+    Other buffers, such as counters and directions, are taken over.
+
+    Args:
+        live: what is followed; its parameters and buffers must stay the same tensors.
+    """
+
+    def __init__(self, live: nn.Module) -> None:
+        self.network = copy.deepcopy(live).eval()
+        # Looked up once: in small networks, this takes longer than the arithmetic.
+        self._old: list[Tensor] = list(self.network.parameters())
+        self._new: list[Tensor] = list(live.parameters())
+        self._taken_over: list[tuple[Tensor, Tensor]] = []
+        for (name, kept), current in zip(self.network.named_buffers(), live.buffers(), strict=True):
+            if name.endswith(("running_mean", "running_var")):
+                self._old.append(kept)
+                self._new.append(current)
+            else:
+                self._taken_over.append((kept, current))
+
+    @torch.no_grad()
+    def move(self, weight: float) -> None:
+        """Let the live network's share in the average be ``weight``; what was there keeps the rest."""
+        for kept, current in self._taken_over:
             kept.copy_(current)
-    torch._foreach_lerp_(old, new, weight)  # pyright: ignore[reportPrivateImportUsage, reportPrivateUsage]
+        torch._foreach_lerp_(self._old, self._new, weight)  # pyright: ignore[reportPrivateImportUsage, reportPrivateUsage]
+
+
+def scale_steps(player: Player, factors: Tensor) -> None:
+    """Multiply each member's steps by its own factor, which is how learning rates differ in a population.
+
+    A step is proportional to the learning rate, whatever the optimizer remembers.
+
+    Args:
+        player: whose network is a population.
+        factors: (members,), in [0, 1]: shares of the rate that the optimizer has.
+    """
+    before: list[Tensor] = []
+
+    def keep(*_: object) -> None:
+        before[:] = [parameter.detach().clone() for parameter in player.parameters]
+
+    @torch.no_grad()
+    def scale(*_: object) -> None:
+        for old, new in zip(before, player.parameters, strict=True):
+            new.copy_(torch.lerp(old, new, factors.reshape(-1, *[1] * (new.dim() - 1))))
+
+    player.optimizer.register_step_pre_hook(keep)
+    player.optimizer.register_step_post_hook(scale)
 
 
 def below(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:

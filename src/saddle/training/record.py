@@ -9,8 +9,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
+from PIL import Image
 from torch import Tensor
 
+from saddle.base import processes
 from saddle.base.progress import Progress
 from saddle.config.schema import Config
 from saddle.data.scaling import Scaling, to_pixels
@@ -22,7 +24,7 @@ from saddle.show.points import picture_points
 from saddle.show.preview import spread
 from saddle.trained.draw import draw_samples
 from saddle.training.health import watched
-from saddle.training.learner import Learner
+from saddle.training.learner import Sampled
 
 # Fixed latents have a stream of their own, so that pictures never disturb training.
 _SAMPLES_SEED = 0
@@ -43,7 +45,7 @@ class Record:
     """
 
     def __init__(
-        self, config: Config, run: RunFolder, store: Store, learner: Learner, scaling: Scaling, progress: Progress
+        self, config: Config, run: RunFolder, store: Store, learner: Sampled, scaling: Scaling, progress: Progress
     ) -> None:
         self._run = run
         self._store = store
@@ -69,8 +71,8 @@ class Record:
 
     def begin(self, images_seen: int, total: int) -> None:
         """Training is about to go on from ``images_seen``: forget what was written after it, start the bar."""
-        self._run.rewind(images_seen, self._progress.say)
-        if self._wants_events:
+        processes.first(lambda: self._run.rewind(images_seen, self._progress.say))
+        if self._wants_events and processes.is_first():
             self._events = _tensorboard(self._run, images_seen)
         self._since = self._shown = images_seen
         self._started = self._lap = time.monotonic()
@@ -97,13 +99,25 @@ class Record:
     def write(self, images_seen: int) -> dict[str, float]:
         """Write the means since the last line to ``log.jsonl`` and return them. This waits for the device.
 
+        They are means over all processes.
+
         Raises:
             SaddleError: the log cannot be written.
         """
         if self._sums is None:
             return {}
+        self.agree()
         means = (self._sums / self._rounds).squeeze(1)
-        figures = dict(zip(self._names, means.tolist(), strict=True)) | self._moments(images_seen)
+        figures = dict(zip(self._names, means.tolist(), strict=True))
+        figures = processes.first(lambda: self._write(figures, images_seen))
+        self._start_line(images_seen)
+        return figures
+
+    def _start_line(self, images_seen: int) -> None:
+        self._sums, self._rounds, self._since, self._lap = None, 0, images_seen, time.monotonic()
+
+    def _write(self, means: Mapping[str, float], images_seen: int) -> dict[str, float]:
+        figures = {**means, **self._moments(images_seen)}
         now = time.monotonic()
         rate = (images_seen - self._since) / max(now - self._lap, 1e-9)
         entry: dict[str, Any] = {"images": images_seen, "epoch": round(images_seen / len(self._store), 4)}
@@ -114,7 +128,6 @@ class Record:
             for name, value in figures.items():
                 self._events.add_scalar(name, value, images_seen)
         self._progress.status(_line(figures))
-        self._sums, self._rounds, self._since, self._lap = None, 0, images_seen, now
         return figures
 
     def draw_samples(self, images_seen: int) -> None:
@@ -124,13 +137,20 @@ class Record:
             Diverged: the samples are not finite; there is no picture then.
             SaddleError: the picture cannot be written.
         """
+        processes.first(lambda: self._draw_picture(images_seen))
+
+    def _draw_picture(self, images_seen: int) -> None:
+        self._save_picture(self._picture(images_seen), images_seen)
+
+    def _picture(self, images_seen: int) -> Image.Image:
         with watched(images_seen):
             samples = self._draw()
         if self._store.kind == "images":
-            picture = tile(to_pixels(samples), columns=self._grid.columns, rows=self._grid.names)
-        else:
-            reference = spread(self._store, _REFERENCE).astype(np.float32)
-            picture = picture_points(samples.numpy(), reference, truth=self._truth)
+            return tile(to_pixels(samples), columns=self._grid.columns, rows=self._grid.names)
+        reference = spread(self._store, _REFERENCE).astype(np.float32)
+        return picture_points(samples.numpy(), reference, truth=self._truth)
+
+    def _save_picture(self, picture: Image.Image, images_seen: int) -> None:
         save_picture(picture, self._run.sample_grid(images_seen))
         if self._events is not None:
             self._events.add_image("samples", np.asarray(picture.convert("RGB")), images_seen, dataformats="HWC")
@@ -153,6 +173,11 @@ class Record:
         with watched(images_seen):
             samples = self._draw()
         return {"sample_mean": samples.mean().item(), "sample_std": samples.std().item()}
+
+    def agree(self) -> None:
+        """Let several processes have the same sums: the mean of theirs."""
+        if self._sums is not None:
+            processes.average([self._sums])
 
     def state(self) -> dict[str, Tensor]:
         """Sums since the last log line, so that a continued run writes the same lines."""

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import copy
 import math
 import warnings
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
 
+from saddle.base import processes
 from saddle.base.chance import stream
-from saddle.base.progress import Progress
+from saddle.base.progress import Progress, Silent
 from saddle.config.schema import Config
 from saddle.data.scaling import Scaling
 from saddle.data.splits import open_held_out, open_validation
@@ -19,15 +21,18 @@ from saddle.data.store import Store
 from saddle.errors import ConfigError, MetricError, ScoreWarning
 from saddle.features.extractors import find_extractor
 from saddle.runs.folder import RunFolder
-from saddle.scoring.measures import choose, floor_samples
+from saddle.scoring.measures import Measure, choose, floor_samples
 from saddle.scoring.sides import RealData
 from saddle.trained.draw import as_saved, draw_samples
 from saddle.training.health import watched
-from saddle.training.learner import Learner
+from saddle.training.learner import Sampled
 
 # A stream that nothing else draws from: the best of many scores is too good for the latents that it was found with, so
 # ``saddle evaluate`` takes others.
 _SEED = stream(0, "scores")
+
+# Asked after each score, with its line of ``scores.jsonl``: whether the run goes on.
+GoOn = Callable[[Mapping[str, Any]], bool]
 
 
 class Scorer:
@@ -39,6 +44,7 @@ class Scorer:
         store: the data.
         learner, scaling: what samples are drawn from, and how they become pixels or points.
         progress: who watches.
+        go_on: asked after each score; without it the run goes on.
 
     Raises:
         ConfigError: the metric does not fit the data.
@@ -46,38 +52,36 @@ class Scorer:
     """
 
     best_at: int | None = None  # images seen
+    stopped: bool = False  # whether the answer was once that the run does not go on
 
     def __init__(
-        self, config: Config, run: RunFolder, store: Store, learner: Learner, scaling: Scaling, progress: Progress
+        self,
+        config: Config,
+        run: RunFolder,
+        store: Store,
+        learner: Sampled,
+        scaling: Scaling,
+        progress: Progress,
+        go_on: GoOn | None = None,
     ) -> None:
         self._settings = config.evaluate
         self._run = run
         self._learner = learner
         self._scaling = scaling
         self._progress = progress
+        self._go_on = go_on
         self._epoch = len(store)
         self._shape = store.shape
         self._best: float | None = None
         self._real: RealData | None = None
-        if not self._settings.every:
+        if not self._settings.every or not processes.is_first():
             return
         extractor = find_extractor(self._settings.extractor, store)
         self._real = RealData(
             store, open_held_out(config.data, store), open_validation(config.data, store), extractor, progress
         )
-        try:
-            (self._measure,) = choose([self._settings.metric], self._real, by_class=config.conditional is True)
-        except MetricError as error:
-            raise _unfit(error) from None
-        if self._measure.held_out:
-            raise ConfigError(
-                f"evaluate.metric: {self._settings.metric} looks at held-out data, which must not choose a generator",
-                remedy="take another, such as fd or parzen_validation",
-            )
-        deciding = self._measure.quantities[self._measure.names.index(self._settings.metric)]
-        if deciding.better is None:
-            raise ConfigError(f"evaluate.metric: {self._settings.metric} says nothing about quality")
-        self._sign = 1 if deciding.better == "higher" else -1
+        self._measure, better = deciding(config, self._real)
+        self._sign = 1 if better == "higher" else -1
         self._labels = self._real.labels_to_ask_for(self._settings.count, _SEED) if config.conditional else None
         self._real.prepare()
         try:  # whatever may be wrong shows now, and not after an interval of training
@@ -90,15 +94,26 @@ class Scorer:
         for warning in dict.fromkeys(str(one.message) for one in caught if issubclass(one.category, ScoreWarning)):
             progress.say(warning)
 
+    def of_member(self, run: RunFolder, learner: Sampled) -> Scorer:
+        """The same for one member of a population: the real side is prepared once for all of them."""
+        other = copy.copy(self)
+        other._run, other._learner, other._progress, other._go_on = run, learner, Silent(), None
+        return other
+
     def score(self, images_seen: int) -> None:
         """Score the generator now and write that down; ``best_at`` then tells whether it is the best so far.
+
+        Of several processes, the first one does it while the others wait.
 
         Raises:
             Diverged: the samples are not finite.
             SaddleError: the score cannot be written.
         """
-        if self._real is None:
-            return
+        if self._settings.every:
+            self.best_at = processes.first(lambda: self._score(images_seen))
+
+    def _score(self, images_seen: int) -> int | None:
+        assert self._real is not None
         with watched(images_seen):
             samples = self._draw()
         with warnings.catch_warnings():
@@ -107,6 +122,7 @@ class Scorer:
         figures = dict(zip(self._measure.names, map(float, values), strict=True))
         better = self._keep_best(figures[self._settings.metric], images_seen)
         self._write(figures, images_seen, better=better)
+        return self.best_at
 
     def _draw(self) -> Tensor:
         def make(start: int, count: int) -> Tensor:
@@ -126,9 +142,12 @@ class Scorer:
     def _write(self, figures: Mapping[str, float], images_seen: int, *, better: bool) -> None:
         entry = {"images": images_seen, "epoch": round(images_seen / self._epoch, 4)}
         rounded = {name: round(value, 6) for name, value in figures.items()}
-        self._run.append_scores(entry | rounded | {"best": better})
+        line = entry | rounded | {"best": better}
+        self._run.append_scores(line)
         metric = self._settings.metric
         self._progress.status(f"{metric} {figures[metric]:.4g}{' (best so far)' if better else ''}")
+        if self._go_on is not None and not self._go_on(line):
+            self.stopped = True
 
     def header(self) -> dict[str, Any]:
         """The best so far, and by what it is the best."""
@@ -148,6 +167,28 @@ class Scorer:
             if not isinstance(best_at, int | None):
                 raise ValueError(f"the best score at {best_at!r}")
             self._best, self.best_at = best, best_at
+
+
+def deciding(config: Config, real: RealData) -> tuple[Measure, Literal["lower", "higher"]]:
+    """The measure that gives ``evaluate.metric``, and which way is better.
+
+    Raises:
+        ConfigError: there is none, it does not fit the data, or it must not choose a generator.
+    """
+    metric = config.evaluate.metric
+    try:
+        (measure,) = choose([metric], real, by_class=config.conditional is True)
+    except MetricError as error:
+        raise _unfit(error) from None
+    if measure.held_out:
+        raise ConfigError(
+            f"evaluate.metric: {metric} looks at held-out data, which must not choose a generator",
+            remedy="take another, such as fd or parzen_validation",
+        )
+    better = measure.quantities[measure.names.index(metric)].better
+    if better is None:
+        raise ConfigError(f"evaluate.metric: {metric} says nothing about quality")
+    return measure, better
 
 
 def _unfit(error: MetricError) -> ConfigError:

@@ -5,40 +5,51 @@ from __future__ import annotations
 import json
 import signal
 from collections.abc import Generator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from types import FrameType
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
+from torch import nn
 
+from saddle.base import processes
 from saddle.base.files import write_text
-from saddle.base.machine import bound_spinning, find_device, stop_signals
+from saddle.base.machine import bound_spinning, find_device, keep_freed_memory, stop_signals
 from saddle.base.progress import Progress
 from saddle.config import Config, decides, difference, load_config, to_toml
-from saddle.config.resolve import identity_of, settle
+from saddle.config.keys import identity_of
+from saddle.config.resolve import settle
 from saddle.config.schedules import lengths_in
 from saddle.data.scaling import Scaling
 from saddle.data.store import Store
-from saddle.errors import ConfigError, Diverged, Interrupted, RunError
+from saddle.errors import ConfigError, DataError, Diverged, Interrupted, ProcessLost, RunError
 from saddle.runs.folder import RunFolder
 from saddle.runs.lock import held
 from saddle.runs.status import RECORDED
 from saddle.show.grid import save_picture
 from saddle.show.preview import draw_preview
-from saddle.trained.files import ClassifierHeader, GeneratorHeader
+from saddle.trained.files import ClassifierHeader, GeneratorHeader, NetworkHeader
 from saddle.training.assemble import Networks, make_feed, make_gan, try_out
 from saddle.training.checkpoint import Checkpoints
 from saddle.training.engine import Engine, flush_denormals, recorder_for
 from saddle.training.environment import environment
 from saddle.training.gan import GAN
 from saddle.training.loop import train
+from saddle.training.population import Members, PopulationCheckpoints, PopulationRecord, PopulationScorer
 from saddle.training.record import Record, check_tensorboard
-from saddle.training.scorer import Scorer
+from saddle.training.scorer import GoOn, Scorer
+
+_Lost = TypeVar("_Lost", Diverged, ProcessLost)
 
 
-def run_session(config: Config, store: Store, run: RunFolder, networks: Networks, progress: Progress) -> bool:
+def run_session(
+    config: Config, store: Store, run: RunFolder, networks: Networks, progress: Progress, go_on: GoOn | None = None
+) -> bool:
     """Train to the config's length; a run that ``run`` holds is resumed from its newest good checkpoint.
+
+    Where ``go_on``, asked after each score, says no, the run ends there, as if a signal had come: all is saved.
 
     Returns:
         False when the run was finished before and nothing was left to do.
@@ -47,16 +58,30 @@ def run_session(config: Config, store: Store, run: RunFolder, networks: Networks
         RunError: the folder cannot be used, or holds a run with other settings.
         Diverged: see ``saddle.training.health``; the last good checkpoint stays.
         Interrupted: SIGINT, SIGTERM or SIGHUP came; the state is saved.
+        ProcessLost: of several processes that train together, another one has died.
     """
+    processes.check_shares(config.batch_size, "a batch", multiple=config.game.packing)
+    if processes.count() > 1 and config.members > 1:
+        raise ConfigError(
+            "a population is trained by one process", got=f"{processes.count()}", remedy="start it without torchrun"
+        )
     flush_denormals()
+    keep_freed_memory()
     if config.log.tensorboard:
         check_tensorboard()
-    with held(run):  # first of all: what the folder holds must not change once it was compared
-        config = _settled(config, store, run, progress)
-        device = torch.device(config.device)
+    with ExitStack() as stack:
+        # First of all: what the folder holds must not change once it was compared.
+        processes.first(lambda: stack.enter_context(held(run)))
+        asked, total = config.device, config.total_images(len(store))
+        config = settle(config, processes.first(lambda: _settled(config, store, run, progress)), total=total)
+        if store.fingerprint != config.data.fingerprint:
+            raise DataError(
+                f"{store.name} is not the same for all processes", got=f"other data in number {processes.number()}"
+            )
+        device = find_device(asked if ":" in asked else config.device)
         scaling = Scaling.fit(store, config.generator.network.output).to(device)
         found = try_out(config, store, scaling, networks, device)
-        config = settle(config, found, total=config.total_images(len(store)))
+        config = settle(config, found, total=total)
         torch.set_num_threads(int(config.threads))
         if int(config.threads) > 1 and not bound_spinning():
             progress.say(
@@ -64,7 +89,7 @@ def run_session(config: Config, store: Store, run: RunFolder, networks: Networks
                 "them slow where other work runs too: import saddle first, or set GOMP_SPINCOUNT=1000"
             )
         learner = make_gan(config, store, scaling, networks, device)
-        scorer = Scorer(config, run, store, learner, scaling, progress)
+        scorer = processes.together(lambda: Scorer(config, run, store, learner, scaling, progress, go_on))
         with _stop_signals() as stop:
             return _train(config, store, run, learner, scorer, scaling, progress, stop)
 
@@ -81,22 +106,15 @@ def _train(
 ) -> bool:
     """Train in the folder that is held now; as ``run_session``."""
     total = config.total_images(len(store))
-    if not run.exists():
-        write_text(run.config, to_toml(config))  # first of all: a folder without it is no run
-    _complete_folder(run, config, store, learner.device)
-    record = Record(config, run, store, learner, scaling, progress)
-    further = []
-    if config.game.rule == "semi_supervised":
-        further = [(run.classifier, learner.averaged_discriminator, _classifier_header(config, store))]
-    header = _generator_header(config, store)
-    identity = identity_of(config)
-    checkpoints = Checkpoints(run, identity, config.checkpoint.keep, learner, record, scorer, scaling, header, further)
+    processes.first(lambda: _complete_folder(run, config, store, learner.device))
+    record, scorer, checkpoints = _writers(config, store, run, learner, scorer, scaling, progress)
     position = checkpoints.restore(progress.say)
     if position >= total:
-        run.diverged.unlink(missing_ok=True)
-        checkpoints.regain(position, progress.say)
+        if processes.is_first():
+            run.diverged.unlink(missing_ok=True)
+            checkpoints.regain(position, progress.say)
         return False
-    if run.config.read_text(encoding="utf-8") != to_toml(config):
+    if processes.is_first() and run.config.read_text(encoding="utf-8") != to_toml(config):
         write_text(run.config, to_toml(config))  # a new length or interval
     if position:
         progress.say(f"resuming at {position:,} of {total:,} images seen")
@@ -114,28 +132,56 @@ def _train(
             record=record,
             scorer=scorer,
             checkpoints=checkpoints,
-            stopping=lambda: stop.signal is not None,
+            stopping=lambda: stop.signal is not None or scorer.stopped,
         )
         if position < total:
             checkpoints.save(position)
-        run.diverged.unlink(missing_ok=True)
+        if processes.is_first():
+            run.diverged.unlink(missing_ok=True)
     except Diverged as error:
         diverged = _with_last_good(error, run)
-        write_text(run.diverged, f"{diverged.what}\n")
+        if processes.is_first():
+            write_text(run.diverged, f"{diverged.what}\n")
         raise diverged from None
+    except ProcessLost as error:
+        raise _with_last_good(error, run) from None
     finally:
         record.close()
-    if position < total and stop.signal is not None:
+    (signal_number,) = processes.largest(stop.signal or 0)
+    if position < total and signal_number:
         raise Interrupted(
             f"stopped at {position:,} of {total:,} images seen; everything is saved in {run.path}",
-            signal_number=stop.signal,
+            signal_number=signal_number,
             remedy="run the same command again to resume",
         )
     return True
 
 
-def _settled(config: Config, store: Store, run: RunFolder, progress: Progress) -> Config:
+def _writers(
+    config: Config, store: Store, run: RunFolder, learner: GAN, scorer: Scorer, scaling: Scaling, progress: Progress
+) -> tuple[Record, Scorer, Checkpoints]:
+    """What writes the run down: for a population, of each member."""
+    further: list[tuple[Path, nn.Module, NetworkHeader]] = []
+    if config.game.rule == "semi_supervised":
+        further = [(run.classifier, learner.averaged_discriminator, _classifier_header(config, store))]
+    whose = run, identity_of(config), config.checkpoint.keep, learner
+    how = scaling, _generator_header(config, store), further
+    if config.members == 1:
+        record = Record(config, run, store, learner, scaling, progress)
+        return record, scorer, Checkpoints(*whose, record, scorer, *how)
+    members = Members(config, run, learner, progress)
+    members.complete_folders()
+    record, scorer = PopulationRecord(config, run, store, scaling, progress, members), PopulationScorer(scorer, members)
+    return record, scorer, PopulationCheckpoints(*whose, record, scorer, *how, members=members)
+
+
+def _settled(config: Config, store: Store, run: RunFolder, progress: Progress) -> dict[str, Any]:
     """``config`` with everything that data, machine and an earlier part of the run decide, but for the threads.
+
+    The index of a GPU is no part of it, so that a run can go on on another one.
+
+    Returns:
+        Its tables.
 
     Raises:
         RunError: the folder holds a run with other settings.
@@ -151,7 +197,7 @@ def _settled(config: Config, store: Store, run: RunFolder, progress: Progress) -
     for key in RECORDED if recorded is not None else ():
         if getattr(config, key) == "auto":
             known[key] = getattr(recorded, key)
-    known["device"] = str(find_device(known.get("device", config.device)))
+    known["device"] = find_device(known.get("device", config.device)).type
     if "conditional" not in known:
         known["conditional"] = _conditional(config, store)
     config = settle(config, known, total=total, recorded=recorded)
@@ -168,7 +214,7 @@ def _settled(config: Config, store: Store, run: RunFolder, progress: Progress) -
                 f"the schedules of this run were made for {max(ends):,} images: after these, their numbers stay as "
                 "they are then"
             )
-    return config
+    return config.model_dump(mode="json")
 
 
 def _check_same(recorded: Config, config: Config, run: RunFolder) -> None:
@@ -229,6 +275,8 @@ def _classifier_header(config: Config, store: Store) -> ClassifierHeader:
 
 def _complete_folder(run: RunFolder, config: Config, store: Store, device: torch.device) -> None:
     """Make what is missing in the folder; a kill may have come at any moment."""
+    if not run.exists():
+        write_text(run.config, to_toml(config))  # first of all: a folder without it is no run
     run.samples.mkdir(exist_ok=True)
     run.checkpoints.mkdir(exist_ok=True)
     if not run.environment.is_file():
@@ -237,13 +285,13 @@ def _complete_folder(run: RunFolder, config: Config, store: Store, device: torch
         save_picture(draw_preview(store), run.data_preview)
 
 
-def _with_last_good(error: Diverged, run: RunFolder) -> Diverged:
+def _with_last_good(error: _Lost, run: RunFolder) -> _Lost:
     saved = run.all_checkpoints()
     if saved:
         where = f"the last good state, at {saved[-1][0]:,} images seen, is kept in {run.path}"
     else:
         where = "it happened before the first checkpoint, so nothing was saved"
-    return Diverged(f"{error.what}; {where}", remedy=error.remedy)
+    return type(error)(f"{error.what}; {where}", got=error.got, remedy=error.remedy)
 
 
 @dataclass

@@ -1,0 +1,1 @@
+"""Searches over settings: many runs of one recipe, and which settings score best."""

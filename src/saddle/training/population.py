@@ -1,0 +1,311 @@
+"""What a population writes down: for each member what a run of its own would, and for the whole one checkpoint."""
+
+from __future__ import annotations
+
+import math
+import shutil
+from collections.abc import Callable, Generator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from statistics import fmean
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from PIL import Image
+from torch import Tensor, nn
+
+from saddle.base.files import write_text
+from saddle.base.progress import Progress, Silent
+from saddle.base.tensors import load_tensors, save_tensors
+from saddle.config import Config, load_config, to_toml
+from saddle.config.keys import identity_of
+from saddle.config.members import member_config
+from saddle.data.scaling import Scaling
+from saddle.data.store import Store
+from saddle.errors import DamagedFile, Diverged, RunError
+from saddle.runs.folder import RunFolder
+from saddle.runs.reading import unsaid
+from saddle.trained.files import NetworkHeader
+from saddle.training.checkpoint import Checkpoints, check_header, header_of
+from saddle.training.gan import GAN
+from saddle.training.health import check_figures, check_weights
+from saddle.training.record import Record
+from saddle.training.scorer import Scorer
+
+_SHOWN, _SIDE, _GAP = 16, 320, 8  # members in the picture of the whole; the larger side of each, and between, in pixels
+
+
+class Members:
+    """The members of a population, and which of them have diverged: those are left out while the others go on.
+
+    Args:
+        config: of the population.
+        run: its folder.
+        learner: all of them.
+        progress: is told of those that diverge.
+    """
+
+    def __init__(self, config: Config, run: RunFolder, learner: GAN, progress: Progress) -> None:
+        self.configs = [member_config(config, number) for number in range(config.members)]
+        self.folders = [run.member(number) for number in range(config.members)]
+        self.learners = [learner.member(number) for number in range(config.members)]
+        self.learner = learner
+        self.lost: list[int] = []
+        self._progress = progress
+
+    @property
+    def living(self) -> list[int]:
+        """The numbers of those that have not diverged."""
+        return [number for number in range(len(self.folders)) if number not in self.lost]
+
+    def complete_folders(self) -> None:
+        """Make what is missing in the members' folders."""
+        for config, folder in zip(self.configs, self.folders, strict=True):
+            folder.samples.mkdir(parents=True, exist_ok=True)
+            text = to_toml(config)
+            if not folder.exists() or folder.config.read_text(encoding="utf-8") != text:
+                write_text(folder.config, text)
+
+    @contextmanager
+    def watching(self, number: int) -> Generator[None]:
+        """A member that diverges in the body is told of, and left out from now on.
+
+        Raises:
+            Diverged: it was the last one.
+        """
+        try:
+            yield
+        except Diverged as error:
+            self.lose(number, error)
+
+    def lose(self, number: int, error: Diverged) -> None:
+        """A member has diverged; as ``watching``."""
+        self.lost.append(number)
+        write_text(self.folders[number].diverged, f"{error.what}\n")
+        self.learner.forget(number)
+        if not self.living:
+            raise Diverged(
+                f"all {len(self.folders)} members have diverged; of the last: {error.what}", remedy=error.remedy
+            )
+        self._progress.say(f"member {number} has diverged and is left out; {len(self.living)} go on. {error.what}")
+
+
+class PopulationRecord(Record):
+    """Writes down what each member does, and of the whole the means over its members.
+
+    Args:
+        config, run, store, learner, scaling, progress: as of ``Record``, for the population.
+        members: of it.
+    """
+
+    def __init__(
+        self, config: Config, run: RunFolder, store: Store, scaling: Scaling, progress: Progress, members: Members
+    ) -> None:
+        super().__init__(config, run, store, members.learner, scaling, progress)
+        self._members = members
+        self._each = [
+            Record(own, folder, store, learner, scaling, Silent())
+            for own, folder, learner in zip(members.configs, members.folders, members.learners, strict=True)
+        ]
+
+    def begin(self, images_seen: int, total: int) -> None:
+        super().begin(images_seen, total)
+        for number, record in enumerate(self._each):
+            record.begin(images_seen, total)
+            if number not in self._members.lost:
+                self._members.folders[number].diverged.unlink(missing_ok=True)
+
+    def write(self, images_seen: int) -> dict[str, float]:
+        if self._sums is None:
+            return {}
+        means = (self._sums / self._rounds).T.tolist()
+        lines: list[dict[str, float]] = []
+        for number in self._members.living:
+            record = self._each[number]
+            with self._members.watching(number):
+                line = record._write(dict(zip(self._names, means[number], strict=True)), images_seen)
+                record._start_line(images_seen)
+                check_figures(line, images_seen)
+                lines.append(line)
+        figures = self._write({name: fmean(line[name] for line in lines) for name in lines[0]}, images_seen)
+        self._start_line(images_seen)
+        return figures
+
+    def _moments(self, images_seen: int) -> dict[str, float]:
+        return {}  # they are among the members' figures
+
+    def _draw_picture(self, images_seen: int) -> None:
+        pictures: list[Image.Image] = []
+        for number in self._members.living:
+            with self._members.watching(number):
+                picture = self._each[number]._picture(images_seen)
+                self._each[number]._save_picture(picture, images_seen)
+                pictures.append(picture)
+        self._save_picture(_montage(pictures[:_SHOWN]), images_seen)
+
+    def header(self) -> dict[str, Any]:
+        return super().header() | {"lost": self._members.lost}
+
+    def load(self, tensors: Mapping[str, Tensor], header: Mapping[str, Any]) -> None:
+        super().load(tensors, header)
+        numbers = range(len(self._each))
+        if any(number not in numbers for number in header["lost"]):
+            raise ValueError(f"the members {header['lost']!r} have diverged, of {len(self._each)}")
+        self._members.lost[:] = header["lost"]
+        for record in self._each:
+            record.load({}, header)
+
+    def close(self) -> None:
+        super().close()
+        for record in self._each:
+            record.close()
+
+
+class PopulationScorer(Scorer):
+    """Scores each member.
+
+    Args:
+        scorer: of the population; it holds the real side.
+        members: of it.
+    """
+
+    def __init__(self, scorer: Scorer, members: Members) -> None:
+        self._settings = scorer._settings
+        self._members = members
+        self.each = [scorer.of_member(*pair) for pair in zip(members.folders, members.learners, strict=True)]
+
+    def score(self, images_seen: int) -> None:
+        for number in self._members.living:
+            with self._members.watching(number):
+                self.each[number].score(images_seen)
+        self._note_best()
+
+    def _note_best(self) -> None:
+        """The last time that a member was better than it had been before."""
+        self.best_at = max((each.best_at for each in self.each if each.best_at is not None), default=None)
+
+    def header(self) -> dict[str, Any]:
+        return {"members": [each.header() for each in self.each]}
+
+    def load(self, header: Mapping[str, Any]) -> None:
+        for each, own in zip(self.each, header["members"], strict=True):
+            each.load(own)
+        self._note_best()
+
+
+@dataclass
+class PopulationCheckpoints(Checkpoints):
+    """One checkpoint of the whole, and for each member the files that one shares.
+
+    A member's best generator cannot be made again: not every checkpoint of a best one is kept.
+    """
+
+    members: Members = field(kw_only=True)
+
+    def _write(self, tensors: Mapping[str, Tensor], images_seen: int) -> None:
+        count = len(self.members.folders)
+        apart = {name: _by_member(name, tensor, count) for name, tensor in tensors.items() if tensor.dim()}
+        for number in self.members.living:
+            with self.members.watching(number):
+                check_weights({name: tensor[number] for name, tensor in apart.items()}, images_seen)
+        for number in self.members.lost:  # zeros, among which the layers that normalise make no numbers
+            for tensor in apart.values():
+                tensor[number].zero_()
+        super()._write(tensors, images_seen)
+
+    @property
+    def _shared(self) -> list[tuple[Path, nn.Module, NetworkHeader]]:
+        members = self.members
+        shared: list[tuple[Path, nn.Module, NetworkHeader]] = []
+        for number in members.living:
+            shared.append((members.folders[number].generator, members.learners[number].result, self.header))
+            for path, _, kind in self.further:
+                shared.append((members.folders[number].path / path.name, members.learner.classifier(number), kind))
+        return shared
+
+    def _best(self, images_seen: int) -> list[tuple[Path, nn.Module]]:
+        assert isinstance(self.scorer, PopulationScorer)
+        each, members = self.scorer.each, self.members
+        better = [number for number in members.living if each[number].best_at == images_seen]
+        return [(members.folders[number].best, members.learners[number].result) for number in better]
+
+    def _regain_best(self, say: Callable[[str], None]) -> None:
+        pass
+
+
+def _by_member(name: str, tensor: Tensor, count: int) -> Tensor:
+    """State of a population with one row for each member: a view."""
+    return tensor.view(-1, count).T if name.startswith("record.") else tensor
+
+
+def take_out(run: RunFolder, number: int, out: RunFolder) -> None:
+    """Make a run folder of one member of a population: it goes on there as a run of its own.
+
+    It stands at the population's last checkpoint; what the member wrote after that is left out.
+
+    Raises:
+        RunError: there is no such member, it has diverged, there is no checkpoint yet, or ``out`` is in use.
+        CheckpointError: the checkpoint cannot be read.
+    """
+    config = load_config(run.config)
+    if config.members == 1:
+        raise RunError(f"{run.path} is a single run and no population", expected="a run with members > 1")
+    if not 0 <= number < config.members:
+        raise RunError(f"{run.path} has no member {number}", expected=f"a number from 0 to {config.members - 1}")
+    if out.path.exists() and (not out.path.is_dir() or any(out.path.iterdir())):
+        raise RunError(f"{out.path} is not empty", expected="a new or empty folder", remedy="give another --out")
+    out.check()
+    member, own = run.member(number), member_config(config, number)
+    images_seen, tensors, header = _newest(run, config)
+    if number in header["record"]["lost"]:
+        raise RunError(f"member {number} of {run.path} has diverged", got=member.read_diverged())
+    rows = {name: _by_member(name, tensor, config.members) for name, tensor in tensors.items()}
+    state = {_alone(name): tensor[number] if tensor.dim() else tensor for name, tensor in rows.items()}
+    scorer, record = header["scorer"]["members"][number], {**header["record"]}
+    del record["lost"]
+    out.path.parent.mkdir(parents=True, exist_ok=True)
+    with TemporaryDirectory(prefix=f".{out.path.name}.", dir=out.path.parent) as folder:
+        made = RunFolder(Path(folder) / "run")
+        shutil.copytree(member.path, made.path)
+        made.report.unlink(missing_ok=True)
+        for path in (run.environment, run.data_preview):
+            if path.is_file():
+                shutil.copy(path, made.path)
+        made.rewind(images_seen, unsaid)
+        write_text(made.config, to_toml(own))
+        made.checkpoints.mkdir()
+        save_tensors(made.checkpoint(images_seen), state, header_of(identity_of(own), images_seen, record, scorer))
+        if out.path.is_dir():
+            out.path.rmdir()
+        made.path.replace(out.path)
+
+
+def _newest(run: RunFolder, config: Config) -> tuple[int, dict[str, Tensor], dict[str, Any]]:
+    """The newest checkpoint that is whole: images seen, tensors and header."""
+    for images_seen, path in reversed(run.all_checkpoints()):
+        with suppress(DamagedFile):
+            tensors, header = load_tensors(path)
+            check_header(path, header, identity_of(config), images_seen)
+            return images_seen, tensors, header
+    raise RunError(f"{run.path} has no checkpoint yet", remedy="train it until its first checkpoint")
+
+
+def _alone(name: str) -> str:
+    """The name that a tensor of the population's state has in a run of its own."""
+    part, dot, rest = name.partition(".")
+    if part in ("averaged", "averaged_discriminator"):
+        return part + dot + rest.removeprefix("network.")
+    return name.replace(".network.network.", ".network.", 1) if part in ("generator", "discriminator") else name
+
+
+def _montage(pictures: Sequence[Image.Image]) -> Image.Image:
+    """Pictures of one size side by side on white, made smaller where they are large."""
+    for picture in pictures:
+        picture.thumbnail((_SIDE, _SIDE))
+    columns = math.ceil(math.sqrt(len(pictures)))
+    width, height = (side + _GAP for side in pictures[0].size)
+    whole = Image.new("RGB", (columns * width - _GAP, math.ceil(len(pictures) / columns) * height - _GAP), "white")
+    for place, picture in enumerate(pictures):
+        whole.paste(picture.convert("RGB"), (place % columns * width, place // columns * height))
+    return whole
