@@ -52,6 +52,7 @@ def atomic_path(final: Path) -> Generator[Path]:
     temporary = final.with_name(f"{_hidden(final.stem)}{final.suffix}")
     try:
         with removed_after(temporary):
+            _remove(temporary)  # a link may have been put there
             yield temporary
             _fsync(temporary)
             temporary.replace(final)

@@ -58,7 +58,10 @@ def load_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
         check_memory(size, f"the tensors in {path}")
         with safe_open(path, framework="pt") as file:
             metadata = file.metadata() or {}
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+            try:
+                tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+            except (TypeError, ValueError, OverflowError) as error:  # shapes beyond all numbers, of no values at all
+                raise DamagedFile(f"{path} is damaged or no safetensors file", got=error) from None
     except FileNotFoundError:
         raise CheckpointError(f"there is no file {path}") from None
     except SafetensorError as error:

@@ -9,7 +9,8 @@ import sys
 
 def main() -> None:
     """Run the command line; the process belongs to it, with its streams and signals."""
-    signal.signal(signal.SIGINT, signal.SIG_DFL)  # until there is a better answer, none rather than a traceback
+    if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:  # as it is in the background of a script
+        signal.signal(signal.SIGINT, signal.SIG_DFL)  # until there is a better answer, none rather than a traceback
     from saddle.base import processes
     from saddle.cli import boundary
 

@@ -42,7 +42,10 @@ def _row(run: RunFolder, say: Say) -> tuple[str, ...]:
     try:
         config = load_config(run.config)
         status = read_status(run, config, say)
-    except SaddleError as error:  # one damaged run does not hide the others
+    except OSError as error:  # one damaged run does not hide the others
+        say(f"{run.path}: {error.strerror or error}")
+        return str(run.path), "", "damaged", "", "", ""
+    except SaddleError as error:
         reasons = [error.what, *(" ".join(str(reason).split()) for reason in (error.got, *error.details) if reason)]
         say(": ".join(reasons[:2]))
         return str(run.path), "", "damaged", "", "", ""

@@ -54,7 +54,10 @@ def kept_by(run: Callable[[], object]) -> int:
 
 def free_on(device: torch.device) -> int | None:
     """Free bytes of a device with memory of its own; None: it has the machine's."""
-    return torch.cuda.mem_get_info(device)[0] if device.type == "cuda" else None
+    if device.type != "cuda":
+        return None
+    kept = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)  # by torch, for what comes next
+    return torch.cuda.mem_get_info(device)[0] + kept
 
 
 class _Undrawn(TorchFunctionMode):

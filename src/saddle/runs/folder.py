@@ -272,19 +272,24 @@ class RunFolder:
         Damaged lines are left out and named through ``say``, but for a last one, which a kill may have cut short.
 
         Raises:
-            SaddleError: the log cannot be written.
+            SaddleError: the log cannot be read or written.
         """
+        own = {file.stem for file in self._files} - {self.evaluation.stem}  # other commands may be at work on theirs
         for folder in (self.path, self.samples, self.checkpoints):
             for leftover in folder.glob(".*.partial*"):
-                if not leftover.name.startswith(f".{self.evaluation.stem}."):  # an evaluation may be at work
+                if folder != self.path or leftover.name[1:].partition(".")[0] in own:
                     leftover.unlink(missing_ok=True)
         for file in (self.log, self.scores):
             if file != self.log and not os.path.lexists(file):  # the log is there from the beginning, to be watched
                 continue
+            unread: list[OSError] = []
             with atomic_path(file) as temporary, temporary.open("wb") as kept:
-                for line, entry in read_entries(file, say):
+                for line, entry in read_entries(file, say, unread=unread.append):
                     if entry["images"] <= images_seen:
                         kept.write(line + b"\n")
+                if unread:  # nothing is replaced by what could be read until then
+                    reason = unread[0].strerror or unread[0]
+                    raise RunError(f"{file} cannot be read", got=reason, remedy="repair that, and resume")
         for position, path in self.sample_grids():
             if position > images_seen:
                 path.unlink()

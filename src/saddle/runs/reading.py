@@ -64,7 +64,13 @@ def read_object(path: Path, most: int, say: Say = unsaid) -> dict[str, Any]:
         return {}
 
 
-def read_entries(path: Path, say: Say = unsaid, *, most: float = math.inf) -> Iterator[tuple[bytes, dict[str, Any]]]:
+def read_entries(
+    path: Path,
+    say: Say = unsaid,
+    *,
+    most: float = math.inf,
+    unread: Callable[[OSError], None] | None = None,
+) -> Iterator[tuple[bytes, dict[str, Any]]]:
     """The lines of a log that make sense, with what they say: images seen, and figures by name, oldest first.
 
     A last line without an end was cut short by a kill, if anything, and is no damage.
@@ -73,6 +79,7 @@ def read_entries(path: Path, say: Say = unsaid, *, most: float = math.inf) -> It
         path: the log; where there is none, there are no lines.
         say: told which lines are left out, and why.
         most: bytes that are read; what comes after them is left out.
+        unread: told in the place of ``say`` that the file cannot be read, or not to its end.
     """
     names: set[str] = set()
     number = left_out = 0
@@ -99,7 +106,10 @@ def read_entries(path: Path, say: Say = unsaid, *, most: float = math.inf) -> It
     except FileNotFoundError:
         return
     except OSError as error:
-        say(f"{path} is left out: {error.strerror or error}")
+        if unread is not None:
+            unread(error)
+        else:
+            say(f"{path} is left out: {error.strerror or error}")
     if left_out > _NAMED:
         say(f"{path}: {left_out - _NAMED:,} further lines are damaged and are left out")
 

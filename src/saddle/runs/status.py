@@ -67,7 +67,7 @@ def read_status(run: RunFolder, config: Config, say: Say = unsaid) -> Status:
     saved = checkpoints[-1][0] if checkpoints else 0
     logged = int(log[-1]["images"]) if log else 0
     # The last line of the log comes before the last checkpoint: in between there is still something to do.
-    reached = _has_ended(config, log) and (not checkpoints or saved >= logged)
+    reached = _has_ended(config, log, saved) and (not checkpoints or saved >= logged)
     state = "diverged" if diverged is not None else "finished" if reached else "stopped"
     score = _number(scores[-1], config.evaluate.metric) if scores else evaluated
     files = [run.config, run.log, run.scores, run.diverged, run.evaluation, *(path for _, path in checkpoints[-1:])]
@@ -187,11 +187,11 @@ def _changes(base: Config, config: Config) -> list[tuple[Any, ...]]:
     return [change for change in difference(base, config) if change[0] not in {*left_to_auto, "data.fingerprint"}]
 
 
-def _has_ended(config: Config, log: Sequence[Mapping[str, Any]]) -> bool:
+def _has_ended(config: Config, log: Sequence[Mapping[str, Any]], saved: int) -> bool:
+    if config.images is not None:  # the log's last line may be damaged
+        return max(saved, int(log[-1]["images"]) if log else 0) >= config.images
     if not log:
         return False
-    if config.images is not None:
-        return int(log[-1]["images"]) >= config.images
     return (_number(log[-1], "epoch") or 0.0) >= (config.epochs or 0.0) - 1e-4  # the log has four decimals
 
 

@@ -18,7 +18,7 @@ from saddle.base.progress import Progress, Silent
 from saddle.base.sizes import check_memory
 from saddle.config import load_config
 from saddle.data.splits import open_held_out, open_validation, why_nothing_held_out
-from saddle.errors import ConfigError, MetricError, ScoreWarning
+from saddle.errors import CheckpointError, ConfigError, MetricError, ScoreWarning
 from saddle.features.extractors import find_extractor
 from saddle.metrics.inputs import check_points
 from saddle.runs.folder import RunFolder
@@ -138,9 +138,9 @@ def evaluate(
         if missing:
             real.prepare()
             scores += _score(trained, real, missing, count, seeds, progress, named=metrics is not None)
-    named = metrics is not None and ERRORS.name in metrics
-    if (metrics is None or named) and (errors := _classifier_errors(file, real, device, named=named)) is not None:
-        scores.append(errors)
+        named = metrics is not None and ERRORS.name in metrics
+        if (metrics is None or named) and (errors := _classifier_errors(file, real, device, named=named)) is not None:
+            scores.append(errors)
     found = Evaluation(
         generator=digest,
         images_seen=trained.header.images_seen,
@@ -176,8 +176,13 @@ def _classifier_errors(file: Path, real: RealData, device: str, *, named: bool) 
     # The classifier belongs to the last state of the run, as its generator does.
     own = run.exists() and load_config(run.config).discriminator.network.family == "custom"
     if run.classifier.is_file() and file == run.generator and held_out is not None and not own:
-        classifier = load_classifier(run.classifier, device=device)
-        wrong = count_errors(classifier.probabilities(held_out), held_out, classifier)
+        try:
+            classifier = load_classifier(run.classifier, device=device)
+            wrong = count_errors(classifier.probabilities(held_out), held_out, classifier)
+        except CheckpointError as error:
+            if named:
+                raise
+            warnings.warn(f"without {ERRORS.name}: {error.what}", ScoreWarning, stacklevel=2)
     if wrong is None or held_out is None:
         if named:
             raise MetricError(

@@ -187,7 +187,7 @@ def _write_archive(out: Path, pieces: _Pieces, count: int, generator: Generator)
         with archive.open(zipfile.ZipInfo(f"{generator.header.kind}.npy"), "w", force_zip64=True) as file:
             labels = _write_array(file, pieces, count, generator)
         if labels is not None:
-            with archive.open(zipfile.ZipInfo("labels.npy"), "w") as file:
+            with archive.open(zipfile.ZipInfo("labels.npy"), "w", force_zip64=True) as file:
                 npy.write_array(file, labels, allow_pickle=False)
 
 

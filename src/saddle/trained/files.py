@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from saddle.base.tensors import load_tensors, save_tensors
 from saddle.config.networks import GeneratorNetworkConfig, LatentConfig
 from saddle.config.schema import DiscriminatorConfig
-from saddle.config.section import Size
+from saddle.config.section import CountOrZero, Size
 from saddle.data.scaling import Scaling
 from saddle.errors import CheckpointError
 from saddle.runs.folder import RunFolder
@@ -35,7 +35,7 @@ class NetworkHeader(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     recipe: str
-    images_seen: int
+    images_seen: CountOrZero
     shape: tuple[Size, ...]  # of one sample: (C, H, W) or (d,)
     class_names: tuple[str, ...]
 
@@ -68,7 +68,7 @@ class ClassifierHeader(NetworkHeader):
     """What the header of a classifier file says: the averaged D of a semi-supervised run."""
 
     format: Literal["saddle-classifier-1"] = "saddle-classifier-1"
-    labelled: int  # how many labels it was trained on
+    labelled: CountOrZero  # how many labels it was trained on
     discriminator: DiscriminatorConfig
 
 

@@ -33,6 +33,8 @@ from saddle.training.engine import (
     check_precision,
     choose_precision,
     choose_threads,
+    precisions,
+    products_in,
     recorder_for,
     seed_everything,
     time_rounds,
@@ -89,6 +91,7 @@ def _check_batch(config: Config, store: Store, learner: GAN) -> None:
         TooLarge: with what is needed at least, and what is free.
     """
     device = learner.device
+    smallest = precisions(device)[-1] if config.precision == "auto" else config.precision
 
     def kept(count: int) -> int:
         fake = learner.generate(count)
@@ -97,10 +100,11 @@ def _check_batch(config: Config, store: Store, learner: GAN) -> None:
         if config.game.rule == "semi_supervised":
             real = real._replace(labelled=(real.samples, torch.zeros(rows, dtype=torch.int64, device=device)))
         rule = learner.rule
-        return max(
-            kept_by(lambda: rule.discriminator_turn(real, fake.detached(), 0)),
-            kept_by(lambda: rule.generator_turn(real, learner.generate(count))),
-        )
+        with products_in(smallest, device):
+            return max(
+                kept_by(lambda: rule.discriminator_turn(real, fake.detached(), 0)),
+                kept_by(lambda: rule.generator_turn(real, learner.generate(count))),
+            )
 
     few = 4 * config.game.packing
     at_few, at_more = kept(few), kept(2 * few)

@@ -102,8 +102,9 @@ class Checkpoints:
             tensors, saved = load_tensors(source)
             check_header(source, saved, self.identity, best_at)
             self.learner.load(tensors)
-        except CheckpointError as error:
-            say(f"{path} is missing or damaged, and cannot be made again: {error.what}")
+        except (CheckpointError, KeyError, TypeError, ValueError, AttributeError) as error:
+            why = error.what if isinstance(error, CheckpointError) else repr(error)
+            say(f"{path} is missing or damaged, and cannot be made again: {why}")
             return
         save_network(path, self.learner.result, self.scaling, header)
         say(f"{path} was missing, damaged or newer, and is made again from the checkpoint after {best_at:,} images")

@@ -267,7 +267,7 @@ def take_out(run: RunFolder, number: int, out: RunFolder) -> None:
     out.path.parent.mkdir(parents=True, exist_ok=True)
     with TemporaryDirectory(prefix=f".{out.path.name}.", dir=out.path.parent) as folder:
         made = RunFolder(Path(folder) / "run")
-        shutil.copytree(member.path, made.path)
+        shutil.copytree(member.path, made.path, ignore=_not_of_a_run)
         made.report.unlink(missing_ok=True)
         for path in (run.environment, run.data_preview):
             if path.is_file():
@@ -279,6 +279,16 @@ def take_out(run: RunFolder, number: int, out: RunFolder) -> None:
         if out.path.is_dir():
             out.path.rmdir()
         made.path.replace(out.path)
+
+
+def _not_of_a_run(folder: str, names: list[str]) -> list[str]:
+    """What is not copied: links, which may lead anywhere, pipes and the like, and what is hidden or half-written."""
+    paths = {name: Path(folder) / name for name in names}
+    return [
+        name
+        for name, path in paths.items()
+        if name.startswith(".") or path.is_symlink() or not (path.is_file() or path.is_dir())
+    ]
 
 
 def _newest(run: RunFolder, config: Config) -> tuple[int, dict[str, Tensor], dict[str, Any]]:
