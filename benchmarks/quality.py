@@ -33,6 +33,8 @@ def main() -> None:
     parser.add_argument("--folder", type=Path, default=Path("long/quality"))
     parser.add_argument("--json", type=Path, help="also write the figures there")
     arguments = parser.parse_args()
+    if unknown := [name for name in arguments.recipes if name not in COUNTS]:
+        parser.error(f"no such recipe here: {', '.join(unknown)}; there are {', '.join(COUNTS)}")
     found: list[dict[str, Any]] = []
     for recipe in arguments.recipes:
         for seed in range(arguments.seeds):

@@ -54,6 +54,8 @@ def rounds_of(recipe: str, settings: Sequence[str], device: torch.device, images
     classes = tuple("0123456789")
     store = Store("random images", pixels, np.arange(images) % len(classes), classes, "0" * 64)
     found = {"conditional": config.conditional in (True, "auto"), "device": str(device)}
+    if config.precision == "auto":
+        found["precision"] = "float32"
     config = settle(config, found, total=config.total_images(images))
     scaling = Scaling.fit(store, config.generator.network.output).to(device)
     learner = make_gan(config, store, scaling, Networks(), device)

@@ -107,3 +107,12 @@ def test_scores_are_kept_though_the_classifier_is_damaged(tmp_path: Path):
     assert found.scores
     assert any("without errors" in note for note in found.notes)
     assert RunFolder(tmp_path / "run").evaluation.is_file()
+
+
+def test_a_member_without_the_others_penalty_resumes_alone(tmp_path: Path):
+    settings = {"members": 2, "vary.game.r1": [0, 1], "batch_size": 16, "log.every": 64, "checkpoint.every": 48}
+    trained(tmp_path / "run", images=48, **settings)
+    fork = saddle.fork(tmp_path / "run", member=0, out=tmp_path / "fork")
+    alone = {key: value for key, value in settings.items() if key not in ("members", "vary.game.r1")}
+    trained(tmp_path / "fork", images=128, **alone, **{"game.r1": 0})
+    assert RunFolder(fork.path).read_log()[-1]["images"] == 128

@@ -12,10 +12,11 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_flatten
 
 from saddle.config import load_recipe, parse_settings, resolve
+from saddle.config.networks import CustomNetworkConfig
 from saddle.config.resolve import settle
 from saddle.data import Store
 from saddle.data.scaling import Scaling
-from saddle.game.rules import PlainRule
+from saddle.errors import RunError
 from saddle.training.assemble import Networks, make_feed, make_gan
 from saddle.training.engine import Engine, are_replayed
 from saddle.training.gan import GAN
@@ -47,6 +48,9 @@ VARIANTS = {
     "sgd": ("generator.optimizer={kind='sgd',momentum=0.5}", "discriminator.optimizer={kind='sgd',learning_rate=0.1}"),
     "half precision": ("precision=bfloat16",),
     "packing": ("game.packing=2",),
+    "virtual norm": ("generator.network.norm=virtual",),
+    "feature matching": ("game.feature_matching=l2",),
+    "minibatch discrimination": ("discriminator.minibatch_kernels=4",),
 }
 
 
@@ -177,22 +181,25 @@ def test_rounds_that_cannot_be_replayed_are_played_and_why_is_said(
     assert all(torch.equal(value, theirs[-1][name]) for name, value in ours[-1].items())
 
 
-def test_a_round_that_waits_for_the_device_is_played_once(tiny_images: Store, monkeypatch: pytest.MonkeyPatch):
-    """Recording fails in the middle; the round is then played as if nothing had happened."""
-    theirs, _, _ = play(tiny_images, (), CPU, None, tensors=True)
-    real = PlainRule.generator_turn
+def test_a_round_that_cannot_be_recorded_ends_the_run_with_the_way_out(tiny_images: Store):
+    class Failing(CPURecorder):
+        def record(self, run: Callable[[], None]) -> Callable[[], None]:
+            raise RuntimeError("operation not permitted when stream is capturing\nmore")
 
-    def waits(self: PlainRule, *arguments: Any) -> Any:
-        turn = real(self, *arguments)
-        turn.loss.item()
-        return turn
+    with pytest.raises(RunError, match=r"got: operation not permitted.*\n.*execution=eager"):
+        play(tiny_images, (), CPU, Failing(), tensors=True)
 
-    monkeypatch.setattr(PlainRule, "generator_turn", waits)
-    # The double does what it records, so that D's turn has been played when it fails: only what is said is looked at.
-    _, _, said = play(tiny_images, (), CPU, CPURecorder(), tensors=True)
-    assert len(said) == 1
-    assert "operation not permitted" in said[0]
-    assert theirs
+
+def test_a_module_of_ones_own_is_played(tiny_images: Store):
+    """Whatever it computes in Python would be fixed in a recording."""
+    config = resolve(load_recipe("mlp-tanh"), parse_settings(["batch_size=16"]))
+    own = CustomNetworkConfig(name="Mine", parameters=1)
+    custom = config.model_copy(update={"generator": config.generator.model_copy(update={"network": own})})
+    made = make_gan(config, tiny_images, Scaling.fit(tiny_images, "tanh"), Networks(), CPU)
+    learner = GAN(custom, made.generator.network, made.discriminator.network, CPU, replayed=True)
+    said: list[str] = []
+    Engine(learner, recorder=CPURecorder(), say=said.append)
+    assert "a module of your own" in said[0]
 
 
 def test_other_shapes_are_recorded_anew(tiny_images: Store):

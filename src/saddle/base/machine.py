@@ -53,6 +53,13 @@ def usable_cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
+def allow_tf32(*, allowed: bool) -> None:
+    """Whether CUDA may round the factors of products to ten bits; torch lets its convolutions do so if not told."""
+    import torch
+
+    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = allowed
+
+
 def find_device(name: str) -> torch.device:
     """The device called ``name``; ``auto`` takes CUDA, then MPS, then the CPU.
 
@@ -78,6 +85,8 @@ def find_device(name: str) -> torch.device:
             got=name,
             remedy="take one of these; a run goes on on the device that it was started on, a new --out may use another",
         )
+    if name.startswith("cuda"):
+        allow_tf32(allowed=False)  # samples and metrics are in single precision; a training may say otherwise
     if name == "cuda" and processes.count() > 1:
         if processes.count_here() > (gpus := torch.cuda.device_count()):
             raise DeviceError(

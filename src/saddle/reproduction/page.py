@@ -158,7 +158,11 @@ def _is_of(score: Score, config: Config, row: Row, place: Place) -> bool:
 
 def _options(whole: Config, config: Config) -> tuple[float, tuple[str, ...]]:
     """The share of the row's length, and the options that make such a run of it."""
-    changed = [(key, new) for key, old, new in difference(whole, config) if new is not None and old != "auto"]
+    changed = [
+        (key, new)
+        for key, old, new in difference(whole, config)
+        if new is not None and (old != "auto" or key == "precision")  # runs in two precisions make two rows
+    ]
     changes = [(key, new) for key, new in changed if role(key) not in _NOT_SETTINGS and key not in _FOUND]
     settings = [f"{key}={inline_toml(new)}" for key, new in changes]
     ends = (whole.images, config.images) if whole.images and config.images else (whole.epochs, config.epochs)

@@ -11,11 +11,11 @@ from torch import Tensor
 
 from saddle.base import processes
 from saddle.base.chance import stream
-from saddle.base.machine import usable_cores
+from saddle.base.machine import allow_tf32, usable_cores
 from saddle.errors import ConfigError
 from saddle.game.batch import Batch
 from saddle.training.learner import Learner
-from saddle.training.replay import CudaRecorder, NotRecorded, Recorder, Replayed
+from saddle.training.replay import CudaRecorder, Recorder, Replayed
 
 # Rounds played with each setting that is tried: the first warm up, the fastest of the others counts.
 _WARM_UP, _COUNTED = 4, 5  # a recording comes after three rounds
@@ -31,7 +31,7 @@ class Engine:
         precision: of the products: ``float32``, ``bfloat16`` or ``tf32``. Weights and what the optimizer keeps are
             float32 in any case, and so are losses, by the rule (see ``saddle.game.rules``).
         recorder: rounds are recorded by it and replayed (see ``saddle.training.replay``); None: each is played.
-        say: told why rounds cannot be recorded, and are played.
+        say: told why rounds are played after all.
 
     Raises:
         ConfigError: the device lacks this precision.
@@ -61,14 +61,7 @@ class Engine:
         """
         seed_round(seed, self._learner.device)
         with products_in(self._precision, self._learner.device):
-            if self._replayed is not None:
-                try:
-                    return self._replayed.play(batches, number)
-                except NotRecorded as error:
-                    self._replayed = None
-                    self._say(f"rounds are played one operation after the other from now on: {error}")
-                    seed_round(seed, self._learner.device)
-            return self._learner.play(batches, number)
+            return (self._replayed or self._learner).play(batches, number)
 
 
 def are_replayed(device: torch.device, execution: str) -> bool:
@@ -109,15 +102,14 @@ def products_in(precision: str, device: torch.device) -> Generator[None]:
         with torch.autocast(device.type, torch.bfloat16, cache_enabled=False):
             yield
         return
-    if device.type != "cuda":
+    if precision != "tf32":
         yield
         return
-    kept = torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32
-    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = precision == "tf32"
+    allow_tf32(allowed=True)
     try:
         yield
     finally:
-        torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32 = kept
+        allow_tf32(allowed=False)  # as ``find_device`` has left it
 
 
 def seed_round(seed: int, device: torch.device) -> None:
@@ -183,7 +175,7 @@ def time_rounds(engine: Engine, batches: Sequence[Batch], lazy: int) -> float:
         began = time.perf_counter()
         engine.play(batches, number, 0)
         if batches[0].samples.is_cuda:
-            torch.cuda.synchronize()
+            torch.cuda.synchronize(batches[0].samples.device)
         return time.perf_counter() - began
 
     def fastest(number: int) -> float:

@@ -84,6 +84,7 @@ class GAN:
         for player, name in ((self.generator, "generator"), (self.discriminator, "discriminator")):
             if (of_steps := differing.get(f"{name}.optimizer.learning_rate")) is not None:
                 scale_steps(player, of_steps)
+        self._own = "custom" in (config.generator.network.family, config.discriminator.network.family)
         self._order = order_of_play(game)
         self._latent = config.latent
         self._average = config.average
@@ -131,6 +132,8 @@ class GAN:
             return "the members of a population draw from generators of their own"
         if processes.count() > 1:
             return "several processes exchange their gradients in the middle of a round"
+        if self._own:
+            return "a module of your own may compute something in Python, which a recording would not repeat"
         return self.generator.obstacle or self.discriminator.obstacle
 
     def play(self, batches: Sequence[Batch], number: int) -> dict[str, Tensor]:

@@ -104,7 +104,8 @@ def train(
         if due(intervals.samples):
             record.draw_samples(position)
         if due(intervals.evaluate):
-            scorer.score(position)
+            with record.paused():
+                scorer.score(position)
         if due(intervals.checkpoint) or overdue or scorer.best_at == position:
             checkpoints.save(position)
     return position

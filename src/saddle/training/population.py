@@ -33,6 +33,7 @@ from saddle.training.health import check_figures, check_weights
 from saddle.training.record import Record
 from saddle.training.scorer import Scorer
 
+_PENALTIES = {"r1", "r2", "gradient_penalty"}  # figures that bear the names of their settings
 _SHOWN, _SIDE, _GAP = 16, 320, 8  # members in the picture of the whole; the larger side of each, and between, in pixels
 
 
@@ -264,6 +265,11 @@ def take_out(run: RunFolder, number: int, out: RunFolder) -> None:
     state = {_alone(name): tensor[number] if tensor.dim() else tensor for name, tensor in rows.items()}
     scorer, record = header["scorer"]["members"][number], {**header["record"]}
     del record["lost"]
+    if "record.sums" in state:  # of penalties that this member does without, a run of its own has no figures
+        without = [name for name in _PENALTIES & {*record["figures"]} if not getattr(own.game, name)]
+        places = [place for place, name in enumerate(record["figures"]) if name not in without]
+        record["figures"] = [record["figures"][place] for place in places]
+        state["record.sums"] = state["record.sums"].reshape(-1)[places]
     out.path.parent.mkdir(parents=True, exist_ok=True)
     with TemporaryDirectory(prefix=f".{out.path.name}.", dir=out.path.parent) as folder:
         made = RunFolder(Path(folder) / "run")

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping
+from contextlib import contextmanager
 from importlib.util import find_spec
 from typing import Any, NamedTuple
 
@@ -68,6 +69,14 @@ class Record:
     def seconds(self) -> float:
         """Seconds of training so far, those before an interruption included."""
         return self._earlier + time.monotonic() - self._started
+
+    @contextmanager
+    def paused(self) -> Generator[None]:
+        """What is done meanwhile, such as scoring, is no training: the clock stands still."""
+        began = time.monotonic()
+        yield
+        gone = time.monotonic() - began
+        self._started, self._lap = self._started + gone, self._lap + gone
 
     def begin(self, images_seen: int, total: int) -> None:
         """Training is about to go on from ``images_seen``: forget what was written after it, start the bar."""

@@ -14,15 +14,12 @@ from typing import NamedTuple, Protocol
 import torch
 from torch import Tensor
 
+from saddle.errors import RunError
 from saddle.game.batch import Batch
 from saddle.training.learner import Learner
 
 # Rounds of each kind that are played before one is recorded: libraries choose their kernels in these.
 _WARM_UP = 3
-
-
-class NotRecorded(Exception):
-    """A round that cannot be recorded; it was not played."""
 
 
 class Recorder(Protocol):
@@ -49,18 +46,21 @@ class CudaRecorder:
     """
 
     def __init__(self, device: torch.device) -> None:
+        self._device = device
         self._stream = torch.cuda.Stream(device)
+        self._memory = torch.cuda.graph_pool_handle()  # one for all kinds of rounds: they never overlap
 
     def warm_up(self, run: Callable[[], None]) -> None:
-        self._stream.wait_stream(torch.cuda.current_stream())
+        current = torch.cuda.current_stream(self._device)
+        self._stream.wait_stream(current)
         with torch.cuda.stream(self._stream):
             run()
-        torch.cuda.current_stream().wait_stream(self._stream)
+        current.wait_stream(self._stream)
 
     def record(self, run: Callable[[], None]) -> Callable[[], None]:
         graph = torch.cuda.CUDAGraph()
         # A thread may be fetching the next batch meanwhile (``saddle.game.ahead``), on another stream.
-        with torch.cuda.graph(graph, stream=self._stream, capture_error_mode="thread_local"):
+        with torch.cuda.graph(graph, self._memory, self._stream, capture_error_mode="thread_local"):
             run()
         return graph.replay
 
@@ -91,7 +91,7 @@ class Replayed:
         """As ``Learner.play``; the next round overwrites the figures.
 
         Raises:
-            NotRecorded: this round cannot be recorded.
+            RunError: this round cannot be recorded. It was not played, but torch may be left unable to go on.
         """
         kind = self._learner.kind(number), *map(_form, batches)
         if kind not in self._recordings:
@@ -102,7 +102,7 @@ class Replayed:
         recording = self._recordings[kind]
         for kept, given in zip(recording.batches, batches, strict=True):
             for place, value in zip(_tensors(kept), _tensors(given), strict=True):
-                place.copy_(value)
+                place.copy_(value.detach())
         recording.replay()
         return recording.figures
 
@@ -123,7 +123,13 @@ class Replayed:
         try:
             return _Recording(kept, self._recorder.record(run), figures)
         except RuntimeError as error:
-            raise NotRecorded(str(error).partition("\n")[0]) from None
+            # Where the end of a recording fails too, the reason is what came before.
+            reason = str(error.__context__ or error).partition("\n")[0]
+            raise RunError(
+                "a round of this run cannot be recorded, which is how a GPU plays rounds without waiting for Python",
+                got=reason,
+                remedy="run the same command with --set execution=eager; it goes on from the last checkpoint",
+            ) from None
 
 
 def _tensors(batch: Batch) -> list[Tensor]:
@@ -136,7 +142,7 @@ def _form(batch: Batch) -> Hashable:
 
 def _copied(batch: Batch) -> Batch:
     return batch._replace(
-        samples=batch.samples.clone(),
+        samples=batch.samples.detach().clone(),
         condition=None if batch.condition is None else batch.condition.clone(),
-        labelled=None if batch.labelled is None else (batch.labelled[0].clone(), batch.labelled[1].clone()),
+        labelled=None if batch.labelled is None else (batch.labelled[0].detach().clone(), batch.labelled[1].clone()),
     )
