@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import os
+import signal
+from collections.abc import Generator
 from pathlib import Path
 
 os.environ.setdefault("GOMP_SPINCOUNT", "1000")  # before torch: two threads on a busy machine are slow without
@@ -12,6 +14,14 @@ from saddle.config.schema import DataConfig
 from saddle.data import Store, from_object
 
 REAL_DATA = os.environ.get("SADDLE_DATA")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _hang_up_ends_a_process() -> Generator[None]:
+    """As in a shell: what nohup starts ignores SIGHUP, and so would the processes that tests start."""
+    earlier = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    yield
+    signal.signal(signal.SIGHUP, earlier)
 
 
 @pytest.fixture(autouse=True)

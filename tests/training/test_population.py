@@ -52,7 +52,15 @@ SGD = {"kind": "sgd", "learning_rate": 0.05, "momentum": 0.5}
 GAMES: dict[str, tuple[str, dict[str, Any]]] = {
     "batch norm, average": ("digits", SMOOTH),
     "dropout": ("mlp-dropout", {"data.source": "digits", **SMOOTH}),
-    "labels": ("cgan", {"data.source": "digits", "generator.optimizer": SGD, "discriminator.optimizer": SGD}),
+    "labels": (
+        "cgan",
+        {
+            "data.source": "digits",
+            "generator.optimizer": SGD,
+            "discriminator.optimizer": SGD,
+            "precision": "float32",  # auto may find another one for one of the runs
+        },
+    ),
     "convolutions": (
         "dcgan",
         {**SMALL_IMAGES, "generator.network.width": 8, "discriminator.network.width": 8, **SMOOTH},
