@@ -43,9 +43,11 @@ def keep_freed_memory() -> None:
 
 
 def stop_signals() -> list[signal.Signals]:
-    """The signals that ask this process to stop, but for those that are ignored, as SIGHUP is in what nohup starts."""
-    known = [signal.SIGINT, signal.SIGTERM, *([signal.SIGHUP] if hasattr(signal, "SIGHUP") else [])]
-    return [number for number in known if signal.getsignal(number) is not signal.SIG_IGN]
+    """The signals that ask this process to stop. SIGHUP is none where it is ignored, as in what nohup starts."""
+    known = [signal.SIGINT, signal.SIGTERM]
+    if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
+        known.append(signal.SIGHUP)
+    return known
 
 
 def usable_cores() -> int:

@@ -9,8 +9,9 @@ import sys
 
 def main() -> None:
     """Run the command line; the process belongs to it, with its streams and signals."""
-    if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:  # as it is in the background of a script
-        signal.signal(signal.SIGINT, signal.SIG_DFL)  # until there is a better answer, none rather than a traceback
+    # Until there is a better answer, none rather than a traceback. Scripts start background jobs with SIGINT ignored;
+    # who sends one to a training wants it saved and stopped.
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
     from saddle.base import processes
     from saddle.cli import boundary
 
