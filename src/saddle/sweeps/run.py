@@ -95,6 +95,8 @@ def sweep(
         )
     progress = progress or for_stream(sys.stderr)
     chosen, layers = load_recipe(recipe), layers_of(settings or {}, data, seed, device, threads)
+    if resolve(chosen).precision == "auto":  # what is fastest at the moment must not differ from trial to trial
+        layers.insert(0, {"precision": "float32"})
     space = parse_space(over, merge_settings(layers))
     config = check_values(chosen, layers, space)
     if config.members > 1:
