@@ -10,6 +10,12 @@ import typer
 RunArgument = Annotated[Path, typer.Argument(metavar="RUN", help="A run folder, or a generator's .safetensors file.")]
 DEVICE_HELP = "cpu, cuda, mps or auto (default): the best that is there."
 DeviceOption = Annotated[str, typer.Option(show_default=False, help=DEVICE_HELP)]
+RecipeArgument = Annotated[str, typer.Argument(metavar="RECIPE", help="A name from `saddle recipes`, or a .toml file.")]
+DataOption = Annotated[str | None, typer.Option(help="A data set's name, or a path.")]
+ThreadsOption = Annotated[
+    str | None,
+    typer.Option(metavar="N|auto", help="CPU threads, or auto (default), which measures what is fastest."),
+]
 MemberOption = Annotated[
     int | None,
     typer.Option(metavar="NUMBER", help="Which one of a population, from 0.  [default: RUN is a single run]"),

@@ -7,14 +7,14 @@ from typing import Annotated, Any
 
 import typer
 
-from saddle.cli.options import DEVICE_HELP
+from saddle.cli.options import DataOption, DeviceOption, RecipeArgument, ThreadsOption
 from saddle.cli.tables import print_line, print_table
 
 _BEST = 10  # trials that are printed; the page has all
 
 
 def sweep(
-    recipe: Annotated[str, typer.Argument(metavar="RECIPE", help="A name from `saddle recipes`, or a .toml file.")],
+    recipe: RecipeArgument,
     over: Annotated[
         list[str] | None,
         typer.Option(
@@ -23,14 +23,11 @@ def sweep(
         ),
     ] = None,
     trials: Annotated[int, typer.Option(help="How many in all, those of earlier calls among them.")] = 20,
-    data: Annotated[str | None, typer.Option(help="A data set's name, or a path.")] = None,
+    data: DataOption = None,
     out: Annotated[Path | None, typer.Option(help="Folder for the trials.  [default: sweeps/RECIPE]")] = None,
     seed: Annotated[int | None, typer.Option(help="Seed of each trial, and of what is drawn for the trials.")] = None,
-    device: Annotated[str, typer.Option(show_default=False, help=DEVICE_HELP)] = "auto",
-    threads: Annotated[
-        str | None,
-        typer.Option(metavar="N|auto", help="CPU threads, or auto (default), which measures what is fastest."),
-    ] = None,
+    device: DeviceOption = "auto",
+    threads: ThreadsOption = None,
     set_: Annotated[
         list[str] | None,
         typer.Option("--set", metavar="KEY=VALUE", help="A setting for all trials, such as images=20000; repeatable."),

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from saddle.base import processes
-from saddle.cli.options import DEVICE_HELP
+from saddle.cli.options import DEVICE_HELP, DataOption, RecipeArgument, ThreadsOption
 from saddle.cli.tables import print_line
 
 if TYPE_CHECKING:
@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 
 
 def train(
-    recipe: Annotated[str, typer.Argument(metavar="RECIPE", help="A name from `saddle recipes`, or a .toml file.")],
-    data: Annotated[str | None, typer.Option(help="A data set's name, or a path.")] = None,
+    recipe: RecipeArgument,
+    data: DataOption = None,
     out: Annotated[
         Path | None, typer.Option(help="The run folder.  [default: runs/RECIPE, or runs/RECIPE-seed-N]")
     ] = None,
@@ -26,10 +26,7 @@ def train(
         int | None, typer.Option(metavar="N", help="Train so many runs side by side, with seeds from --seed on.")
     ] = None,
     device: Annotated[str | None, typer.Option(help=DEVICE_HELP)] = None,
-    threads: Annotated[
-        str | None,
-        typer.Option(metavar="N|auto", help="CPU threads, or auto (default), which measures what is fastest."),
-    ] = None,
+    threads: ThreadsOption = None,
     set_: Annotated[
         list[str] | None,
         typer.Option("--set", metavar="KEY=VALUE", help="Any setting of `saddle settings`; repeatable."),

@@ -75,8 +75,7 @@ class PlainRule:
         self._gamma_r1, self._gamma_r2, self._lambda = (number_on(replayed_on) for _ in range(3))
         self._loss = LOSSES[game.loss]
         self._discriminator = discriminator
-        if game.feature_matching != "none":
-            self._need("features", "feature matching compares the features of real and generated samples")
+        self._check_discriminator()
         self._judges_alone = bool(getattr(discriminator, "judges_alone", False))
         self.schedule(0)
 
@@ -201,6 +200,10 @@ class PlainRule:
         """What a game with labelled samples adds to D's loss, (members,), by the name it has in the log."""
         return {}
 
+    def _check_discriminator(self) -> None:
+        if self._game.feature_matching != "none":
+            self._need("features", "feature matching compares the features of real and generated samples")
+
     def _need(self, method: str, why: str) -> None:
         if not callable(getattr(self._discriminator, method, None)):
             raise ConfigError(
@@ -217,15 +220,8 @@ class SemiSupervisedRule(PlainRule):
     is the plain game. The supervised half is the cross-entropy of the K classes on the labelled samples.
     """
 
-    def __init__(
-        self,
-        game: GameConfig,
-        discriminator: nn.Module,
-        replayed_on: torch.device | None = None,
-        chance: Chance | None = None,
-        factors: Mapping[str, Tensor] | None = None,
-    ) -> None:
-        super().__init__(game, discriminator, replayed_on, chance, factors)
+    def _check_discriminator(self) -> None:
+        super()._check_discriminator()
         self._need("class_logits", "the semi-supervised game needs a discriminator that tells classes apart")
 
     def _supervised(self, real: Batch) -> dict[str, Tensor]:
@@ -236,20 +232,9 @@ class SemiSupervisedRule(PlainRule):
         return {"supervised": real.mean(cross_entropy(logits.float(), labels, reduction="none"))}
 
 
-def make_rule(
-    game: GameConfig,
-    discriminator: nn.Module,
-    replayed_on: torch.device | None = None,
-    chance: Chance | None = None,
-    factors: Mapping[str, Tensor] | None = None,
-) -> PlainRule:
-    """The rule that ``game`` names, for this D.
-
-    Raises:
-        ConfigError: this D cannot play it.
-    """
-    kind = SemiSupervisedRule if game.rule == "semi_supervised" else PlainRule
-    return kind(game, discriminator, replayed_on, chance, factors)
+def rule_of(game: GameConfig) -> type[PlainRule]:
+    """The rule that ``game`` names; made for a D that cannot play it, it raises ConfigError."""
+    return SemiSupervisedRule if game.rule == "semi_supervised" else PlainRule
 
 
 def _summed(parts: dict[str, Tensor]) -> tuple[Tensor, dict[str, Tensor]]:

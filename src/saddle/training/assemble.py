@@ -20,7 +20,7 @@ from saddle.data.store import Store
 from saddle.errors import ConfigError
 from saddle.game.batch import Batch, packed_shape
 from saddle.game.feed import Feed
-from saddle.game.rules import make_rule
+from saddle.game.rules import rule_of
 from saddle.networks.across import share_batch_norms
 from saddle.networks.families import build_discriminator, build_generator
 from saddle.networks.layers import initialise_from_data
@@ -149,7 +149,7 @@ def _make_networks(
         count = _FIRST_BATCH - _FIRST_BATCH % config.game.packing
         with processes.alone():
             first = make_feed(config, store, scaling, device).batch(0, count)
-            initialise_from_data(discriminator, lambda: make_rule(config.game, discriminator).logits(first))
+            initialise_from_data(discriminator, lambda: rule_of(config.game)(config.game, discriminator).logits(first))
     return share_batch_norms(generator), share_batch_norms(discriminator)
 
 

@@ -46,7 +46,6 @@ class Engine:
     ) -> None:
         self._learner = learner
         self._precision = precision
-        self._say = say
         self._replayed: Replayed | None = None
         check_precision(precision, learner.device)
         if recorder is not None and learner.obstacle is not None:

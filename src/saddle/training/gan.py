@@ -17,7 +17,7 @@ from saddle.errors import CheckpointError
 from saddle.game.batch import Batch
 from saddle.game.latents import draw, numbered
 from saddle.game.order import Step, order_of_play
-from saddle.game.rules import JudgedTurn, Turn, make_rule
+from saddle.game.rules import JudgedTurn, Turn, rule_of
 from saddle.networks.population import Chance, Population
 from saddle.networks.sides import generate
 from saddle.training.players import Average, Player, averaging_weight, below, scale_steps
@@ -67,7 +67,7 @@ class GAN:
         game = config.game
         replayed_on = device if replayed else None
         of_parts = {name: differing[key] for key, name in _PARTS.items() if key in differing}
-        self.rule = make_rule(game, discriminator, replayed_on, self._chance, of_parts)
+        self.rule = rule_of(game)(game, discriminator, replayed_on, self._chance, of_parts)
         self.generator = Player(
             generator.to(device).train(),
             config.generator.optimizer,

@@ -1,4 +1,4 @@
-"""What a reviewer found: each of these went wrong once."""
+"""What went wrong once, and must not again."""
 
 from __future__ import annotations
 
