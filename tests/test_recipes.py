@@ -37,7 +37,7 @@ class StoppedAfterTwoRounds(Silent):
 
 
 # Of each kind of game and network one is tried each time; the others take as long together.
-QUICK = ("cgan", "digits", "images", "mnist", "ring8", "ring8-pacgan", "semi-supervised")
+QUICK = ("cgan", "digits", "mnist", "ring8", "ring8-pacgan", "semi-supervised")
 
 
 @pytest.mark.parametrize(
@@ -47,6 +47,10 @@ def test_two_rounds_stop_two_more_and_sample(name: str, tmp_path: Path):
     config = resolve(load_recipe(name))
     settings: dict[str, Any] = {"threads": 1, "precision": "float32"}  # auto may find other ones in the second run
     settings["batch_size"] = max(config.game.packing, min(config.batch_size, 8))
+    if config.auto:
+        settings["evaluate.every"] = 0
+    if config.generator.network.family == "r3gan":  # the published ones would take minutes for a round
+        settings |= {f"{player}.network.widths": [16] for player in ("generator", "discriminator")}
     arguments: dict[str, Any] = {}
     if config.data.source in ("", *NAMES):  # empty: the user's own
         arguments = images(8 if config.data.source in ("", "digits") else 28)
@@ -64,7 +68,10 @@ def test_two_rounds_stop_two_more_and_sample(name: str, tmp_path: Path):
         train("run", StoppedAfterTwoRounds())
     run = train("run", Silent())
     assert run.folder.generator.read_bytes() == train("whole", Silent()).folder.generator.read_bytes()
-    samples = run.sample(12)
+    if config.data.pairs == "none":
+        samples = run.sample(12)
+    else:
+        samples = run.generator.translate(torch.rand(12, 1, *run.generator.shape[1:]))
     assert samples.shape == (12, *run.generator.shape)
     assert samples.isfinite().all()
     assert run.report().is_file()

@@ -19,6 +19,7 @@ from saddle.config.schema import DataConfig
 from saddle.data import Store, from_object, open_data
 from saddle.data.scaling import to_pixels
 from saddle.errors import CheckpointError, ConfigError, RunError
+from saddle.networks.pixelcnn import PixelCNN
 from saddle.pages.comparison import Comparison, write_comparison
 from saddle.pages.comparison import compare as read_comparison
 from saddle.pages.report import write_report
@@ -236,7 +237,8 @@ def report(path: str | Path, *, generator: nn.Module | None = None) -> Path:
         except CheckpointError as error:  # the report shows all the same what there is
             notes.append(f"The interpolation is not made anew: {error.what}")
         else:
-            if trained.header.kind == "images":
+            smooth = not isinstance(trained.network, PixelCNN) and trained.header.inputs is None
+            if trained.header.kind == "images" and smooth:
                 save_picture(_strips(trained), run.interpolation)
     return write_report(run, notes)
 

@@ -16,10 +16,16 @@ from saddle.cli.commands import app
 COMMANDS = {
     "recipes": ["NAME"],
     "settings": ["KEY"],
-    "train": ["RECIPE", "--data", "--out", "--seed", "--members", "--device", "--threads", "--set", "--dry-run"],
+    "train": [
+        *("RECIPE", "--data", "--pairs", "--inputs", "--from", "--out", "--seed", "--members", "--device"),
+        *("--threads", "--set", "--dry-run"),
+    ],
     "list": ["FOLDER"],
     "info": ["RUN"],
-    "sample": ["RUN", "--count", "--seed", "--out", "--label", "--labels", "--truncation", "--device", "--member"],
+    "sample": [
+        *("RUN", "--count", "--seed", "--out", "--label", "--labels", "--truncation", "--input", "--device"),
+        "--member",
+    ],
     "interpolate": ["RUN", "--from", "--to", "--steps", "--space", "--out", "--label", "--to-label", "--device"],
     "walk": ["RUN", "--seeds", "--steps", "--grid", "--space", "--out", "--label", "--device"],
     "arithmetic": ["RUN", "SUM", "--out", "--label", "--device"],
@@ -84,6 +90,7 @@ GENERATOR = [
     "shape",
     "stream",
     "to",
+    "translate",
     "walk",
 ]
 RUN = [

@@ -5,7 +5,7 @@ import torch
 
 from saddle.config import Config, load_recipe, parse_settings, resolve, to_toml
 from saddle.config.resolve import settle
-from saddle.config.schedules import ExponentialSchedule, LinearSchedule, value_at
+from saddle.config.schedules import CosineSchedule, ExponentialSchedule, LinearSchedule, value_at
 from saddle.config.schema import AdamConfig, SGDConfig
 from saddle.errors import ConfigError
 from saddle.training.players import Player
@@ -21,6 +21,12 @@ def test_exponential_divides_at_every_step_down_to_its_minimum():
 def test_linear_is_constant_outside_its_range():
     schedule = LinearSchedule(value=0.5, to=0.7, start=100, end=300)
     assert [value_at(schedule, at) for at in (0, 100, 200, 300, 999)] == pytest.approx([0.5, 0.5, 0.6, 0.7, 0.7])
+
+
+def test_cosine_is_slow_at_both_ends_and_constant_outside():
+    schedule = CosineSchedule(value=0.5, to=0.7, start=100, end=300)
+    expected = [0.5, 0.5, 0.5 + 0.2 * (1 - 0.5**0.5) / 2, 0.6, 0.7, 0.7]
+    assert [value_at(schedule, at) for at in (0, 100, 150, 200, 300, 999)] == pytest.approx(expected)
 
 
 def test_without_a_schedule_a_value_stays():

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import threading
+from dataclasses import replace
 
 import pytest
 import torch
@@ -84,6 +85,45 @@ def test_labels_stay_with_their_samples():
     assert feed(store).batch(0, 4).condition is None
 
 
+def pictures(count: int) -> Store:
+    """Images whose upper left value is their number, and whose upper right value is 255."""
+    images = torch.zeros(count, 1, 2, 3, dtype=torch.uint8)
+    images[:, 0, 0, 0], images[:, 0, 0, 2] = torch.arange(count), 255
+    return from_object(images, config=DataConfig(source="pictures", held_out=0))
+
+
+def test_mirrored_images_are_the_plain_ones_left_to_right_in_one_case_of_two():
+    store = pictures(200)
+    scaling = Scaling.fit(store, "sigmoid")
+    plain = Feed(store, scaling, seed=0, device=CPU)
+    mirrored = Feed(store, scaling, seed=0, device=CPU, mirror=True)
+    turned = torch.zeros(0, dtype=torch.bool)
+    for start in range(0, 600, 40):
+        before, after = plain.batch(start, 40).samples, mirrored.batch(start, 40).samples
+        flipped = (after == before.flip(-1)).flatten(1).all(1)
+        assert torch.equal(after[~flipped], before[~flipped])
+        turned = torch.cat([turned, flipped])
+    assert turned.float().mean().item() == pytest.approx(0.5, abs=0.06)
+    assert not torch.equal(turned[:200], turned[200:400])  # anew in each epoch
+    again = Feed(store, scaling, seed=0, device=CPU, mirror=True)
+    assert torch.equal(again.batch(560, 40).samples, after)  # by the position alone
+    other = Feed(store, scaling, seed=1, device=CPU, mirror=True).batch(0, 40).samples
+    assert not torch.equal(other[:, 0, 0, 0] == 1, turned[:40])
+
+
+def test_members_and_fresh_draws_are_mirrored_by_their_own_seed():
+    store = pictures(60)
+    scaling = Scaling.fit(store, "sigmoid")
+    together = Feed(store, scaling, seed=[3, 4], device=CPU, mirror=True).batch(0, 20).samples
+    alone = [Feed(store, scaling, seed=seed, device=CPU, mirror=True).batch(0, 20).samples for seed in (3, 4)]
+    assert torch.equal(together, torch.cat(alone))
+    fresh = replace(store, draw=lambda chance, count: store.values[:count])
+    drawn = Feed(fresh, scaling, seed=3, device=CPU, mirror=True).batch(0, 20).samples
+    known = scaling.forward(torch.from_numpy(store.values[:20]))
+    flipped = (drawn == known.flip(-1)).flatten(1).all(1)
+    assert 3 < flipped.sum() < 17 and torch.equal(drawn[~flipped], known[~flipped])
+
+
 class Rows(Ahead):
     """Notes which rows are gathered, and where from."""
 
@@ -99,7 +139,8 @@ class Rows(Ahead):
 def test_rows_that_are_fetched_ahead_are_the_same_and_come_from_a_thread():
     store = numbered(10)
     plain, ahead = feed(store), feed(store)
-    rows = ahead._ahead = Rows(torch.from_numpy(store.values), CPU)
+    rows = Rows(torch.from_numpy(store.values), CPU)
+    ahead._ahead = [rows]
     places = [(0, 4), (4, 4), (8, 4), (12, 4), (3, 4), (7, 2), (9, 6)]  # on, over an epoch's end, back, other sizes
     kept = [(plain.batch(*place).samples, ahead.batch(*place).samples) for place in places]
     for expected, fetched in kept:  # all of them at the end: no later batch overwrites an earlier one
@@ -121,7 +162,7 @@ def test_data_beyond_a_gpus_memory_give_the_same_batches(monkeypatch: pytest.Mon
     resident = Feed(store, scaling, seed=0, device=device)
     monkeypatch.setattr(feed_module, "_DEVICE_SHARE", 0.0)
     streamed = Feed(store, scaling, seed=0, device=device)
-    assert streamed._ahead is not None
+    assert streamed._ahead
     for start in range(0, 64 * 200, 64):
         expected, fetched = resident.batch(start, 64).samples, streamed.batch(start, 64).samples
         assert torch.equal(expected.cpu(), (fetched * 1).cpu())

@@ -33,7 +33,7 @@ def test_one_centred_penalty_of_a_linear_critic_is_known():
     """D(x) = w·x has gradient w everywhere: the penalty is (‖w‖ - 1)²."""
     weight = torch.tensor([3.0, 4.0], dtype=torch.float64)
     real, fake = torch.randn(2, 16, 2, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
-    assert unit_gradient_gap(lambda x: x @ weight, real, fake).tolist() == pytest.approx([16] * 16)
+    assert unit_gradient_gap(lambda x: x @ weight, real.requires_grad_(), fake).tolist() == pytest.approx([16] * 16)
 
 
 def test_one_centred_penalty_looks_between_real_and_generated_samples():
@@ -45,7 +45,7 @@ def test_one_centred_penalty_looks_between_real_and_generated_samples():
         return samples.flatten(1).sum(1)
 
     torch.manual_seed(0)
-    unit_gradient_gap(judge, real, fake)
+    unit_gradient_gap(judge, real.requires_grad_(), fake)
     shares = places[0].flatten(1)
     assert (shares == shares[:, :1]).all()
     assert 0 < shares.min() < 0.1

@@ -107,6 +107,16 @@ def test_uniform_latents_fill_their_range():
     assert latents.mean().item() == pytest.approx(-1, abs=0.05)
 
 
+def test_codes_are_equally_likely_and_leave_z_as_it_is():
+    config = LatentConfig(size=3, codes=5)
+    latents = numbered(config, 7, 0, 3000)
+    assert latents.shape == (3000, config.width) == (3000, 8)
+    z, codes = latents[:, :3], latents[:, 3:]
+    assert torch.equal(z[:BLOCK], numbered(LatentConfig(size=3), 7, 0, BLOCK))
+    assert (codes.sum(1) == 1).all() and ((codes == 0) | (codes == 1)).all()
+    assert codes.mean(0).tolist() == pytest.approx([0.2] * 5, abs=0.03)
+
+
 def test_relativistic_g_compares_with_the_real_batch():
     rule, _ = make(loss="relativistic")
     fake = samples(2)

@@ -86,7 +86,7 @@ HEADERS = {
         None,
     ],
     "network.widths": [[], [0], [60_000, 60_000], [10**6] * 1000, [16] * 2000, [10**12]],
-    "network.family": ["dcgan", "custom", "nobody's", 7, None],
+    "network.family": ["dcgan", "r3gan", "custom", "nobody's", 7, None],
     "network.norm": ["batch", "virtual", "none?"],
     "network.output": ["sigmoid?", ["tanh"]],
     "class_names": [[], ["a"], [str(i) for i in range(10**5)], "abc", [1, 2, 3], None],

@@ -12,8 +12,10 @@ from torch import Tensor, nn
 
 from saddle.config.networks import (
     DiscriminatorDCGANConfig,
+    DiscriminatorR3GANConfig,
     GeneratorDCGANConfig,
     GeneratorMLPConfig,
+    GeneratorR3GANConfig,
     LatentConfig,
     MLPConfig,
 )
@@ -51,6 +53,25 @@ def dcgan_discriminator(weights: str, norm: str) -> nn.Module:
     )
 
 
+def r3gan_generator() -> nn.Module:
+    network = GeneratorR3GANConfig(widths=(4, 8), group_width=4)
+    return with_values(build_generator(GeneratorConfig(network=network), LATENT, (3, 16, 16), 4))
+
+
+def r3gan_discriminator() -> nn.Module:
+    network = DiscriminatorR3GANConfig(widths=(4, 8), group_width=4, features=6)
+    config = DiscriminatorConfig(network=network, condition="projection")
+    return with_values(build_discriminator(config, (3, 16, 16), 4))
+
+
+def with_values(network: nn.Module) -> nn.Module:
+    """Values in what begins at zero too."""
+    for parameter in network.parameters():
+        if not parameter.any():
+            nn.init.normal_(parameter, std=0.1)
+    return network
+
+
 # What builds a network, the shape of its inputs, its labels, and whether it can be differentiated twice: where batch
 # norm does not mix samples, so that a penalty makes sense.
 CASES: dict[str, tuple[Callable[[], nn.Module], tuple[int, ...], int, bool]] = {
@@ -66,6 +87,8 @@ CASES: dict[str, tuple[Callable[[], nn.Module], tuple[int, ...], int, bool]] = {
     "dcgan discriminator, spectral": (lambda: dcgan_discriminator("spectral", "none"), (3, 16, 16), 4, True),
     "dcgan discriminator, weight, layer": (lambda: dcgan_discriminator("weight", "layer"), (3, 16, 16), 4, True),
     "dcgan discriminator, batch": (lambda: dcgan_discriminator("plain", "batch"), (3, 16, 16), 4, False),
+    "r3gan generator": (r3gan_generator, (5,), 4, True),
+    "r3gan discriminator": (r3gan_discriminator, (3, 16, 16), 4, True),
 }
 
 

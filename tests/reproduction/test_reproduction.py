@@ -6,7 +6,9 @@ import shlex
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+import torch
 
 from saddle.api import train_config
 from saddle.base.progress import Silent
@@ -16,6 +18,7 @@ from saddle.reproduction.run import reproduce
 from saddle.reproduction.tables import Row, load_table, table_names
 from saddle.runs.folder import RunFolder
 from saddle.scoring.evaluate import evaluate
+from saddle.trained.generator import load
 from saddle.training.loop import train
 
 ISSUED = (
@@ -71,6 +74,19 @@ def test_a_table_is_run_written_and_not_run_twice(tmp_path: Path):
     again = Listener()
     assert reproduce("gaussian", tmp_path, seeds=2, settings=SMALL, progress=again).lines == done.lines
     assert again.started == []  # neither trained nor scored
+
+
+@pytest.mark.slow
+def test_a_gpu_trains_the_seeds_of_a_row_side_by_side(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    reproduce("gaussian", tmp_path / "one by one", seeds=2, settings=SMALL)
+    monkeypatch.setattr("saddle.reproduction.run.find_device", lambda _: torch.device("cuda"))  # so it seems
+    listener = Listener()
+    reproduce("gaussian", tmp_path / "together", seeds=2, settings=SMALL, progress=listener)
+    assert listener.started.count("training") == 1
+    first, second = (tmp_path / folder / "gaussian" / "ours" for folder in ("one by one", "together"))
+    for seed in (0, 1):
+        ours, theirs = (load(folder / f"seed-{seed}").sample(50, seed=0) for folder in (first, second))
+        np.testing.assert_allclose(ours, theirs, rtol=1e-3, atol=1e-4)
 
 
 def test_a_quick_run_says_that_it_means_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):

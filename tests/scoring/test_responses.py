@@ -8,6 +8,7 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
+import torch
 
 _TOOL = Path(__file__).parents[2] / "tools" / "metric_responses.py"
 
@@ -36,6 +37,21 @@ WORSE = {
 @pytest.mark.parametrize("damage", [damage for damage in WORSE if damage != "share of copies"])  # too few are held out
 def test_digits_that_get_worse_score_worse(tool: ModuleType, damage: str):
     check(tool, damage, "digits", 1200, slice(None))
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_damages_change_pictures_and_keep_their_shape(tool: ModuleType, channels: int):
+    chance = torch.Generator().manual_seed(0)
+    images = torch.randint(0, 256, (20, channels, 12, 12), dtype=torch.uint8, generator=chance)
+    samples = tool.Samples(images, torch.arange(20) % 10)
+    training = tool.Samples(images.flip(2), torch.arange(20) % 10)
+    for damage in tool.DAMAGES:
+        none, most = (damage.apply(samples, training, level) for level in (damage.levels[0], damage.levels[-1]))
+        assert torch.equal(none.images, images), damage.name
+        assert most.images.shape == images.shape and not torch.equal(most.images, images), damage.name
+    pieces = next(damage for damage in tool.DAMAGES if "shuffled" in damage.name)
+    shuffled = pieces.apply(samples, training, 2).images
+    assert torch.equal(shuffled.flatten(1).sort().values, images.flatten(1).sort().values)  # the same pixels
 
 
 @pytest.mark.slow

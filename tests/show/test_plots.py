@@ -14,7 +14,7 @@ from PIL import Image
 from saddle.errors import DataError
 from saddle.runs.log import series
 from saddle.show.figure import LINES
-from saddle.show.plots import loss_plot, output_plot, overlay_plot, score_plot, smooth
+from saddle.show.plots import augment_plot, loss_plot, output_plot, overlay_plot, score_plot, smooth
 from saddle.show.points import picture_points
 
 BLUE, ORANGE = (0, 114, 178), (213, 94, 0)  # discriminator or real, generator or generated
@@ -43,6 +43,13 @@ def test_outputs_are_drawn_on_a_scale_from_zero_to_one() -> None:
     close = rows_of(output_plot(log(50, d_fake=0.95)), BLUE).mean()
     assert real < generated
     assert close == pytest.approx(real, abs=2)  # the same value stands at the same height in every plot
+
+
+def test_r_t_stands_above_the_strength_where_it_is_larger_and_the_target_is_dashed() -> None:
+    picture = augment_plot(log(50, augment_p=0.2, r_t=0.7))
+    assert rows_of(picture, BLUE).max() < rows_of(picture, ORANGE).min()
+    aimed = np.asarray(augment_plot(log(50, augment_p=0.2, r_t=0.7), target=0.5)).astype(int)
+    assert (aimed != np.asarray(picture)).any()
 
 
 @pytest.mark.parametrize("entries", [[], log(1), log(3, generator_loss=math.nan), [{"images": 5}]])

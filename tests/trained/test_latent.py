@@ -29,6 +29,7 @@ from saddle.trained.walks import Term, along, parse_place, parse_places, parse_t
 NORMAL = LatentConfig(size=6)
 BOX = LatentConfig(size=6, distribution="uniform", low=-1.0, high=2.0)
 SMALL = GeneratorMLPConfig(widths=(32,))
+CODED = LatentConfig(size=6, codes=4)
 ANIMALS = ("bird", "cat", "dog")
 
 
@@ -525,3 +526,56 @@ def test_images_are_read_from_files(file: Path, tmp_path: Path):
             read_images([str(tmp_path / name)], file, make())
     with pytest.raises(ConfigError, match="points"):
         read_images(["x.png"], file, make(shape=(2,)))
+
+
+# Codes
+
+
+@pytest.mark.parametrize("classes", [(), ANIMALS])
+def test_a_code_decides_a_sample_beside_z(classes: tuple[str, ...]):
+    generator = make(CODED, classes=classes)
+    z = generator.latents(1, 0)[:, :6].expand(4, -1)
+    labels = torch.zeros(4, dtype=torch.int64) if classes else None
+    samples = generator(torch.cat([z, torch.eye(4)], 1), labels)
+    assert all((samples[0] - other).abs().max() > 0.05 for other in samples[1:])
+
+
+def test_codes_with_virtual_norm():
+    generator = make(CODED, network=GeneratorMLPConfig(widths=(32,), norm="virtual"))
+    assert generator.sample(3).shape == (3, 1, 8, 8)
+
+
+def test_a_truncated_latent_keeps_its_code():
+    whole, half = (make(CODED).latents(20, 3, truncation=truncation) for truncation in (1.0, 0.5))
+    assert torch.equal(half[:, 6:], whole[:, 6:])
+    torch.testing.assert_close(half[:, :6], 0.5 * whole[:, :6])
+
+
+def test_the_way_from_one_code_to_another_passes_their_mixtures():
+    generator = make(CODED)
+    first, last = generator.latent(1), generator.latent((1, 3))
+    assert not torch.equal(first[:, 6:], last[:, 6:])
+    way = along(first, last, torch.linspace(0, 1, 5)[:, None], None, CODED)
+    torch.testing.assert_close(way[[0, -1]], torch.cat([first, last]))
+    torch.testing.assert_close(way[2, 6:], (first + last)[0, 6:] / 2)
+    torch.testing.assert_close(
+        way[:, :6], along(first[:, :6], last[:, :6], torch.linspace(0, 1, 5)[:, None], None, NORMAL)
+    )
+    assert generator.interpolate(1, (1, 3), 5).shape == (5, 1, 8, 8)
+
+
+@pytest.mark.parametrize("latent", [CODED, LatentConfig(size=3, distribution="uniform", codes=4)])
+def test_an_inversion_finds_the_code(latent: LatentConfig):
+    generator = make(latent)
+    latents = generator.latents(5, 9)
+    found = generator.invert(generator(latents), steps=150, restarts=4)
+    codes = found.latents[:, latent.size :]
+    assert (codes.max(1).values == 1).all() and torch.equal(codes.sum(1), torch.ones(5))
+    assert (codes.argmax(1) == latents[:, latent.size :].argmax(1)).sum() >= 4
+    assert found.errors.mean() < 0.01
+
+
+def test_a_generator_with_codes_is_saved_and_loaded(tmp_path: Path):
+    generator = make(CODED)
+    generator.save(tmp_path / "coded.safetensors")
+    assert torch.equal(load(tmp_path / "coded.safetensors").sample(9), generator.sample(9))

@@ -57,6 +57,10 @@ class Gaussian(nn.Module):
     def obstacle(self) -> str | None:
         return None
 
+    @property
+    def generators(self) -> Sequence[torch.Generator]:
+        return ()
+
     def play(self, batches: Sequence[Batch], number: int) -> dict[str, Tensor]:
         (real,) = batches
         scaled = (real.samples - self.mean) / self.log_std.exp()

@@ -65,7 +65,30 @@ GAMES: dict[str, tuple[str, dict[str, Any]]] = {
         "dcgan",
         {**SMALL_IMAGES, "generator.network.width": 8, "discriminator.network.width": 8, **SMOOTH},
     ),
-    "points, packing, clip": ("ring8-pacgan", {"game.packing": 2, "game.clip": 0.1, **SMOOTH}),
+    "residual blocks, lazy penalties": (
+        "r3gan-small",
+        {
+            **SMALL_IMAGES,
+            "generator.network": {"family": "r3gan", "widths": [4, 8], "group_width": 4},
+            "discriminator.network": {"family": "r3gan", "widths": [4, 8], "group_width": 4},
+            **SMOOTH,
+        },
+    ),
+    "pairs and patches": (
+        "pix2pix",
+        {
+            "batch_size": 8,
+            "generator.network": {"family": "unet", "width": 4, "max_width": 8, "norm": "batch"},
+            "latent": {"size": 96, "distribution": "uniform", "low": 0.0, "high": 1.0},
+            "discriminator.network.width": 4,
+            "data.mirror": True,
+            **SMOOTH,
+        },
+    ),
+    "points, codes, packing, clip": (
+        "ring8-pacgan",
+        {"latent.codes": 4, "game.packing": 2, "game.clip": 0.1, **SMOOTH},
+    ),
     "labelled samples, noise, feature matching": (
         "semi-supervised",
         {
@@ -76,6 +99,10 @@ GAMES: dict[str, tuple[str, dict[str, Any]]] = {
             "generator.optimizer": SGD,
             "discriminator.optimizer": SGD,
         },
+    ),
+    "ada, mirrored": (
+        "digits",
+        {"game.augment": {"kind": "ada", "rise": 200}, "data.mirror": True, "game.r1": 0.5, **SMOOTH},
     ),
     "gradient penalty, steps, history": (
         "digits",
@@ -272,6 +299,7 @@ def test_all_that_diverge_end_the_run(tmp_path: Path):
         ({"members": 1, "vary.game.r1": [1.0]}, "vary needs members > 1"),
         ({"vary.generator.optimizer.learning_rate": [1.0, 0.0, 1.0]}, "expected greater than 0"),
         ({"vary.game.r1": [0.0, 1.0, 1.0], "game.penalty_every": 4}, "game.penalty_every = 4 has no effect"),
+        ({"execution": "compile"}, "execution = compile needs members = 1"),
         ({"seed": 2**63 - 2}, "the seeds of the last members are too large"),
     ],
 )

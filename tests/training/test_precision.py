@@ -31,6 +31,7 @@ VARIANTS = {
     "shared pass": ("game.share=pass", "game.update=simultaneous"),
     "projection": ("conditional=true", "discriminator.condition=projection"),
     "convolutions": ("generator.network.family=dcgan", "discriminator.network.family=dcgan", "data.size=16"),
+    "residual blocks": ("generator.network.family=r3gan", "discriminator.network.family=r3gan", "data.size=16"),
 }
 
 

@@ -1,8 +1,8 @@
-"""Rounds that are recorded and replayed are the rounds that would be played."""
+"""Rounds that are recorded and replayed, or compiled, are the rounds that would be played."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import pytest
@@ -18,6 +18,7 @@ from saddle.data import Store
 from saddle.data.scaling import Scaling
 from saddle.errors import RunError
 from saddle.training.assemble import Networks, make_feed, make_gan
+from saddle.training.compiled import compile_turns
 from saddle.training.engine import Engine, are_replayed
 from saddle.training.gan import GAN
 from saddle.training.replay import CudaRecorder, Recorder
@@ -49,8 +50,31 @@ VARIANTS = {
     "half precision": ("precision=bfloat16",),
     "packing": ("game.packing=2",),
     "virtual norm": ("generator.network.norm=virtual",),
+    "codes": ("latent.codes=5",),
     "feature matching": ("game.feature_matching=l2",),
     "minibatch discrimination": ("discriminator.minibatch_kernels=4",),
+    "residual blocks": (
+        "generator.network={family='r3gan',widths=[4],group_width=4}",
+        "discriminator.network={family='r3gan',widths=[4],group_width=4}",
+        "game.r1=0.1",
+        "generator.optimizer.eps=1e-2",  # Adam divides by gradients that begin at zero
+        "discriminator.optimizer.eps=1e-2",
+    ),
+    "diffaugment": ("game.augment.kind=diffaugment", "game.augment.strength={value=0.2,to=1.0,start=0,end=200}"),
+    "ada": ("game.augment={kind='ada',rise=300}", "game.loss=relativistic", "game.r1=1", "game.r2=1"),
+    "pairs and patches": (
+        "data.pairs=edges",
+        "generator.network={family='unet',width=4,max_width=8}",
+        "latent={size=96,distribution='uniform',low=0.0,high=1.0}",
+        "discriminator.network={family='patchgan',width=4}",
+        "game.l1={value=100,to=10,start=0,end=200}",
+        "average.half_life=100",
+    ),
+    "a population": (
+        "members=3",
+        "discriminator.network.dropout=0.3",
+        "vary.generator.optimizer.learning_rate=[1e-3,2e-3,4e-3]",
+    ),
 }
 
 
@@ -84,7 +108,7 @@ class CPURecorder:
         self.warm += 1
         run()
 
-    def record(self, run: Callable[[], None]) -> Callable[[], None]:
+    def record(self, run: Callable[[], None], generators: Sequence[torch.Generator] = ()) -> Callable[[], None]:
         self.recorded += 1
         mode = _Operations()
         with mode:
@@ -113,15 +137,26 @@ def _repeat(done: list[Operation]) -> None:
                 place.copy_(value)
 
 
+def large_enough(store: Store, settings: tuple[str, ...]) -> Store:
+    """The store, or its images twice as large for convolutional networks."""
+    if "r3gan" not in str(settings) and "unet" not in str(settings):
+        return store
+    values = store.values.repeat(2, 2).repeat(2, 3)
+    inputs = 255 - values if "unet" in str(settings) else None
+    return Store(store.name, values, store.labels, store.class_names, store.fingerprint, inputs=inputs)
+
+
 def play(store: Store, settings: tuple[str, ...], device: torch.device, recorder: Recorder | None, *, tensors: bool):
     """The figures of each round and the state at the end; ``tensors``: schedules fill tensors on the device."""
+    store = large_enough(store, settings)
     config = resolve(load_recipe("mlp-tanh"), parse_settings(["batch_size=16", *settings]))
     config = settle(config, {}, total=16 * ROUNDS)
     scaling = Scaling.fit(store, "tanh")
     made = make_gan(config, store, scaling, Networks(), device)
     shares = store.class_shares() if config.conditional is True else ()
     networks = made.generator.network, made.discriminator.network
-    learner = GAN(config, *networks, device, shares, replayed=tensors)
+    chance = made._chance  # pyright: ignore[reportPrivateUsage]  # which the networks of a population draw from
+    learner = GAN(config, *networks, device, shares, replayed=tensors, chance=chance)
     said: list[str] = []
     precision = "float32" if config.precision == "auto" else config.precision
     engine, feed = Engine(learner, precision, recorder, said.append), make_feed(config, store, scaling, device)
@@ -136,7 +171,10 @@ def play(store: Store, settings: tuple[str, ...], device: torch.device, recorder
     return figures, {name: tensor.clone() for name, tensor in learner.state().items()}, said
 
 
-@pytest.mark.parametrize("variant", VARIANTS)
+@pytest.mark.parametrize(
+    "variant",
+    [pytest.param(each, marks=pytest.mark.slow) if each == "pairs and patches" else each for each in VARIANTS],
+)
 def test_replayed_rounds_equal_played_ones(tiny_images: Store, variant: str):
     settings = VARIANTS[variant]
     recorder = CPURecorder()
@@ -183,7 +221,7 @@ def test_rounds_that_cannot_be_replayed_are_played_and_why_is_said(
 
 def test_a_round_that_cannot_be_recorded_ends_the_run_with_the_way_out(tiny_images: Store):
     class Failing(CPURecorder):
-        def record(self, run: Callable[[], None]) -> Callable[[], None]:
+        def record(self, run: Callable[[], None], generators: Sequence[torch.Generator] = ()) -> Callable[[], None]:
             raise RuntimeError("operation not permitted when stream is capturing\nmore")
 
     with pytest.raises(RunError, match=r"got: operation not permitted.*\n.*execution=eager"):
@@ -232,3 +270,59 @@ def test_cuda_graphs_equal_eager_rounds(tiny_images: Store, variant: str):
             torch.testing.assert_close(value, theirs[name], rtol=1e-3, atol=1e-5)
     for name, tensor in state.items():
         torch.testing.assert_close(tensor, wanted[name], rtol=1e-2, atol=1e-4)
+
+
+def play_compiled(store: Store, settings: tuple[str, ...], backend: str | None) -> dict[str, torch.Tensor]:
+    """The state after some rounds, with turns compiled by a backend or as they are."""
+    store = large_enough(store, settings)
+    config = resolve(load_recipe("mlp-tanh"), parse_settings(["batch_size=16", *settings]))
+    config = settle(config, {}, total=16 * 3)
+    scaling = Scaling.fit(store, "tanh")
+    learner = make_gan(config, store, scaling, Networks(), CPU)
+    precision = "float32" if config.precision == "auto" else config.precision
+    engine, feed = Engine(learner, precision), make_feed(config, store, scaling, CPU)
+    if backend is not None:
+        compile_turns(learner.rule, backend)
+    for number in range(3):
+        position = number * 16 * learner.turns
+        learner.schedule(position)
+        engine.play([feed.batch(position + 16 * turn, 16) for turn in range(learner.turns)], number, number)
+    return learner.state()
+
+
+def compare(store: Store, settings: tuple[str, ...], backend: str, tolerance: float) -> None:
+    torch.compiler.reset()
+    ours, theirs = play_compiled(store, settings, backend), play_compiled(store, settings, None)
+    for name, value in theirs.items():
+        torch.testing.assert_close(ours[name], value, rtol=tolerance, atol=tolerance, msg=lambda m, n=name: f"{n}: {m}")
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of torch's own modules
+@pytest.mark.parametrize(
+    "variant",
+    [
+        each if each == "lazy penalties" else pytest.param(each, marks=pytest.mark.slow)
+        for each in VARIANTS
+        if each != "a population"
+    ],
+)
+def test_a_traced_turn_equals_a_played_one(tiny_images: Store, variant: str):
+    """The same operations in one graph, without the code generator: equal to rounding."""
+    compare(tiny_images, VARIANTS[variant], "aot_eager", 1e-6)
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of torch's own modules
+def test_a_compiled_turn_with_penalties_and_dropout_equals_a_played_one(tiny_images: Store):
+    settings = ("game.r1=0.1", "game.loss=relativistic", "discriminator.network.dropout=0.3")
+    compare(tiny_images, settings, "inductor", 1e-4)
+
+
+def test_a_turn_that_cannot_be_compiled_says_so(tiny_images: Store):
+    torch.compiler.reset()
+
+    def broken(*_: object) -> None:
+        raise RuntimeError("no compiler here")
+
+    with pytest.raises(RunError, match=r"cannot compile(.|\n)*broken(.|\n)*execution=auto"):
+        play_compiled(tiny_images, (), broken)  # pyright: ignore[reportArgumentType]

@@ -27,6 +27,9 @@ _T = TypeVar("_T")
 # closed connection, at once.
 _PATIENCE = timedelta(days=7)
 _TO_MEET = timedelta(minutes=1)  # at the start
+# How long a GPU waits for the others' gradients. NCCL notices a lost process by this alone, and then ends this one. All
+# longer waits, such as for scores, are gloo's.
+_WITHIN_A_ROUND = timedelta(minutes=5)
 _UNFORESEEN = 70  # the exit code of an error that is none of saddle's
 
 _alone: list[bool] = []
@@ -267,4 +270,7 @@ def _start() -> None:
 
     backend = "cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo"
     distributed.init_process_group(backend, store=_store(), rank=number(), world_size=count(), timeout=_PATIENCE)
+    if torch.cuda.is_available():
+        group = distributed.distributed_c10d._get_default_group()  # pyright: ignore[reportPrivateUsage]
+        group._get_backend(torch.device("cuda"))._set_default_timeout(_WITHIN_A_ROUND)  # pyright: ignore
     atexit.register(distributed.destroy_process_group)

@@ -22,7 +22,11 @@ def evaluate(
     ] = None,
     seeds: Annotated[int, typer.Option(help="How many sampling seeds. The spread is taken over them.")] = 3,
     extractor: Annotated[
-        str | None, typer.Option(help="mnist-cnn-v1, digits-cnn-v1, inception-v3 or pixels.  [default: by the data]")
+        str | None,
+        typer.Option(
+            help="cifar10-cnn-v1, digits-cnn-v1, mnist-cnn-v1, random-conv-v1, inception-v3 or pixels."
+            "  [default: by the data]"
+        ),
     ] = None,
     inception_weights: Annotated[
         Path | None, typer.Option(help="The file with the Inception network's weights.")

@@ -52,6 +52,8 @@ def _facts(config: Config, run: RunFolder, status: Status) -> Iterator[tuple[str
     from saddle.runs.log import last_figures
 
     data, split = config.data, "" if config.data.split == "train" else f", split {config.data.split}"
+    if data.pairs != "none":
+        split += f", pairs: {data.inputs or data.pairs}"
     threads = "" if config.threads == "auto" else f", CPU threads: {config.threads}"
     yield "run", str(run.path)
     yield "recipe", config.recipe

@@ -14,7 +14,7 @@ from saddle.cli.tables import print_line
 
 def sample(
     run: RunArgument,
-    count: Annotated[int, typer.Option(help="How many samples.")] = 64,
+    count: Annotated[int | None, typer.Option(help="How many samples.  [default: 64]")] = None,
     seed: Annotated[int, typer.Option(help="Decides the latents: equal seed, equal samples.")] = 0,
     out: Annotated[
         Path,
@@ -30,6 +30,14 @@ def sample(
         ),
     ] = None,
     truncation: Annotated[float, typer.Option(help="In (0, 1]; smaller: more typical, less varied samples.")] = 1.0,
+    input_: Annotated[
+        Path | None,
+        typer.Option(
+            "--input",
+            metavar="FOLDER",
+            help="A folder or zip of pictures: of a run on pairs, what it makes of each goes to the folder --out.",
+        ),
+    ] = None,
     device: DeviceOption = "auto",
     member: MemberOption = None,
 ) -> None:
@@ -47,6 +55,18 @@ def sample(
     if label is not None and labels is not None:
         raise ConfigError("--label and --labels cannot both be given", remedy="give one of them")
     generator = load(find_member(run, member), device=device)
+    if input_ is not None:
+        if count is not None or label is not None or labels is not None or truncation != 1:
+            raise ConfigError(
+                "--input makes one picture of each, without labels",
+                remedy="leave out --count, --label, --labels and --truncation",
+            )
+        from saddle.trained.translation import translate_folder
+
+        made = translate_folder(generator, input_, out, seed=seed)
+        print_line(f"{made:,} pictures in {out}")
+        return
+    count = 64 if count is None else count
     chosen = label if labels is None else parse_classes(labels, generator.class_names)
     save_samples(generator, out, count, seed=seed, label=chosen, truncation=truncation)
     if processes.is_first():

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from saddle.base import processes
-from saddle.cli.options import DEVICE_HELP, DataOption, RecipeArgument, ThreadsOption
+from saddle.cli.options import DEVICE_HELP, DataOption, InputsOption, PairsOption, RecipeArgument, ThreadsOption
 from saddle.cli.tables import print_line
 
 if TYPE_CHECKING:
@@ -18,6 +18,14 @@ if TYPE_CHECKING:
 def train(
     recipe: RecipeArgument,
     data: DataOption = None,
+    pairs: PairsOption = None,
+    inputs: InputsOption = None,
+    from_: Annotated[
+        str | None,
+        typer.Option(
+            "--from", metavar="RUN|FILE", help="Begin with the networks of a trained run, or with a generator file."
+        ),
+    ] = None,
     out: Annotated[
         Path | None, typer.Option(help="The run folder.  [default: runs/RECIPE, or runs/RECIPE-seed-N]")
     ] = None,
@@ -35,8 +43,16 @@ def train(
 ) -> None:
     """Train a recipe. The same command resumes a run that was stopped."""
     from saddle.config import load_recipe, parse_settings, resolve, to_toml
+    from saddle.errors import ConfigError
 
-    named = {"seed": seed, "members": members, "device": device, "threads": threads, "data": data and {"source": data}}
+    if pairs is not None and inputs is not None:
+        raise ConfigError(
+            "--pairs and --inputs cannot both be given", remedy="--inputs alone says that pairs lie in two folders"
+        )
+    pairs = "folders" if inputs is not None else pairs
+    of_data = {key: value for key, value in (("source", data), ("pairs", pairs), ("inputs", inputs)) if value}
+    named = {"seed": seed, "members": members, "device": device, "threads": threads, "data": of_data or None}
+    named["begin"] = from_ and {"source": from_}
     options: dict[str, Any] = {key: value for key, value in named.items() if value is not None}
     config = resolve(load_recipe(recipe), parse_settings(set_ or []), options)
     if dry_run:

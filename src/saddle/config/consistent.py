@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from saddle.config.members import member_config, varied
+from saddle.config.networks import LatentConfig, UNetConfig
 from saddle.config.schema import Config
+from saddle.config.section import Section
 
 # Losses whose target for real samples can be smoothed.
 _SMOOTHED = ("non_saturating", "saturating", "least_squares")
@@ -21,6 +23,10 @@ def contradictions(config: Config) -> Iterator[str]:
         wrong = ["vary needs members > 1: it says what differs between them"]
     if config.members > 1 and "custom" in (config.generator.network.family, config.discriminator.network.family):
         wrong.append("members > 1 needs networks that saddle builds: your own module is one network")
+    if config.members > 1 and config.learner != "gan":
+        wrong.append("members > 1 needs learner = gan: other learners are trained one by one")
+    if config.members > 1 and config.execution == "compile":
+        wrong.append("execution = compile needs members = 1: torch does not compile draws from several generators")
     yield from wrong
     if not wrong and lists:
         members = (_of_one(member_config(config, number)) for number in range(config.members))
@@ -40,7 +46,8 @@ def _of_one(config: Config) -> Iterator[str]:
             f"game.packing must divide batch_size, got packing {game.packing} and batch_size {config.batch_size}",
         ),
         (
-            config.batch_size == 1 and "batch" in (getattr(g, "norm", ""), getattr(d, "norm", "")),
+            config.batch_size == 1
+            and any(each.family in ("mlp", "dcgan") and getattr(each, "norm", "") == "batch" for each in (g, d)),
             "norm = batch needs batch_size > 1: a batch of one has no variance",
         ),
         (
@@ -102,8 +109,85 @@ def _of_one(config: Config) -> Iterator[str]:
             "discriminator.weights and discriminator.input_noise have no effect on your own module",
         ),
         (
+            config.begin.source and "custom" in (g.family, d.family),
+            "begin.source has no effect on your own module: give saddle.train a module that holds its weights",
+        ),
+        (
+            config.begin.source and (config.members > 1 or config.learner != "gan"),
+            "begin.source is of single runs with learner = gan",
+        ),
+        (
+            config.begin.digest and not config.begin.source,
+            "begin.digest has no effect without begin.source",
+        ),
+        (
+            config.discriminator.freeze and not config.begin.source,
+            "discriminator.freeze needs begin.source: layers as they were drawn know nothing",
+        ),
+        (
+            g.family == "custom" and config.latent.codes,
+            "latent.codes need a generator that saddle builds: your own module gets z alone",
+        ),
+        (
+            not config.latent.codes and config.latent.code_size != LatentConfig().code_size,
+            "latent.code_size has no effect without latent.codes",
+        ),
+        (
+            d.family == "r3gan" and config.discriminator.weights != "plain",
+            "discriminator.weights must be plain with an r3gan: layers that begin at zero have no length to divide by",
+        ),
+        (
             custom_d and config.discriminator.minibatch_kernels,
             "discriminator.minibatch_kernels have no effect on your own module",
         ),
     )
     yield from (sentence for broken, sentence in statements if broken)
+    yield from _of_pairs(config)
+    yield from _of_likelihood(config)
+
+
+def _of_pairs(config: Config) -> Iterator[str]:
+    game, g, d, pairs = config.game, config.generator.network, config.discriminator.network, config.data.pairs
+    paired = pairs != "none"
+    if isinstance(g, UNetConfig) and not paired:
+        yield "generator.network.family = unet makes images of images: it needs data.pairs, such as edges"
+    if paired and g.family not in ("unet", "custom") and config.recipe:  # without a recipe there are data alone
+        yield f"data.pairs = {pairs} needs generator.network.family = unet, or your own module that takes inputs"
+    if paired and (config.conditional is not False or game.packing > 1 or game.rule != "plain"):
+        yield f"data.pairs = {pairs} needs conditional = false, game.packing = 1 and game.rule = plain"
+    if game.l1 and not paired:
+        yield "game.l1 has no effect without data.pairs: samples have no targets"
+    if isinstance(g, UNetConfig) and config.latent not in (LatentConfig(), _found(config.latent)):
+        yield "latent follows from the network with generator.network.family = unet: leave it out"
+    side = config.discriminator
+    whole = side.minibatch_kernels or side.condition == "projection" or game.rule != "plain"
+    if d.family == "patchgan" and whole:
+        yield (
+            "discriminator.network.family = patchgan judges patches: it goes without minibatch_kernels, without "
+            "condition = projection and with game.rule = plain"
+        )
+
+
+def _of_likelihood(config: Config) -> Iterator[str]:
+    likelihood = config.learner == "likelihood"
+    if likelihood != (config.generator.network.family == "pixelcnn"):
+        yield "learner = likelihood and generator.network.family = pixelcnn go together"
+    if not likelihood:
+        return
+    unused = [*_chosen("discriminator", config.discriminator), *_chosen("game", config.game)]
+    if unused:
+        yield f"{', '.join(unused)} have no effect with learner = likelihood: there is neither D nor a game"
+    if config.latent not in (LatentConfig(), _found(config.latent)):
+        yield "latent follows from the data with learner = likelihood: leave it out"
+    if config.execution == "compile":
+        yield "execution = compile needs learner = gan"
+
+
+def _found(latent: LatentConfig) -> LatentConfig:
+    """What a session finds for networks whose latents follow from the data or from the network."""
+    return LatentConfig(size=latent.size, distribution="uniform", low=0.0, high=1.0)
+
+
+def _chosen(name: str, section: Section) -> list[str]:
+    """The keys of a section whose values are not the defaults."""
+    return [f"{name}.{key}" for key, value in section if value != type(section).model_fields[key].default]

@@ -13,11 +13,11 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
-from saddle.config.schedules import ExponentialSchedule, LinearSchedule, Schedule
+from saddle.config.schedules import CosineSchedule, ExponentialSchedule, LinearSchedule, Schedule
 from saddle.config.schema import Config
 from saddle.config.section import Role, Section
 
-_FREE = (Role.LENGTH, Role.THREADS, Role.WATCH, Role.BEST, Role.SCORES)
+_FREE = (Role.LENGTH, Role.CHOOSER, Role.THREADS, Role.WATCH, Role.BEST, Role.SCORES)
 _TAGS = ("family", "kind")  # keys that choose what a section is
 _FAR = 1_000  # bounds from here on only keep arithmetic from overflowing, and are not worth telling
 _BOUNDS = {"gt": ">", "ge": ">=", "lt": "<", "le": "<="}
@@ -58,7 +58,7 @@ def all_keys() -> tuple[Key, ...]:
 @cache
 def schedule_keys() -> tuple[Key, ...]:
     """The keys of a table that stands in place of a number."""
-    kinds = (LinearSchedule, ExponentialSchedule)
+    kinds = (LinearSchedule, CosineSchedule, ExponentialSchedule)
     return tuple(key for kind in kinds for key in _keys(kind, "", f"schedule with {_tag(kind)}"))
 
 
@@ -83,18 +83,22 @@ def identity_of(config: Config) -> str:
     Settings at their defaults are left out, so that a run outlives settings that are new in a later version.
     """
     chosen = dict(_chosen(config))
-    chosen.pop("data.source", None)  # the same data may lie at another place
+    for place in ("data.source", "data.inputs", "begin.source"):  # the same may lie at another place
+        chosen.pop(place, None)
     return sha256(json.dumps(chosen, sort_keys=True).encode()).hexdigest()
 
 
 def _chosen(section: Section, prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """The settings of a section that decide a result and are not at their defaults, and the kinds of its sections."""
+    """The settings of a section that decide a result and are not at their defaults, and the kinds of its sections.
+
+    A section whose kind is none, such as one that is new in a later version, is left out.
+    """
     tables = section.model_dump(mode="json")
     for name, value in section:
         key, field = f"{prefix}{name}", type(section).model_fields.get(name)
         if isinstance(value, Section):
             yield from _chosen(value, f"{key}.")
-        elif decides(key) and (name in _TAGS or field is None or value != field.default):
+        elif decides(key) and ((name in _TAGS and value != "none") or field is None or value != field.default):
             yield key, tables[name]
 
 

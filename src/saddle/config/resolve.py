@@ -20,6 +20,7 @@ from saddle.config.consistent import contradictions
 from saddle.config.explain import explain
 from saddle.config.schedules import fix_shares
 from saddle.config.schema import Config, DataConfig
+from saddle.config.section import Section
 from saddle.errors import ConfigError
 
 # A later layer that gives one way to write the length replaces the other; a later choice of a tagged section's
@@ -226,7 +227,20 @@ def resolve(recipe: Recipe, *layers: Mapping[str, Any]) -> Config:
         if any(key in layer for key in _EITHER):
             tables = {key: value for key, value in tables.items() if key not in _EITHER}
         tables = _merge(tables, layer)
+        if "auto" not in layer:
+            tables["auto"] = [key for key in tables.get("auto", ()) if not _gives(layer, key)]
     return _validate(tables, f"the settings of recipe {recipe.name!r} are not valid")
+
+
+def _gives(layer: Mapping[str, Any], key: str) -> bool:
+    """Whether a layer has a value for a dotted key, or chooses another kind of a section that the key is in."""
+    if key in _EITHER:
+        return any(each in layer for each in _EITHER)
+    first, _, rest = key.partition(".")
+    inside = layer.get(first)
+    if not rest or not isinstance(inside, Mapping):
+        return first in layer
+    return any(tag in inside for tag in _TAGS) or _gives(inside, rest)
 
 
 def data_config(source: str, settings: Mapping[str, Any]) -> DataConfig:
@@ -309,8 +323,9 @@ def _read_toml(path: Path) -> dict[str, Any]:
 
 
 def to_toml(config: Config) -> str:
-    """``config`` as TOML text, defaults included; settings that are not set are left out."""
-    return tomli_w.dumps(config.model_dump(mode="json", exclude_none=True))
+    """``config`` as TOML text, defaults included; settings that are not set, or of no learner here, are left out."""
+    unused = {"discriminator", "game"} if config.learner == "likelihood" else set[str]()
+    return tomli_w.dumps(config.model_dump(mode="json", exclude_none=True, exclude=unused))
 
 
 def inline_toml(value: Any) -> str:
@@ -362,8 +377,11 @@ def _without(tables: Mapping[str, Any], parts: list[str]) -> dict[str, Any]:
     return {key: value for key, value in tables.items() if key != first}
 
 
-def difference(*configs: Config) -> list[tuple[Any, ...]]:
-    """Where configs differ, as (dotted key, its value in each); None where a config does not have the key."""
+def difference(*configs: Section) -> list[tuple[Any, ...]]:
+    """Where configs, or sections of one kind, differ, as (dotted key, its value in each).
+
+    None stands where one of them does not have the key.
+    """
     tables = [_flatten(config.model_dump(mode="json")) for config in configs]
     keys = dict.fromkeys(key for table in tables for key in table)
     rows = [(key, *(table.get(key) for table in tables)) for key in keys]

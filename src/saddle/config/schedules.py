@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal, Self
@@ -70,9 +71,23 @@ class LinearSchedule(Section):
 
     def at(self, images_seen: int) -> float:
         """The number after ``images_seen``."""
+        return self.value + (self.to - self.value) * self._share(images_seen)
+
+    def _share(self, images_seen: int) -> float:
+        """How much of the way from ``start`` to ``end`` is behind us, in [0, 1]."""
         start, end = images_at(self.start), images_at(self.end)
-        share = (images_seen - start) / max(end - start, 1)
-        return self.value + (self.to - self.value) * min(max(share, 0.0), 1.0)
+        return min(max((images_seen - start) / max(end - start, 1), 0.0), 1.0)
+
+
+class CosineSchedule(LinearSchedule):
+    """As ``linear``, along half a period of a cosine: slow at both ends (Huang et al. 2024, appendix D)."""
+
+    kind: Literal["cosine"] = "cosine"  # pyright: ignore[reportIncompatibleVariableOverride]
+    """the form of the schedule"""
+
+    def at(self, images_seen: int) -> float:
+        """The number after ``images_seen``."""
+        return self.to + (self.value - self.to) * (1 + math.cos(math.pi * self._share(images_seen))) / 2
 
 
 class ExponentialSchedule(Section):
@@ -94,7 +109,7 @@ class ExponentialSchedule(Section):
         return max(self.value * (1 / self.divisor) ** (images_seen / self.every), self.minimum)
 
 
-Schedule = LinearSchedule | ExponentialSchedule
+Schedule = LinearSchedule | CosineSchedule | ExponentialSchedule
 
 
 def _kind(value: Any) -> str:
@@ -105,11 +120,13 @@ def _kind(value: Any) -> str:
 
 NUMBER = "number"  # the tag of a plain number in the unions below; it is no key
 _Linear = Annotated[LinearSchedule, Tag("linear")]
+_Cosine = Annotated[CosineSchedule, Tag("cosine")]
 _Exponential = Annotated[ExponentialSchedule, Tag("exponential")]
+_Schedule = _Linear | _Cosine | _Exponential
 # Any number of the config that the game or an optimizer reads in each round may be a schedule.
-PositiveNumber = Annotated[Annotated[PositiveFinite, Tag(NUMBER)] | _Linear | _Exponential, Discriminator(_kind)]
-NonNegativeNumber = Annotated[Annotated[NonNegativeFloat, Tag(NUMBER)] | _Linear | _Exponential, Discriminator(_kind)]
-FractionNumber = Annotated[Annotated[Fraction, Tag(NUMBER)] | _Linear | _Exponential, Discriminator(_kind)]
+PositiveNumber = Annotated[Annotated[PositiveFinite, Tag(NUMBER)] | _Schedule, Discriminator(_kind)]
+NonNegativeNumber = Annotated[Annotated[NonNegativeFloat, Tag(NUMBER)] | _Schedule, Discriminator(_kind)]
+FractionNumber = Annotated[Annotated[Fraction, Tag(NUMBER)] | _Schedule, Discriminator(_kind)]
 
 
 def value_at(number: float | Schedule, images_seen: int) -> float:
@@ -119,8 +136,22 @@ def value_at(number: float | Schedule, images_seen: int) -> float:
 
 def stays_below_one(number: float | Schedule) -> bool:
     """Whether neither end of a schedule reaches 1."""
-    ends = (number.value, number.to) if isinstance(number, LinearSchedule) else (value_at(number, 0),)
-    return max(ends) < 1
+    return _largest(number) < 1
+
+
+def _largest(number: float | Schedule) -> float:
+    """The larger end of a schedule."""
+    return max(number.value, number.to) if isinstance(number, LinearSchedule) else value_at(number, 0)
+
+
+def _check_share(number: float | Schedule) -> float | Schedule:
+    if _largest(number) > 1:
+        raise ValueError(f"a schedule of a probability must stay within 1, got {_largest(number):g}")
+    return number
+
+
+_Share = Annotated[float, Field(gt=0, le=1)]
+ShareNumber = Annotated[Annotated[_Share, Tag(NUMBER)] | _Schedule, Discriminator(_kind), AfterValidator(_check_share)]
 
 
 def fix_shares(tables: Mapping[str, Any], total: int, recorded: Mapping[str, Any]) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, NonNegativeFloat, Tag, model_validator
 
+from saddle.config.augment import AugmentConfig, NoAugmentConfig
 from saddle.config.networks import (
     DiscriminatorNetworkConfig,
     GeneratorMLPConfig,
@@ -21,6 +22,10 @@ from saddle.config.schedules import FractionNumber, NonNegativeNumber, PositiveN
 from saddle.config.section import Count, CountOrZero, Fraction, PositiveFinite, Role, Section, Size, chosen_by
 
 Side = Annotated[int, Field(gt=0, le=65_536)]  # pixels
+
+
+# What ``saddle.training.plan`` can choose.
+Planned = Literal["images", "generator.network.width", "discriminator.network.width", "game.augment", "evaluate.every"]
 
 
 class DataConfig(Section):
@@ -36,6 +41,17 @@ class DataConfig(Section):
     """how images of another aspect ratio are brought to data.size"""
     channels: Literal[1, 3, 4] | None = None
     """none: 1 if all images are grey, else 3, with transparent images on white; 4 keeps the transparency"""
+    binarise: Literal["no", "sampled", "threshold"] = "no"
+    """to images of black and white alone; sampled: each value is white with its brightness as probability, drawn once
+    and for all from the image's own pixels; threshold: from half brightness on"""
+    pairs: Literal["none", "edges", "grey", "low", "left-to-right", "right-to-left", "folders"] = "none"
+    """pairs of an input and a target, for networks that make one of the other; made of each image, which is the target:
+    edges: its outlines; grey: without colour; low: at a quarter of its size; or read: left-to-right: each image file
+    holds both, the input on the left; right-to-left: on the right; folders: the inputs lie in data.inputs"""
+    inputs: str | None = None
+    """with data.pairs = folders: a folder or zip of inputs that have the names of the targets in data.source"""
+    mirror: bool = False
+    """an image is mirrored left to right with probability one half, each time that it is shown"""
     columns: Annotated[tuple[CountOrZero | str, ...], Field(min_length=1)] | None = None
     """of a table, by name or by number from 0; none: all"""
     max_unreadable: Annotated[float, Field(ge=0, le=1)] = 0.01
@@ -48,6 +64,12 @@ class DataConfig(Section):
     """labels shown to the semi-supervised game, equally many of each class"""
     held_out: Fraction = 0.05
     """share of data without a test split of their own that is not trained on; 0: none"""
+
+    @model_validator(mode="after")
+    def _with_inputs(self) -> Self:
+        if (self.pairs == "folders") != (self.inputs is not None):
+            raise ValueError("data.pairs = folders and data.inputs go together: --inputs FOLDER sets both")
+        return self
 
 
 class AdamConfig(Section):
@@ -116,6 +138,8 @@ class DiscriminatorConfig(Section):
     weights: Literal["plain", "spectral", "weight", "direction"] = "plain"
     """normalisation of every layer's weights: spectral norm, or weight norm; direction: weight norm whose lengths stay
     as the first batch has set them, except in the last layer"""
+    freeze: Annotated[int, Field(ge=0, le=1_000)] = 0
+    """first layers of D's body that stay as they were when the run began; with begin.source"""
     minibatch_kernels: Annotated[int, Field(ge=0, le=1_000_000)] = 0
     """of minibatch discrimination; 0: none"""
     minibatch_dimensions: Size = 5
@@ -155,6 +179,8 @@ class GameConfig(Section):
     """D's weights are held within ±this after each of its steps; 0: free"""
     feature_matching: Literal["none", "l1", "l2"] = "none"
     """replaces G's loss by the distance between D's mean features of real and of generated samples"""
+    l1: NonNegativeNumber = 0.0
+    """lambda of the mean absolute distance from the target in G's loss, in a game on pairs"""
     historical_averaging: NonNegativeFloat = 0.0
     """weight of the distance from the past's mean weights"""
     discriminator_steps: Size = 1
@@ -165,6 +191,16 @@ class GameConfig(Section):
     """alternating: G learns from D after D's step; simultaneous: from D as it was before"""
     share: Literal["nothing", "samples", "pass"] = "nothing"
     """what G's turn takes over from D's last one: its generated samples, or D's judgement of them too"""
+    augment: AugmentConfig = NoAugmentConfig()
+
+
+class BeginConfig(Section):
+    """What the networks are before the first round."""
+
+    source: str = ""
+    """a run's folder or a generator file, whose networks this run begins with; empty: weights are drawn"""
+    digest: Annotated[str | None, Role.FOUND] = None
+    """SHA-256 of the file it began with, which a run records; when given, other files are refused"""
 
 
 class AverageConfig(Section):
@@ -255,6 +291,8 @@ class Config(Section):
 
     recipe: str
     """the recipe's name"""
+    learner: Literal["gan", "likelihood"] = "gan"
+    """gan: G learns from D; likelihood: one network that has a likelihood, generator.network, learns from the data"""
     epochs: Annotated[Annotated[float, Field(gt=0, le=1_000_000)] | None, Role.LENGTH] = None
     """length of the run in passes over the data"""
     images: Annotated[Count | None, Role.LENGTH] = None
@@ -265,14 +303,17 @@ class Config(Section):
     """decides everything random"""
     members: Annotated[int, Field(gt=0, le=10_000)] = 1
     """runs that are trained side by side as one: member 3 is the run whose seed is larger by 3"""
+    auto: Annotated[tuple[Planned, ...], Role.CHOOSER] = ()
+    """settings that are chosen from the data and the machine when the run begins, unless you give them"""
     device: Annotated[str, Role.FOUND] = "auto"
     """cpu, cuda, mps, or auto: the best that is there"""
     threads: Annotated[Annotated[int, Field(gt=0, le=1024)] | Literal["auto"], Role.THREADS] = "auto"
     """CPU threads; auto: what is measured to be fastest"""
     precision: Annotated[Literal["auto", "float32", "bfloat16", "tf32"], Role.FOUND] = "float32"
     """of the products in training; weights, losses, averages and metrics stay float32; auto: what is fastest here"""
-    execution: Annotated[Literal["auto", "eager"], Role.THREADS] = "auto"
-    """of a round on a GPU; auto: recorded once and replayed as a whole (CUDA graphs); eager: operation by operation"""
+    execution: Annotated[Literal["auto", "eager", "compile"], Role.THREADS] = "auto"
+    """of a round; auto: on a GPU recorded once and replayed as a whole (CUDA graphs); eager: operation by operation;
+    compile: as auto, and the turns are compiled by torch first, which takes a minute or more"""
     conditional: Annotated[bool | Literal["auto"], Role.FOUND] = False
     """labels go to G and D; auto: when the data have classes"""
     data: DataConfig = DataConfig()
@@ -280,6 +321,7 @@ class Config(Section):
     generator: GeneratorConfig = GeneratorConfig()
     discriminator: DiscriminatorConfig = DiscriminatorConfig()
     game: GameConfig = GameConfig()
+    begin: BeginConfig = BeginConfig()
     average: AverageConfig = AverageConfig()
     checkpoint: CheckpointConfig = CheckpointConfig()
     samples: SamplesConfig = SamplesConfig()

@@ -33,6 +33,7 @@ class Role(Enum):
     LENGTH = auto()  # how long the run is
     SEED = auto()  # which of many equal runs it is
     FOUND = auto()  # what the data and the machine are, once a session has looked
+    CHOOSER = auto()  # who chooses a setting
     THREADS = auto()  # how the machine is used
     WATCH = auto()  # what is written down, and when
     BEST = auto()  # which generator is kept as the best one

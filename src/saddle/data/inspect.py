@@ -48,7 +48,7 @@ class Inspection:
 def inspect_data(config: DataConfig, *, progress: Progress | None = None) -> Inspection:
     """Describe the data of ``config``, held-out samples included, however different or unreadable they are.
 
-    A folder or zip of images is only looked at: nothing of it goes to the cache.
+    A folder or zip of images is only looked at: nothing of it goes to the cache. Pairs are opened as for a training.
 
     Raises:
         DataError: nothing is there, or it cannot be used.
@@ -56,7 +56,7 @@ def inspect_data(config: DataConfig, *, progress: Progress | None = None) -> Ins
     """
     progress = progress or Silent()
     with looking(config.source):
-        if root := images_at(config.source):
+        if config.pairs == "none" and (root := images_at(config.source)):
             return _inspect_images(survey_images(root, config, progress), config)
     whole = config.model_copy(update={"held_out": 0.0})
     try:
@@ -139,6 +139,7 @@ def _inspect_store(store: Store, config: DataConfig) -> Inspection:
         (store.kind, f"{len(store):,}"),
         ("shape", " x ".join(map(str, store.shape)) + (" (C x H x W)" if images else "")),
         ("range", f"{store.values.min():g} to {store.values.max():g}"),
+        *_inputs(store, config),
         *(note for note in store.notes if note[0] != TRANSPARENT),
     ]
     if images:
@@ -153,6 +154,12 @@ def _inspect_store(store: Store, config: DataConfig) -> Inspection:
     counts = np.bincount(store.labels, minlength=len(store.class_names)).tolist() if store.labels is not None else []
     class_counts = tuple(zip(store.class_names, counts, strict=False))
     return Inspection(store, tuple(facts), class_counts, store.skipped, _needs_of_store(store, config) if own else ())
+
+
+def _inputs(store: Store, config: DataConfig) -> list[Fact]:
+    if store.inputs is None:
+        return []
+    return [("inputs", f"{' x '.join(map(str, store.inputs.shape[1:]))}, data.pairs={config.pairs}")]
 
 
 def _held_out_of_store(store: Store, config: DataConfig) -> str:

@@ -10,9 +10,11 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from saddle.config.schema import DataConfig
+from saddle.data.binarise import binarised
 from saddle.data.formats.arrays import from_array
 from saddle.data.formats.pixels import is_grey, is_transparent, render, standard, wanted_size
 from saddle.data.held_out import take_part
+from saddle.data.pairs import paired
 from saddle.data.sources import check_fingerprint, take_first
 from saddle.data.store import Store, transparency
 from saddle.errors import DataError
@@ -26,7 +28,7 @@ def from_object(data: Any, labels: Any = None, *, config: DataConfig) -> Store:
             dataset whose items are x or (x, label), where x is a Pillow image, a tensor or an array. If it has
             ``classes``, these are the names of the classes.
         labels: (N,) integers or strings as a tensor, array or sequence. With None, the dataset's own labels are used.
-        config: size, fit, channels, columns, held_out, split, first and fingerprint apply.
+        config: size, fit, channels, columns, binarise, pairs, held_out, split, first and fingerprint apply.
 
     Returns:
         What ``config.split`` names: by default all but the held-out samples, which the store has as ``held_out``.
@@ -55,6 +57,7 @@ def from_object(data: Any, labels: Any = None, *, config: DataConfig) -> Store:
         config,
         class_names=None if class_names is None else tuple(map(str, class_names)),
     )
+    store = paired(binarised(store, config), config)
     check_fingerprint(store, config)
     store = replace(store, notes=(*store.notes, *notes))
     return take_first(take_part(store, config), config)

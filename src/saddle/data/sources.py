@@ -9,6 +9,7 @@ from saddle.base.opening import kind_at, open_regular, shown
 from saddle.base.progress import Progress, Silent
 from saddle.base.suggest import suggest
 from saddle.config.schema import DataConfig
+from saddle.data.binarise import binarised
 from saddle.data.formats.arrays import ARRAY_SUFFIXES, open_array_file
 from saddle.data.formats.columns import TABLE_SUFFIXES, open_table
 from saddle.data.formats.idx import holds_idx, open_idx
@@ -19,6 +20,7 @@ from saddle.data.named import cifar10, stacked
 from saddle.data.named.digits import open_digits
 from saddle.data.named.mnist import SOURCES, class_names_for, open_named
 from saddle.data.named.points import is_points, open_points, signatures
+from saddle.data.pairs import paired
 from saddle.data.store import Store
 from saddle.errors import DataError
 
@@ -46,6 +48,7 @@ def open_data(config: DataConfig, *, progress: Progress | None = None) -> Store:
             f"{store.name} holds images, which have no columns", got=f"data.columns = {config.columns}",
             remedy="leave data.columns out",
         )  # fmt: skip
+    store = paired(binarised(store, config), config)
     check_fingerprint(store, config)
     return take_first(store, config)
 

@@ -35,11 +35,14 @@ class Store:
             With ``draw``, they are a fixed sample for pictures, scaling and the length of an epoch.
         labels: class indices as int64 (N,), or None.
         class_names: the name of each class; empty without labels.
-        fingerprint: hexadecimal SHA-256 of all values, labels and class names, whichever part of them this store has.
+        fingerprint: hexadecimal SHA-256 of all values, labels and class names, whichever part of them this store has;
+            of inputs too where they were read, and not made of the values.
         skipped: files that are left out because they cannot be read.
         notes: facts for ``saddle data inspect``, such as original sizes and modes, as (name, value).
         draw: (chance, count) → fresh samples (count, *shape), which training sees instead of ``values``; or None.
         distribution: the distribution of points, where it is known.
+        inputs: of pairs, the image that each of ``values`` is to be made of: uint8 (N, channels, H, W). Like these they
+            may be read-only and memory-mapped.
         held_out: the samples that are held out of data without a test split of their own; see
             ``saddle.data.held_out``.
         nothing_held_out: why there are none, as a sentence; empty where ``held_out`` is given, and for data that may
@@ -55,6 +58,7 @@ class Store:
     notes: tuple[tuple[str, str], ...] = ()
     draw: Callable[[np.random.Generator, int], Values] | None = None
     distribution: Distribution | None = None
+    inputs: NDArray[np.uint8] | None = None
     held_out: Store | None = None
     nothing_held_out: str = ""
 
@@ -64,7 +68,12 @@ class Store:
     def taking(self, index: slice | NDArray[np.int64]) -> Store:
         """A store of some of the samples; its fingerprint stays that of the whole."""
         labels = None if self.labels is None else self.labels[index]
-        return replace(self, values=self.values[index], labels=labels)
+        inputs = None if self.inputs is None else self.inputs[index]
+        return replace(self, values=self.values[index], labels=labels, inputs=inputs)
+
+    def spread(self, count: int) -> Store:
+        """A store of at most ``count`` of the samples, evenly spaced, since data may come sorted; in their order."""
+        return self.taking(np.unique(np.linspace(0, len(self) - 1, min(count, len(self))).astype(np.int64)))
 
     def notices(self) -> list[str]:
         """What a user must be told when a training begins: which data it does not see, or sees changed."""
@@ -84,6 +93,11 @@ class Store:
             return ()
         counts = np.bincount(self.labels, minlength=len(self.class_names))
         return tuple((counts / counts.sum()).tolist())
+
+    @property
+    def input_channels(self) -> int:
+        """Channels of the inputs; 0 of data that are no pairs."""
+        return 0 if self.inputs is None else self.inputs.shape[1]
 
     @property
     def kind(self) -> Literal["images", "points"]:

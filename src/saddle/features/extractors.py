@@ -12,6 +12,7 @@ from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import interpolate
 
 from saddle.base.suggest import suggest
 from saddle.base.tensors import load_tensors
@@ -20,14 +21,18 @@ from saddle.data.store import Store
 from saddle.errors import MetricError
 from saddle.features.inception import Inception
 from saddle.features.output import Output
+from saddle.features.random_conv import SMALLEST, RandomConv, takes
 from saddle.features.small_cnn import SmallCNN
 
 # SHA-256 of the files in ``weights``; docs/metrics.md says how each was made.
 SHIPPED = {
+    "cifar10-cnn-v1": "3fb2b6ce6903e4c34995fa34d83e65e50a1bc4315bc9b856fb594af481cb0b92",
     "digits-cnn-v1": "8f56e7abad6e451f800ac7f9de453d3ca8bad7d5590e24b064181e0013142a8c",
     "mnist-cnn-v1": "9e6e1cb166996aba39746af923af3dbb90a34cd2123fe4d41419da0cfcdd7693",
 }
-NAMES = (*SHIPPED, "inception-v3", "pixels")
+NAMES = (*SHIPPED, RandomConv.name, Inception.name, "pixels")
+# Data that an extractor knows in more than one form: CIFAR-10 as JPEGs or exact, digits alone or three as one image.
+_KNOWN = {"cifar10": "cifar10-cnn-v1", "stacked-mnist": "mnist-cnn-v1"}
 _FORMAT = "saddle-extractor-1"
 _STACK = 3  # images of so many channels are read channel by channel, for stacked MNIST
 
@@ -86,12 +91,14 @@ class Identity:
 class Shipped:
     """One of the small networks that the package carries.
 
+    One that was trained on grey images takes images of their size, and three of them as channels, which it sees one by
+    one. One that was trained on colour images takes those of any size, and resizes them to its own: bilinear, each
+    pixel an average over all that it stands for (antialiased).
+
     Args:
         path: of its weights.
         digest: SHA-256 that the file must have.
     """
-
-    batch = 500
 
     def __init__(self, path: Path, digest: str) -> None:
         self.fingerprint = hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else ""
@@ -107,20 +114,43 @@ class Shipped:
         self.class_names = tuple(header["class_names"])
         self.data = str(header["data"])  # fingerprint of what it was trained on
         self._shape = tuple(header["shape"])
-        self._network = SmallCNN(self._shape[0], header["widths"], len(self.class_names))
+        self._network = SmallCNN(
+            self._shape[0], header["widths"], len(self.class_names), pooled=header.get("pooled", False)
+        )
         self._network.load_state_dict(weights)
         self._network.eval()
+        self._in_colour = self._shape[0] == _STACK
+        self.batch = 500
+        if self._in_colour:  # faster so, and to the last bit what it was for the others
+            self._network.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
+            self.batch = 50
 
     def check(self, shape: tuple[int, ...]) -> None:
-        if len(shape) != 3 or shape[1:] != self._shape[1:] or shape[0] not in (self._shape[0], _STACK):
+        if not self._takes(shape):
+            grey = f"images of shape {self._shape}, or {_STACK} of them as channels"
+            colour = f"images of three channels, of at least {SMALLEST} by {SMALLEST} pixels"
             raise MetricError(
                 f"the extractor {self.name} does not fit samples of shape {shape}",
-                expected=f"images of shape {self._shape}, or {_STACK} of them as channels",
-                remedy="--extractor pixels or inception-v3 takes any images",
+                expected=colour if self._in_colour else grey,
+                remedy=f"--extractor {RandomConv.name} or pixels takes any images",
             )
 
+    def suits(self, store: Store) -> bool:
+        """Whether the images of ``store`` are those that it was trained on, at their own size."""
+        known = store.fingerprint == self.data or _KNOWN.get(store.name) == self.name
+        same_size = self._takes(store.shape) and store.shape[1:] == self._shape[1:]
+        return known and same_size and set(store.class_names) <= set(self.class_names)
+
+    def _takes(self, shape: tuple[int, ...]) -> bool:
+        if self._in_colour:
+            return len(shape) == 3 and shape[0] == self._shape[0] and min(shape[1:]) >= SMALLEST
+        return len(shape) == 3 and shape[1:] == self._shape[1:] and shape[0] in (self._shape[0], _STACK)
+
     def __call__(self, values: Tensor) -> Output:
-        alone = as_floats(values).mul(2).sub(1).reshape(-1, *self._shape)
+        images = as_floats(values).mul(2).sub(1)
+        if self._in_colour and images.shape[1:] != self._shape:
+            images = interpolate(images, self._shape[1:], mode="bilinear", antialias=True)
+        alone = images.reshape(-1, *self._shape)
         with torch.inference_mode():
             features = self._network.features(alone)
             probabilities = self._network.classify(features).softmax(1)
@@ -177,7 +207,8 @@ def find_extractor(
 
     Args:
         wanted: one of ``NAMES``, a module of the user's own, or None for the one that suits the data: the one that was
-            trained on them, else pixels. Points are compared as they are.
+            trained on them, else the random network, and pixels of images that it cannot see. Points are compared as
+            they are.
         inception_weights: the file of the Inception network, which runs on ``device``; the small ones stay on the CPU.
 
     Raises:
@@ -196,11 +227,13 @@ def find_extractor(
             raise MetricError("points are compared as they are", expected="no extractor", got=repr(wanted))
         return Identity("points")
     elif wanted is None:
-        extractor = _trained_on(store)
+        extractor = _suiting(store)
     elif wanted in SHIPPED:
         extractor = _shipped(wanted)
     elif wanted == Inception.name:
         extractor = Inception(inception_weights, device=device)
+    elif wanted == RandomConv.name:
+        extractor = RandomConv()
     elif wanted == "pixels":
         extractor = Identity("pixels")
     else:
@@ -209,16 +242,9 @@ def find_extractor(
     return extractor
 
 
-def _trained_on(store: Store) -> Extractor:
-    for name in SHIPPED:
-        found = _shipped(name)
-        if store.fingerprint == found.data or (store.name == "stacked-mnist" and name == "mnist-cnn-v1"):
-            try:
-                found.check(store.shape)
-            except MetricError:  # the same images in another size
-                continue
-            return found
-    return Identity("pixels")
+def _suiting(store: Store) -> Extractor:
+    trained = next((found for found in map(_shipped, SHIPPED) if found.suits(store)), None)
+    return trained or (RandomConv() if takes(store.shape) else Identity("pixels"))
 
 
 @cache

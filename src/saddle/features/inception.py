@@ -14,8 +14,8 @@ from saddle.base.machine import find_device
 from saddle.errors import MetricError
 from saddle.features.output import Output
 
-# weights-inception-2015-12-05-6726825d.pth of torch-fidelity's releases: its name holds the beginning of its SHA-256.
-DIGEST = "6726825d"
+# SHA-256 of weights-inception-2015-12-05-6726825d.pth of torch-fidelity's releases.
+DIGEST = "6726825d0af5f729cebd5821db510b11b1cfad8faad88a03f1befd49fb9129b2"
 _ADDRESS = "https://github.com/toshas/torch-fidelity/releases/download/v0.2.0/weights-inception-2015-12-05-6726825d.pth"
 
 
@@ -24,12 +24,12 @@ class Inception:
 
     Args:
         weights: the weights file; None takes the copy in torch's cache, downloaded when missing.
-        digest: how the file's SHA-256 begins.
+        digest: the file's SHA-256.
         device: where the network runs.
 
     Raises:
-        MetricError: torch-fidelity is not installed, or the weights are missing or are another file. Its hash is
-            checked before it is read, since its format could run code.
+        MetricError: torch-fidelity is not installed or cannot be imported, or the weights are missing or are another
+            file. Its hash is checked before it is read, since its format could run code.
     """
 
     name = "inception-v3"
@@ -43,12 +43,17 @@ class Inception:
             raise MetricError(
                 "the extractor inception-v3 needs torch-fidelity", got=error, remedy="pip install 'saddle[inception]'"
             ) from None
+        except RuntimeError as error:  # torchvision's compiled part does not fit this torch
+            raise MetricError(
+                "torch-fidelity cannot be imported", got=error,
+                remedy="install the version of torchvision that was built for this version of torch",
+            ) from None  # fmt: skip
         path = weights or _downloaded(digest)
         found = hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else "no file"
-        if not found.startswith(digest):
+        if found != digest:
             raise MetricError(
                 f"{path} is not the Inception network of the original FID",
-                expected=f"a file whose SHA-256 begins with {digest}", got=found, remedy=f"download it from {_ADDRESS}",
+                expected=f"SHA-256 {digest}", got=found, remedy=f"download it from {_ADDRESS}",
             )  # fmt: skip
         self.fingerprint = found
         self._device = find_device(device)

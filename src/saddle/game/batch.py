@@ -29,6 +29,11 @@ class Batch(NamedTuple):
     members: int = 1
 
     @property
+    def inputs(self) -> Tensor | None:
+        """In a game on pairs what each sample is made of, (members · B, channels, H, W); else None."""
+        return self.condition if self.condition is not None and self.condition.dim() == 4 else None
+
+    @property
     def size(self) -> int:
         """B: how many samples each member has."""
         return len(self.samples) // self.members
@@ -55,6 +60,14 @@ class Batch(NamedTuple):
         first, second = _by_member(values, self.members).chunk(2, 1)
         return first.flatten(0, 1), second.flatten(0, 1)
 
+    def beside_inputs(self) -> Batch:
+        """In a game on pairs the channels of the inputs behind those of the samples, and no condition; else the same.
+
+        So D judges whether a sample fits its input (Isola et al. 2017, section 3.1).
+        """
+        inputs = self.inputs
+        return self if inputs is None else self._replace(samples=torch.cat([self.samples, inputs], 1), condition=None)
+
     def packed(self, packing: int) -> Batch:
         """Every ``packing`` samples as one, along their first axis: (B, C, ...) → (B / packing, packing · C, ...).
 
@@ -67,6 +80,10 @@ class Batch(NamedTuple):
     def mean(self, values: Tensor) -> Tensor:
         """The mean over each member's rows: (members · n, ...) → (members, ...)."""
         return _by_member(values, self.members).mean(1)
+
+    def repeated(self, values: Tensor, rows: int) -> Tensor:
+        """The value of each member for each of its rows: (members,) → (rows,), ``rows`` of all members together."""
+        return values.repeat_interleave(rows // self.members)
 
 
 def side_by_side(batches: Sequence[Batch]) -> Batch:

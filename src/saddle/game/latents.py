@@ -14,15 +14,20 @@ BLOCK = 512
 
 
 def draw(config: LatentConfig, count: int, device: torch.device, chance: torch.Generator | None = None) -> Tensor:
-    """Latents (count, size) from ``chance``, or from torch's global generator of ``device``."""
+    """Latents (count, width) from ``chance``, or from torch's global generator of ``device``: z, then the codes."""
     shape = (count, config.size)
     if config.distribution == "normal":
-        return torch.randn(shape, device=device, generator=chance)
-    return torch.rand(shape, device=device, generator=chance).mul_(config.high - config.low).add_(config.low)
+        z = torch.randn(shape, device=device, generator=chance)
+    else:
+        z = torch.rand(shape, device=device, generator=chance).mul_(config.high - config.low).add_(config.low)
+    if not config.codes:
+        return z
+    chosen = torch.randint(config.codes, (count, 1), device=device, generator=chance)
+    return torch.cat([z, torch.zeros(count, config.codes, device=device).scatter_(1, chosen, 1.0)], 1)
 
 
 def numbered(config: LatentConfig, seed: int, start: int, count: int) -> Tensor:
-    """The latents numbered ``start`` to ``start + count`` of stream ``seed``: (count, size), on the CPU.
+    """The latents numbered ``start`` to ``start + count`` of stream ``seed``: (count, width), on the CPU.
 
     They depend on nothing else, so a sample can be asked for again by its seed and number on any device.
     """

@@ -30,12 +30,14 @@ class Loss(NamedTuple):
         discriminator: (logits on real, logits on generated, target for real in (0.5, 1]) → D's terms.
         generator: (logits on generated, logits on real) → what G minimises.
         verdict: logits → what the log calls D(x) and D(G(z)).
+        middle: the logit of a sample that may as well be real as generated; None: only differences of logits matter.
         compares: whether G's loss needs the logits on real samples.
     """
 
     discriminator: Callable[[Tensor, Tensor, float], DiscriminatorTerms]
     generator: Callable[[Tensor, Tensor], Tensor]
     verdict: Callable[[Tensor], Tensor]
+    middle: float | None
     compares: bool = False
 
 
@@ -97,10 +99,10 @@ def _relativistic_generator(fake: Tensor, real: Tensor) -> Tensor:
 
 
 LOSSES: dict[str, Loss] = {
-    "non_saturating": Loss(_cross_entropy, _non_saturating, torch.sigmoid),
-    "saturating": Loss(_cross_entropy, _saturating, torch.sigmoid),
-    "least_squares": Loss(_least_squares_discriminator, _least_squares_generator, torch.positive),
-    "hinge": Loss(_hinge, _critic, torch.positive),
-    "wasserstein": Loss(_wasserstein, _critic, torch.positive),
-    "relativistic": Loss(_relativistic, _relativistic_generator, torch.positive, compares=True),
+    "non_saturating": Loss(_cross_entropy, _non_saturating, torch.sigmoid, middle=0.0),
+    "saturating": Loss(_cross_entropy, _saturating, torch.sigmoid, middle=0.0),
+    "least_squares": Loss(_least_squares_discriminator, _least_squares_generator, torch.positive, middle=0.5),
+    "hinge": Loss(_hinge, _critic, torch.positive, middle=0.0),
+    "wasserstein": Loss(_wasserstein, _critic, torch.positive, middle=None),
+    "relativistic": Loss(_relativistic, _relativistic_generator, torch.positive, middle=None, compares=True),
 }

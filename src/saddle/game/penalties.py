@@ -35,7 +35,8 @@ def unit_gradient_gap(
 
     Args:
         judge: samples (packing · B, ...) → logits (B,).
-        real, fake: (packing · B, ...), without a graph.
+        real: (packing · B, ...), with ``requires_grad``.
+        fake: (packing · B, ...), without a graph.
         packing: samples that D judges as one.
         chance: of the members of a population; None: torch's global generator.
 
@@ -49,7 +50,7 @@ def unit_gradient_gap(
         return torch.rand(units, device=real.device, dtype=real.dtype, generator=generator)
 
     share = processes.part(chance.each(places)).repeat_interleave(packing, 0)
-    between = torch.lerp(real, fake, share).requires_grad_()
+    between = torch.lerp(real, fake, share)
     return (_gradient(judge(between), between).norm(dim=1) - 1).square()
 
 

@@ -12,9 +12,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
+from saddle.base import processes
 from saddle.config.schedules import value_at
 from saddle.config.schema import GameConfig
 from saddle.errors import ConfigError
+from saddle.game.augment import Augment
 from saddle.game.batch import Batch
 from saddle.game.losses import LOSSES
 from saddle.game.numbers import number_on, set_number
@@ -56,6 +58,7 @@ class PlainRule:
         replayed_on: the device where rounds are recorded and replayed; None: they are played one by one.
         chance: of the members of a population; None: torch's global generators.
         factors: of a population, by the name that a part of D's loss has in the log: (members,) each.
+        augment: how samples are changed before D sees them; None: not at all.
 
     Raises:
         ConfigError: the game needs features that a user's own D does not offer.
@@ -68,42 +71,54 @@ class PlainRule:
         replayed_on: torch.device | None = None,
         chance: Chance | None = None,
         factors: Mapping[str, Tensor] | None = None,
+        augment: Augment | None = None,
     ) -> None:
         self._game = game
+        self.augment = augment
         self._chance = chance
         self._factors = factors or {}
-        self._gamma_r1, self._gamma_r2, self._lambda = (number_on(replayed_on) for _ in range(3))
+        self._gamma_r1, self._gamma_r2, self._lambda, self._l1 = (number_on(replayed_on) for _ in range(4))
         self._loss = LOSSES[game.loss]
         self._discriminator = discriminator
         self._check_discriminator()
         self._judges_alone = bool(getattr(discriminator, "judges_alone", False))
+        self._judges_patches = bool(getattr(discriminator, "judges_patches", False))
         self.schedule(0)
 
     def schedule(self, images_seen: int) -> None:
-        """Set the weights of the penalties for the round that begins at ``images_seen``."""
+        """Set the losses' weights and the augmentation's strength for the round that begins at ``images_seen``."""
         game = self._game
         r1, r2, gap = (value_at(number, images_seen) for number in (game.r1, game.r2, game.gradient_penalty))
         self._r1_is_on, self._r2_is_on = r1 > 0, r2 > 0
         self._gamma_r1, self._gamma_r2 = set_number(self._gamma_r1, r1), set_number(self._gamma_r2, r2)
         self._lambda = set_number(self._lambda, gap)
+        self._l1 = set_number(self._l1, value_at(game.l1, images_seen))
+        if self.augment is not None:
+            self.augment.schedule(images_seen)
 
     def kind(self, number: int) -> Hashable:
         """Equal for rounds that do the same operations, whatever the values in them."""
         return number % self._game.penalty_every == 0, self._r1_is_on, self._r2_is_on
 
     def see(self, batch: Batch) -> Batch:
-        """What D gets to see of samples. All that it is asked goes through here: packing, and one day augmentation."""
-        return batch.packed(self._game.packing)
+        """What D gets to see of samples. All that it is asked goes through here: inputs, augmentation and packing."""
+        seen = batch if self.augment is None else self.augment(batch)
+        return seen.beside_inputs().packed(self._game.packing)
 
     def logits(self, batch: Batch) -> Tensor:
-        """D's logits on a batch, one for each unit that it judges: (members · B / packing,); large means real."""
+        """D's logits on a batch, one for each unit that it judges: (members · B / packing,); large means real.
+
+        A D that judges patches gives several, (members · B / packing, patches); see ``_each``.
+        """
         logits = _ask(self._discriminator, self.see(batch)).float()
-        if logits.dim() != 1:
+        if logits.dim() != (2 if self._judges_patches else 1):
             raise ConfigError(
                 "the discriminator must return one logit for each sample",
-                expected="logits of shape (B,)",
+                expected=f"logits of shape {'(B, patches)' if self._judges_patches else '(B,)'}",
                 got=f"shape {tuple(logits.shape)}",
-                remedy="end it with nn.Flatten(0)",
+                remedy="end it with nn.Flatten(1)"
+                if self._judges_patches
+                else "end it with nn.Flatten(0); one that judges patches says so by an attribute judges_patches = True",
             )
         return logits
 
@@ -119,20 +134,31 @@ class PlainRule:
         fake = fake if attached else fake.detached()
         due = game.penalty_every if number % game.penalty_every == 0 else 0
         r1_due, r2_due = due > 0 and self._r1_is_on, due > 0 and self._r2_is_on
-        real.samples.requires_grad_(r1_due)
+        real.samples.requires_grad_(r1_due or (due > 0 and game.gradient_penalty != 0))
         if r2_due:
             fake.samples.requires_grad_()
-        real_logits, fake_logits = self._judge_both(real, fake, one_pass=r1_due == r2_due)
+        turn = self.score_discriminator(real, fake, due)
+        return turn if self.augment is None else self._followed(turn, real, fake, self.augment)
 
+    def score_discriminator(self, real: Batch, fake: Batch, due: int) -> JudgedTurn:
+        """D's turn on samples that require gradients where they are penalised; see ``discriminator_turn``.
+
+        Args:
+            real, fake: what D judges.
+            due: the factor on lazy penalties; 0 in rounds without them.
+        """
+        game = self._game
+        r1_due, r2_due = due > 0 and self._r1_is_on, due > 0 and self._r2_is_on
+        real_logits, fake_logits = self._judge_both(real, fake, one_pass=r1_due == r2_due)
         terms = self._loss.discriminator(real_logits, fake_logits, 1 - game.label_smoothing)
-        loss_real, loss_fake = real.mean(terms.real), fake.mean(terms.fake)
+        loss_real, loss_fake = real.mean(_each(terms.real)), fake.mean(_each(terms.fake))
         parts = {"discriminator_loss": game.discriminator_weight * (loss_real + loss_fake)}
         none = torch.zeros_like(loss_real)  # of a penalty that is not due, so that the log's means are right
         if game.r1:
-            gradient = real.mean(squared_gradient(real_logits, real.samples)) if r1_due else none
+            gradient = real.mean(squared_gradient(_each(real_logits), real.samples)) if r1_due else none
             parts["r1"] = due * self._gamma_r1 / 2 * gradient
         if game.r2:
-            gradient = fake.mean(squared_gradient(fake_logits, fake.samples)) if r2_due else none
+            gradient = fake.mean(squared_gradient(_each(fake_logits), fake.samples)) if r2_due else none
             parts["r2"] = due * self._gamma_r2 / 2 * gradient
         if game.gradient_penalty:
             parts["gradient_penalty"] = due * self._lambda * real.mean(self._gap(real, fake)) if due else none
@@ -141,22 +167,25 @@ class PlainRule:
         figures = {
             "loss_real": loss_real.detach(),
             "loss_fake": loss_fake.detach(),
-            "d_real": real.mean(self._loss.verdict(real_logits.detach())),
-            "d_fake": fake.mean(self._loss.verdict(fake_logits.detach())),
+            "d_real": real.mean(_each(self._loss.verdict(real_logits.detach()))),
+            "d_fake": fake.mean(_each(self._loss.verdict(fake_logits.detach()))),
         }
         loss, detached = _summed(parts)
         return JudgedTurn(loss, detached | figures, real_logits, fake_logits)
 
     def generator_turn(self, real: Batch, fake: Batch) -> Turn:
-        """D judges ``fake``, whose graph leads to G; ``real`` is what D saw last."""
+        """D judges ``fake``, whose graph leads to G; ``real`` is what D saw last.
+
+        In a game on pairs G minimises L_G + λ E|y - G(x, z)| (Isola et al. 2017, eq. 4), where y belong to ``real``.
+        """
         if self._game.feature_matching != "none":
-            return Turn(*_summed({"generator_loss": self._feature_distance(real, fake)}))
+            return self._beside_l1(real, fake, self._feature_distance(real, fake))
         fake_logits = self.logits(fake)
         real_logits = fake_logits
         if self._loss.compares:
             with torch.no_grad():
                 real_logits = self.logits(real)
-        return self._generator_loss(fake, fake_logits, real_logits)
+        return self._generator_loss(real, fake, fake_logits, real_logits)
 
     def joint_turn(self, real: Batch, fake: Batch, number: int = 0) -> tuple[JudgedTurn, Turn]:
         """D's turn and G's from one and the same judgement, dropout and all; ``fake``'s graph leads to G.
@@ -164,10 +193,37 @@ class PlainRule:
         Each loss must be sent backward with respect to its own player's parameters only.
         """
         turn = self.discriminator_turn(real, fake, number, attached=True)
-        return turn, self._generator_loss(fake, turn.fake_logits, turn.real_logits.detach())
+        return turn, self._generator_loss(real, fake, turn.fake_logits, turn.real_logits.detach())
 
-    def _generator_loss(self, fake: Batch, fake_logits: Tensor, real_logits: Tensor) -> Turn:
-        return Turn(*_summed({"generator_loss": fake.mean(self._loss.generator(fake_logits, real_logits))}))
+    def _followed(self, turn: JudgedTurn, real: Batch, fake: Batch, augment: Augment) -> JudgedTurn:
+        """The turn with the figures of the augmentation, whose strength follows r_t, the mean sign of D(x).
+
+        D(x) counts from the middle between real and generated, where the loss knows one (Karras et al. 2020, eq. 1, for
+        the loss that they use). Where only differences matter, it counts from halfway between the means of both sides,
+        which is the same thing for a D whose logits are symmetric.
+        """
+        logits = turn.real_logits.detach()
+        if (middle := self._loss.middle) is None:
+            halfway = mean_of_all(real.mean(_each(logits)) + fake.mean(_each(turn.fake_logits.detach()))) / 2
+            halfway = real.repeated(halfway, len(logits))
+            logits = logits - (halfway if logits.dim() == 1 else halfway[:, None])
+        else:
+            logits = logits - middle
+        confidence = mean_of_all(real.mean(_each(logits.sign())))
+        figures = {"augment_p": augment.strength, "r_t": confidence}
+        augment.follow(confidence, processes.whole(real.size))
+        return turn._replace(figures=turn.figures | figures)
+
+    def _generator_loss(self, real: Batch, fake: Batch, fake_logits: Tensor, real_logits: Tensor) -> Turn:
+        return self._beside_l1(real, fake, fake.mean(_each(self._loss.generator(fake_logits, real_logits))))
+
+    def _beside_l1(self, real: Batch, fake: Batch, judged: Tensor) -> Turn:
+        """G's turn by D's judgement (members,), and of pairs by the distance from the targets, which is logged."""
+        turn = Turn(*_summed({"generator_loss": judged}))
+        if fake.inputs is None:
+            return turn
+        distance = fake.mean((fake.samples - real.samples.detach()).abs().flatten(1).mean(1))
+        return Turn(turn.loss + self._l1 * distance.sum(), turn.figures | {"l1": distance.detach()})
 
     def _feature_distance(self, real: Batch, fake: Batch) -> Tensor:
         """‖E f(x) - E f(G(z))‖², or its L1 form, per feature: (members,); Salimans et al. 2016, section 3.1."""
@@ -181,9 +237,9 @@ class PlainRule:
 
     def _gap(self, real: Batch, fake: Batch) -> Tensor:
         def judge(between: Tensor) -> Tensor:
-            return self.logits(real._replace(samples=between))
+            return _each(self.logits(real._replace(samples=between)))
 
-        samples = real.samples.detach(), fake.samples.detach()
+        samples = real.samples, fake.samples.detach()
         return unit_gradient_gap(judge, *samples, packing=self._game.packing, chance=self._chance)
 
     def _judge_both(self, real: Batch, fake: Batch, *, one_pass: bool) -> tuple[Tensor, Tensor]:
@@ -241,6 +297,14 @@ def _summed(parts: dict[str, Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
     """The sum of a loss's parts, (members,) each, over all members; and the parts as figures."""
     loss = torch.stack(list(parts.values())).sum()
     return loss, {name: part.detach() for name, part in parts.items()}
+
+
+def _each(values: Tensor) -> Tensor:
+    """One value for each unit that D judges: of a D that judges patches, the mean over these, (B, patches) → (B,).
+
+    So the loss is the mean of the patches' losses, and a penalty is on the gradient of their mean logit.
+    """
+    return values if values.dim() == 1 else values.mean(1)
 
 
 def _ask(question: Callable[..., Tensor], batch: Batch) -> Tensor:

@@ -9,8 +9,9 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from saddle.metrics import frechet, kernel, labels, manifold, nearest, parzen, points
+    from saddle.metrics import frechet, images, kernel, labels, manifold, nearest, parzen, points
     from saddle.metrics.frechet import Moments, frechet_distance
+    from saddle.metrics.images import l1_distance, psnr, ssim
     from saddle.metrics.kernel import kernel_distance
     from saddle.metrics.labels import agreement, category_modes, class_shares, inception_score, mixture_modes
     from saddle.metrics.manifold import density_coverage, precision_recall
@@ -28,10 +29,12 @@ __all__ = [
     "density_coverage",
     "frechet",
     "frechet_distance",
+    "images",
     "inception_score",
     "kernel",
     "kernel_distance",
     "kolmogorov_smirnov",
+    "l1_distance",
     "labels",
     "log_likelihoods",
     "manifold",
@@ -42,13 +45,16 @@ __all__ = [
     "parzen",
     "points",
     "precision_recall",
+    "psnr",
     "sliced_wasserstein",
+    "ssim",
     "wasserstein",
 ]
 
 # As everywhere, torch is imported when something is first used.
 _HOMES = {
     "frechet": ("Moments", "frechet_distance"),
+    "images": ("l1_distance", "psnr", "ssim"),
     "kernel": ("kernel_distance",),
     "labels": ("agreement", "category_modes", "class_shares", "inception_score", "mixture_modes"),
     "manifold": ("density_coverage", "precision_recall"),

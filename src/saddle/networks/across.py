@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm  # pyright: ignore[reportPrivateUsage]
 
 from saddle.base import processes
+from saddle.networks.norms import alone
 
 
 class _Sum(torch.autograd.Function):
@@ -61,7 +62,7 @@ class SharedBatchNorm(_BatchNorm):
 
     def forward(self, input: Tensor) -> Tensor:
         if not self.training:
-            return super().forward(input)
+            return super().forward(input) if self.track_running_stats else alone(self, input)
         values = input.float()
         axes = [axis for axis in range(values.dim()) if axis != 1]
         variance, mean = torch.var_mean(values, axes, correction=0)

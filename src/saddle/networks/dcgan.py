@@ -17,43 +17,9 @@ from torch import Tensor, nn
 from torch.nn.functional import interpolate
 
 from saddle.config.networks import DCGANConfig, DiscriminatorDCGANConfig, GeneratorDCGANConfig
-from saddle.errors import ConfigError
+from saddle.networks.grids import Grid, grids
 from saddle.networks.layers import ChannelsLast, activation, initialise
 from saddle.networks.virtual import VirtualBatchNorm
-
-_SMALLEST = 4  # side of the coarsest grid, at least
-Grid = tuple[int, int]  # height, width
-
-
-def grids(shape: Sequence[int]) -> list[Grid]:
-    """The grids from an image (C, H, W) down to the coarsest, the image's own first.
-
-    Raises:
-        ConfigError: the samples are no images, or too small to be halved once.
-    """
-    if len(shape) != 3:
-        raise ConfigError(
-            "a dcgan makes images, and these data are points",
-            expected="images",
-            got=f"points of {shape[0]} numbers",
-            remedy="take a recipe with family mlp, or --set generator.network.family=mlp and the discriminator's too",
-        )
-    _, height, width = shape
-    smallest = 2 * _SMALLEST
-    if min(height, width) < smallest:
-        high, wide = max(height, smallest), max(width, smallest)
-        nearest = high if high == wide else [high, wide]
-        raise ConfigError(
-            f"a dcgan cannot make images of {height} x {width}",
-            expected=f"sides of {smallest} or more",
-            got=f"height {height}, width {width}",
-            remedy=f"the nearest size that works: --set data.size={nearest}",
-        )
-    found = [(height, width)]
-    while min(height, width) >= smallest:
-        height, width = height // 2, width // 2
-        found.append((height, width))
-    return found
 
 
 def _widths(config: DCGANConfig, halvings: int) -> list[int]:

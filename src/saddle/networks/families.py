@@ -3,18 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from math import prod
 from typing import Any, NamedTuple
 
 from torch import nn
 
-from saddle.config.networks import REGISTERED, CustomNetworkConfig, LatentConfig, RegisteredNetworkConfig
+from saddle.config.networks import (
+    REGISTERED,
+    CustomNetworkConfig,
+    LatentConfig,
+    PatchGANConfig,
+    PixelCNNConfig,
+    RegisteredNetworkConfig,
+    UNetConfig,
+)
 from saddle.config.schema import DiscriminatorConfig, GeneratorConfig
 from saddle.config.section import Section
 from saddle.errors import ConfigError
 from saddle.networks.dcgan import DCGANBody, DCGANGenerator
 from saddle.networks.layers import LabelVector, initialise, normalise_weights
 from saddle.networks.mlp import MLPBody, MLPGenerator
-from saddle.networks.sides import ConditionalGenerator, Discriminator
+from saddle.networks.patchgan import PatchGANBody
+from saddle.networks.pixelcnn import PixelCNN
+from saddle.networks.r3gan import R3GANBody, R3GANGenerator
+from saddle.networks.sides import CodedGenerator, ConditionalGenerator, Discriminator
+from saddle.networks.unet import UNet, needs_inputs, noise_of
 from saddle.networks.virtual import ReferencedGenerator
 
 Shape = Sequence[int]
@@ -27,7 +40,10 @@ class Family(NamedTuple):
         generator: (settings, latent size, size of the label vector behind z or 0, shape of a sample) → a module,
             inputs (B, latent size + label vector) → samples (B, *shape).
         body: (settings, shape of what D sees, size of the label vector or 0) → a module, (samples (B, *shape), label
-            vector or None) → features (B, body.features), and whose ``features`` says how many there are.
+            vector or None) → features (B, body.features), and whose ``features`` says how many there are. With a
+            method ``start_head(output, projection)`` it draws the first weights of the layers behind its features.
+            With a method ``head()`` it gives maps (B, body.features, h, w), and makes the layer that makes logits of
+            them, one for each place.
     """
 
     generator: Callable[[Any, int, int, Shape], nn.Module]
@@ -38,7 +54,11 @@ def _dcgan(config: Any, latents: int, labels: int, shape: Shape) -> nn.Module:
     return DCGANGenerator(config, latents + labels, shape)
 
 
-FAMILIES = {"mlp": Family(MLPGenerator, MLPBody), "dcgan": Family(_dcgan, DCGANBody)}
+FAMILIES = {
+    "mlp": Family(MLPGenerator, MLPBody),
+    "dcgan": Family(_dcgan, DCGANBody),
+    "r3gan": Family(R3GANGenerator, R3GANBody),
+}
 
 
 def register(name: str, settings: type[Section], family: Family) -> None:
@@ -52,14 +72,18 @@ def register(name: str, settings: type[Section], family: Family) -> None:
     Raises:
         ConfigError: the name is taken.
     """
-    if name in FAMILIES or name == "custom":
+    if name in FAMILIES or name in ("custom", "patchgan", "pixelcnn", "unet"):
         raise ConfigError(f"there is a family {name!r} already", remedy="choose another name")
     FAMILIES[name] = family
     REGISTERED[name] = settings
 
 
-def build_generator(config: GeneratorConfig, latent: LatentConfig, shape: Shape, classes: int) -> nn.Module:
-    """A generator: latents (B, latent.size), and labels (B,) where ``classes`` > 0 → (B, *shape), in its own range.
+def build_generator(
+    config: GeneratorConfig, latent: LatentConfig, shape: Shape, classes: int, input_channels: int = 0
+) -> nn.Module:
+    """A generator: latents (B, latent.width), and labels (B,) where ``classes`` > 0 → (B, *shape), in its own range.
+
+    In a game on pairs it takes images (B, input_channels, H, W) beside the latents.
 
     Raises:
         ConfigError: the config describes a user's own module, which only the user can build, or samples of this shape
@@ -68,9 +92,30 @@ def build_generator(config: GeneratorConfig, latent: LatentConfig, shape: Shape,
     network = config.network
     if isinstance(network, CustomNetworkConfig):
         raise _needs_module(network, "generator")
-    built = FAMILIES[network.family].generator(_settings(network), latent.size, classes, shape)
+    if isinstance(network, UNetConfig):
+        if not input_channels:
+            raise needs_inputs(network)
+        if latent.width != (needed := noise_of(network, shape).width):
+            raise ConfigError(
+                "a unet has a number for each feature that may be dropped",
+                expected=f"latent.size = {needed}",
+                got=latent.width,
+            )
+        return UNet(network, input_channels, shape)
+    inputs = latent.size + (latent.code_size if latent.codes else 0)
+    if isinstance(network, PixelCNNConfig):  # its labels enter every layer
+        if latent.width != prod(shape):
+            raise ConfigError(
+                "a pixelcnn draws each value by a number of its own",
+                expected=f"latent.size = {prod(shape)}",
+                got=latent.width,
+            )
+        return PixelCNN(network, shape, LabelVector(config.condition, classes) if classes else None)
+    built = FAMILIES[network.family].generator(_settings(network), inputs, classes, shape)
     if classes:
         built = ConditionalGenerator(built, LabelVector(config.condition, classes))
+    if latent.codes:
+        built = CodedGenerator(built, latent)
     return ReferencedGenerator(built, latent, classes) if getattr(network, "norm", "none") == "virtual" else built
 
 
@@ -91,8 +136,13 @@ def build_discriminator(config: DiscriminatorConfig, shape: Shape, classes: int,
     if isinstance(network, CustomNetworkConfig):
         raise _needs_module(network, "discriminator")
     labels = 0 if config.condition == "projection" else classes
-    body: Any = FAMILIES[network.family].body(_settings(network), shape, labels)
+    if isinstance(network, PatchGANConfig):
+        body: Any = PatchGANBody(network, shape, labels)
+    else:
+        body = FAMILIES[network.family].body(_settings(network), shape, labels)
     built = Discriminator(config, body, body.features, classes, outputs)
+    if hasattr(body, "start_head"):
+        body.start_head(built.output, built.projection)
     initialise(built, getattr(network, "initialisation", "default"), getattr(network, "scale", 1.0))
     normalise_weights(built, config.weights)
     return built

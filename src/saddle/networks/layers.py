@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.nn.functional import one_hot
 from torch.nn.utils import parametrizations
 
+from saddle.errors import ConfigError
 from saddle.networks.across import gathered
 
 _LAYERS = (nn.Linear, nn.Conv2d, nn.ConvTranspose2d)
@@ -213,3 +214,26 @@ def initialise(network: nn.Module, method: str, scale: float) -> None:
                 raise AssertionError(method)
         if layer.bias is not None:
             nn.init.zeros_(layer.bias)
+
+
+def freeze(discriminator: nn.Module, count: int) -> None:
+    """Let the first layers of D stay as they are; FreezeD (Mo et al. 2020, section 3).
+
+    Args:
+        discriminator: a D that saddle builds.
+        count: how many linear and convolutional layers of its body, with what comes before the next one, such as norms.
+
+    Raises:
+        ConfigError: it has fewer.
+    """
+    body = discriminator.get_submodule("body")
+    layers = [layer for layer in body.modules() if isinstance(layer, _LAYERS)]
+    if count > len(layers):
+        raise ConfigError(
+            "D's body has fewer layers", expected=f"discriminator.freeze of {len(layers)} at most", got=count
+        )
+    first_to_move = next(layers[count].parameters()) if count < len(layers) else None
+    for parameter in body.parameters():
+        if parameter is first_to_move:
+            break
+        parameter.requires_grad_(False)

@@ -29,16 +29,19 @@ class Chance:
     Args:
         device: of what is drawn.
         members: how many networks are run side by side.
+
+    Attributes:
+        generators: of the members; none for a single network.
     """
 
     def __init__(self, device: torch.device, members: int = 1) -> None:
         self.members = members
         self._device = device
-        self._generators = [torch.Generator(device) for _ in range(members)] if members > 1 else []
+        self.generators = [torch.Generator(device) for _ in range(members)] if members > 1 else []
 
     def seed(self, seeds: Sequence[int]) -> None:
         """Begin anew with a seed for each member; torch's global generators, which others seed, are left alone."""
-        for generator, seed in zip(self._generators, seeds, strict=False):
+        for generator, seed in zip(self.generators, seeds, strict=False):
             generator.manual_seed(seed)
 
     def each(self, draw: Callable[[torch.Generator | None], Tensor]) -> Tensor:
@@ -46,9 +49,9 @@ class Chance:
 
         A single network draws from torch's global generator, or from what several processes have in common.
         """
-        if not self._generators:
+        if not self.generators:
             return draw(processes.common(self._device))
-        return torch.cat([draw(generator) for generator in self._generators])
+        return torch.cat([draw(generator) for generator in self.generators])
 
     def __deepcopy__(self, memo: object) -> Chance:
         return self  # an averaged network draws nothing
@@ -81,6 +84,11 @@ class Population(nn.Module):
     def judges_alone(self) -> bool:
         """As of the discriminator that the members are copies of; see ``saddle.networks.sides.Judging``."""
         return bool(getattr(self.network, "judges_alone", False))
+
+    @property
+    def judges_patches(self) -> bool:
+        """As ``judges_alone``."""
+        return bool(getattr(self.network, "judges_patches", False))
 
     def forward(self, *inputs: Tensor) -> Tensor:
         """As the members' ``forward``, on inputs (members · B, ...)."""

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import Any, Protocol, cast
 
 import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm  # pyright: ignore[reportPrivateUsage]
 
-from saddle.config.networks import MLPConfig
+from saddle.config.networks import LatentConfig, MLPConfig
 from saddle.config.schema import DiscriminatorConfig
 from saddle.networks.layers import GaussianNoise, LabelVector, MinibatchDiscrimination
 
@@ -30,21 +30,53 @@ class ConditionalGenerator(nn.Module):
         return self.body(torch.cat([latents, self.label(labels)], 1))
 
 
+class CodedGenerator(nn.Module):
+    """Latents (B, size + codes) → samples: the code, given as one number for each, becomes a vector beside z.
+
+    Data in separate clusters ask for it: what is a continuous function of z has samples between them. In between codes
+    lie mixtures of their vectors.
+
+    Args:
+        body: inputs (B, size + code_size), and labels (B,) if it takes them → samples (B, *shape).
+        latent: sizes of z and of the codes.
+    """
+
+    def __init__(self, body: nn.Module, latent: LatentConfig) -> None:
+        super().__init__()
+        self._size = latent.size
+        self.codes = nn.Linear(latent.codes, latent.code_size, bias=False)
+        nn.init.normal_(self.codes.weight)  # at the scale of z
+        self.body = body
+
+    def forward(self, latents: Tensor, *labels: Tensor) -> Tensor:
+        z, code = latents[:, : self._size], latents[:, self._size :]
+        return self.body(torch.cat([z, self.codes(code).to(z.dtype)], 1), *labels)
+
+
 class Judging(Protocol):
     """What the game asks of a discriminator.
 
     Any module that can be called will do. One with ``judges_alone`` is shown real and generated samples in one pass;
-    one with ``features`` can be used for feature matching, one with ``class_logits`` in the semi-supervised game. A
-    module that wraps another passes these on, as ``torch.compile`` does.
+    one with ``judges_patches`` gives several logits for each sample, whose losses are averaged; one with ``features``
+    can be used for feature matching, one with ``class_logits`` in the semi-supervised game. A module that wraps another
+    passes these on, as ``torch.compile`` does.
     """
 
     def __call__(self, samples: Tensor, condition: Tensor | None = None) -> Tensor:
-        """Logits (B,) of samples (B, *shape); large means real."""
+        """Logits (B,) of samples (B, *shape); large means real. If it judges patches, (B, patches).
+
+        In a game on pairs, the channels of a sample's input follow those of the sample, and there is no condition.
+        """
         ...
 
     @property
     def judges_alone(self) -> bool:
         """Whether what is said of a sample does not depend on the others that are judged with it."""
+        ...
+
+    @property
+    def judges_patches(self) -> bool:
+        """Whether it gives a logit for each of several parts of a sample."""
         ...
 
     def features(self, samples: Tensor, condition: Tensor | None = None) -> Tensor:
@@ -57,7 +89,7 @@ class Judging(Protocol):
 
 
 class Discriminator(nn.Module):
-    """Samples (B, *shape), and labels (B,) in a conditional game → logits (B,).
+    """Samples (B, *shape), and labels (B,) in a conditional game → logits (B,), or (B, patches) of a patchgan.
 
     With ``outputs`` K > 1 it also tells K classes apart: its logit for "real" is then log Σ exp of the K class logits
     (Salimans et al. 2016, section 5).
@@ -83,7 +115,9 @@ class Discriminator(nn.Module):
         self.closeness = nn.Identity()
         if config.minibatch_kernels:
             self.closeness = MinibatchDiscrimination(features, config.minibatch_kernels, config.minibatch_dimensions)
-        self.output = nn.Linear(features + config.minibatch_kernels, outputs)
+        self.output: nn.Module = nn.Linear(features + config.minibatch_kernels, outputs)
+        if self.judges_patches:  # see ``saddle.networks.families.Family``
+            self.output = cast(Any, body).head()
         self.classifies = outputs > 1
         self.projection = nn.Embedding(classes, features) if projected else None
 
@@ -92,8 +126,16 @@ class Discriminator(nn.Module):
         """No layer compares samples: neither batch norm nor minibatch discrimination."""
         return not any(isinstance(layer, _BatchNorm | MinibatchDiscrimination) for layer in self.modules())
 
+    @property
+    def judges_patches(self) -> bool:
+        """Whether the body gives maps, of which each place has a logit."""
+        return hasattr(self.body, "head")
+
     def features(self, samples: Tensor, labels: Tensor | None = None) -> Tensor:
         """What feature matching compares: the body's last layer, (B, n), without the noise that the next one adds."""
+        return self._body(samples, labels).flatten(1)
+
+    def _body(self, samples: Tensor, labels: Tensor | None) -> Tensor:
         vector = None if self.label is None or labels is None else self.label(labels)
         return self.body(self.noise(samples), vector)
 
@@ -102,8 +144,10 @@ class Discriminator(nn.Module):
         return self.output(self.closeness(self.feature_noise(self.features(samples))))
 
     def forward(self, samples: Tensor, labels: Tensor | None = None) -> Tensor:
-        features = self.feature_noise(self.features(samples, labels))
+        features = self.feature_noise(self._body(samples, labels))
         outputs = self.output(self.closeness(features)).float()  # a sum of exponentials needs single precision
+        if self.judges_patches:
+            return outputs.flatten(1)
         logits = outputs.logsumexp(1) if self.classifies else outputs.squeeze(1)
         if self.projection is not None and labels is not None:
             # D(x, y) = v_yᵀ φ(x) + ψ(φ(x)); Miyato & Koyama 2018, eq. 3. With all classes at once it is one product.
@@ -111,12 +155,18 @@ class Discriminator(nn.Module):
         return logits
 
 
-def generate(network: nn.Module, latents: Tensor, labels: Tensor | None = None) -> Tensor:
-    """Samples of ``network`` in evaluation mode, (B, *shape) in its range; the network's mode is restored."""
+def generate(network: nn.Module, latents: Tensor, condition: Tensor | None = None) -> Tensor:
+    """Samples of ``network`` in evaluation mode, (B, *shape) in its range; the network's mode is restored.
+
+    Args:
+        network: a generator.
+        latents: (B, latent.width).
+        condition: labels, or in a game on pairs inputs.
+    """
     training = network.training
     network.eval()
     try:
         with torch.inference_mode():
-            return network(latents) if labels is None else network(latents, labels)
+            return network(latents) if condition is None else network(latents, condition)
     finally:
         network.train(training)

@@ -53,7 +53,7 @@ class ReferencedGenerator(nn.Module):
 
     Args:
         network: a generator that holds ``VirtualBatchNorm``.
-        latent: distribution of the reference latents.
+        latent: distribution of the reference latents, which go through its codes in turn.
         classes: labels that ``network`` takes; the reference goes through them in turn.
     """
 
@@ -65,6 +65,8 @@ class ReferencedGenerator(nn.Module):
             nn.init.normal_(latents)
         else:
             nn.init.uniform_(latents, latent.low, latent.high)
+        if latent.codes:
+            latents = torch.cat([latents, one_hot(torch.arange(REFERENCE) % latent.codes, latent.codes)], 1)
         self.latents: Tensor
         self.labels: Tensor | None
         self.register_buffer("latents", latents)

@@ -29,6 +29,7 @@ _CURVES = (
     ("generator_loss", "loss of G", "The loss of the generator."),
     ("d_real", "D(x)", "The mean output of D on real samples."),
     ("d_fake", "D(G(z))", "The mean output of D on generated samples."),
+    ("nats", "nats", "The negative log-likelihood of training images."),
 )
 
 
@@ -187,7 +188,8 @@ def _figures(runs: Sequence[Entrant]) -> list[tuple[str, ...]]:
         last: Mapping[str, Any] = run.log[-1] if run.log else {}
         seconds = f"{last['seconds']:,.1f}" if "seconds" in last else "–"
         columns.append({"images seen": f"{last.get('images', 0):,}", "seconds": seconds, **last_figures(run.log)})
-    return [(name, *(column[name] for column in columns)) for name in columns[0]]
+    names = dict.fromkeys(name for column in columns for name in column)  # runs of another kind have others
+    return [(name, *(column.get(name, _NONE) for column in columns)) for name in names]
 
 
 def _score_rows(runs: Sequence[Entrant]) -> list[ScoreRow]:

@@ -13,6 +13,7 @@ from PIL import Image
 
 from saddle.base.files import write_text
 from saddle.config import Config, difference, load_config, to_toml
+from saddle.config.augment import ADAConfig
 from saddle.data.named.points import is_points, parse
 from saddle.pages.html import figure, left_out, page, paragraph, section, table
 from saddle.pages.pictures import PictureFile, read_picture
@@ -25,8 +26,18 @@ from saddle.runs.status import read_status, resume_command
 from saddle.show.animation import save_animation
 from saddle.show.figure import join_pictures
 from saddle.show.grid import save_picture
-from saddle.show.plots import error_plot, loss_plot, moment_plot, output_plot, score_plot
+from saddle.show.plots import (
+    augment_plot,
+    distance_plot,
+    error_plot,
+    loss_plot,
+    moment_plot,
+    nats_plot,
+    output_plot,
+    score_plot,
+)
 
+_SEEN = "Real images, and below each row what augmentation made of it for D when the last samples were drawn."
 _MOMENTS = 6  # sample pictures shown side by side
 _FRAMES = 60  # of the animation, at most
 _JUDGEMENTS = ("non_saturating", "saturating", "least_squares")  # losses whose D says 1 for real, 0 for generated
@@ -76,6 +87,7 @@ def write_report(run: RunFolder, notes: Sequence[str] = ()) -> Path:
         section("Training", _pair(curves) if log else paragraph("Nothing logged yet.")),
         _scores(run, scores, evaluations),
         _picture("Real data", run.data_preview, f"Samples of {config.data.source}.", say),
+        _picture("What D sees", run.augmented, _SEEN, say),
         _picture(
             "Interpolation", run.interpolation, "Each row: samples in equal steps from one latent to another.", say
         ),
@@ -106,7 +118,11 @@ def _samples(run: RunFolder, config: Config, say: Say) -> str:
     if not grids:
         return paragraph("No samples yet.")
     images, latest = grids[-1]
-    caption = f"Generated after {images:,} images, from latents that stay the same for the whole run."
+    paired = config.data.pairs != "none"
+    given = "inputs and noise" if paired else "latents"
+    caption = f"Generated after {images:,} images, from {given} that stay the same for the whole run."
+    if paired:
+        caption += " The inputs are held-out ones, if there are any: no training has seen them."
     if config.conditional is True:
         caption += " In a grid of images, each row is a class and each column a latent."
     html = figure(latest.content, caption)
@@ -114,7 +130,7 @@ def _samples(run: RunFolder, config: Config, say: Say) -> str:
         return html
     if frames := _frames(grids):
         save_animation([*frames, *[frames[-1]] * _REST], run.animation)
-        caption = f"The same latents from {grids[0][0]:,} to {images:,} images."
+        caption = f"The same {given} from {grids[0][0]:,} to {images:,} images."
         film = figure(run.animation.read_bytes(), caption, "webp")
         # It can be folded away, since moving pictures disturb some readers.
         html = f'<div class="pair">{html}<details open><summary>Animation</summary>{film}</details></div>'
@@ -134,6 +150,10 @@ def _frames(grids: Sequence[tuple[int, PictureFile]]) -> list[Image.Image]:
 def _training_plots(config: Config, log: Log) -> list[Plot]:
     if not log:
         return []
+    if config.learner == "likelihood":
+        caption = "The negative log-likelihood of training images, each batch before it was learned from. What came in "
+        caption += "the first tenth may lie above the picture."
+        return [Plot(caption, nats_plot(log))]
     judgement = config.game.loss in _JUDGEMENTS
     text = " At the dashed line it cannot tell real from generated." if judgement else ""
     plots = [
@@ -142,6 +162,14 @@ def _training_plots(config: Config, log: Log) -> list[Plot]:
     ]
     if config.game.loss != "relativistic" and len(series(log, "loss_real")[0]):  # there D has one error, on pairs
         plots.append(Plot("The errors of D on real and on generated samples, and of G.", error_plot(log)))
+    if len(series(log, "l1")[0]):
+        caption = "The mean absolute difference of outputs and targets in training, in the range of G's output."
+        plots.append(Plot(caption, distance_plot(log)))
+    if len(series(log, "augment_p")[0]):
+        target = config.game.augment.target if isinstance(config.game.augment, ADAConfig) else None
+        text = "" if target is None else f" The dashed line: the r_t that ADA aims at, {target:g}."
+        caption = f"The probability of each transformation of what D sees, and r_t, the mean sign of D(x).{text}"
+        plots.append(Plot(caption, augment_plot(log, target)))
     if len(series(log, "sample_mean")[0]):
         truth = parse(config.data.source).coordinate if is_points(config.data.source) else None
         known = (None, None) if truth is None else (truth.mean, truth.std)
@@ -230,5 +258,8 @@ def _commands(run: RunFolder, config: Config, recorded: str | None) -> str:
     finished = read_status(run, config).state == "finished"
     html = paragraph("The run is finished. It was made by this command." if finished else "This resumes the run.")
     html += f"<pre>{escape(command)}</pre>" if command else ""
+    if config.data.pairs != "none":
+        sample = escape(f"saddle sample {folder} --input FOLDER --out OUTPUTS")
+        return f"{html}<p>To translate a folder of pictures:</p><pre>{sample}</pre>"
     sample = escape(f"saddle sample {folder} --count 64 --seed 1 --out samples.png")
     return f"{html}<p>To draw samples:</p><pre>{sample}</pre>"

@@ -21,6 +21,7 @@ from saddle.reproduction.tables import Row, Table
 from saddle.runs.folder import RunFolder
 from saddle.runs.scores import Score, read_evaluations
 from saddle.scoring.evaluate import ERRORS
+from saddle.scoring.measures import UNSAMPLED
 
 DEFAULT_FOLDER = Path("reproductions")
 # What does not make other runs of them: a command line tells seeds and lengths apart from settings, data and machine
@@ -152,7 +153,8 @@ def _read(run: RunFolder, row: Row, whole: Config, place: Place) -> _Finished | 
 
 def _is_of(score: Score, config: Config, row: Row, place: Place) -> bool:
     """Whether a score is of this table's protocol, held against the run's own data."""
-    taken = score.metric == ERRORS.name or (score.count, score.seeds) == (place.count(row), place.table.draws)
+    unsampled = {ERRORS.name, *UNSAMPLED}
+    taken = score.metric in unsampled or (score.count, score.seeds) == (place.count(row), place.table.draws)
     return taken and (config.data.fingerprint or "")[:8] in score.data
 
 

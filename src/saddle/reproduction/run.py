@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from saddle.api import train_config
+from saddle.api import fork, train_config
 from saddle.base.files import unwritable
+from saddle.base.machine import find_device
 from saddle.base.progress import Progress, Silent
 from saddle.config import Config, load_config, load_recipe, resolve
-from saddle.errors import ConfigError, Diverged
+from saddle.errors import ConfigError, Diverged, RunError, TooLarge
 from saddle.reproduction.page import DEFAULT_FOLDER, Line, Place, has_reached, scored_file, write_page
 from saddle.reproduction.tables import Row, Table, choose_rows, load_table
 from saddle.runs.folder import RunFolder
@@ -85,11 +87,33 @@ def reproduce(
         raise unwritable(place.folder, error) from error
     lines: list[Line] = []
     for row in chosen:
+        _train_together(place.runs(row), [configs[row.name, seed] for seed in range(seeds)], progress)
         for seed in range(seeds):
             progress.say(f"{name}: {row.name}, seed {seed}")
             _run(row, configs[row.name, seed], place, seed, progress)
             lines = write_page(place)
     return Reproduction(table, lines, place.page)
+
+
+def _train_together(folder: Path, configs: Sequence[Config], progress: Progress) -> None:
+    """On a GPU, which one small run leaves idle, train all seeds as one population; each is then a run of its own.
+
+    What it cannot train so, it leaves to be trained one by one: rows that have begun, and what does not fit together.
+    """
+    runs = [RunFolder(folder / f"seed-{seed}") for seed in range(len(configs))]
+    begun = any(run.exists() for run in runs)
+    if begun or len(runs) == 1 or find_device(configs[0].device).type != "cuda":
+        return
+    together = RunFolder(folder / "together")
+    progress.say(f"{together.path}: {len(runs)} seeds are trained side by side")
+    try:
+        train_config(configs[0].model_copy(update={"members": len(runs)}), out=together.path, progress=progress)
+    except (ConfigError, Diverged, TooLarge) as error:
+        progress.say(f"{together.path}: {error.what}: the seeds are trained one by one")
+        return
+    for number, run in enumerate(runs):
+        with suppress(RunError):  # a member that diverged is trained alone, and is counted there
+            fork(together.path, member=number, out=run.path)
 
 
 def _run(row: Row, config: Config, place: Place, seed: int, progress: Progress) -> None:

@@ -79,6 +79,10 @@ class RunFolder:
         return self.path / "data.png"
 
     @property
+    def augmented(self) -> Path:
+        return self.path / "augmented.png"
+
+    @property
     def interpolation(self) -> Path:
         return self.path / "interpolation.png"
 
@@ -207,7 +211,7 @@ class RunFolder:
         return (
             *(self.config, self.environment, self.log, self.scores, self.evaluation, self.diverged),
             *(self.generator, self.best, self.classifier),
-            *(self.data_preview, self.interpolation, self.animation, self.curves, self.report),
+            *(self.data_preview, self.augmented, self.interpolation, self.animation, self.curves, self.report),
         )
 
     def create(self) -> None:

@@ -13,6 +13,13 @@ Log = Sequence[Mapping[str, Any]]
 Series = NDArray[np.float64]
 
 DRAWABLE = 1e100  # what is larger is not finite in single precision, and sums of it would not be in double
+_OF_GAN = {
+    "loss of D": "discriminator_loss",
+    "loss of G": "generator_loss",
+    "D(x)": "d_real",
+    "D(G(z))": "d_fake",
+}
+_OF_LIKELIHOOD = {"nats": "nats", "bits per dimension": "bits_per_dim"}
 _NO_FIGURES = ("images", "epoch", "best")
 
 
@@ -28,11 +35,9 @@ def last_figures(log: Log) -> dict[str, str]:
     """The figures at the end, and the usual speed, by their names for people; – for what is missing."""
     last: Mapping[str, Any] = log[-1] if log else {}
     speeds = [entry["images_per_second"] for entry in log if entry.get("images_per_second")]
+    names = _OF_LIKELIHOOD if "nats" in last else _OF_GAN
     return {
-        "loss of D": _number(last.get("discriminator_loss")),
-        "loss of G": _number(last.get("generator_loss")),
-        "D(x)": _number(last.get("d_real")),
-        "D(G(z))": _number(last.get("d_fake")),
+        **{shown: _number(last.get(name)) for shown, name in names.items()},
         "images per second": f"{statistics.median(speeds):,.0f}" if speeds else "–",
     }
 

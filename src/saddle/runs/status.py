@@ -183,8 +183,13 @@ def _options(base: Config, config: Config) -> list[str]:
 
 
 def _changes(base: Config, config: Config) -> list[tuple[Any, ...]]:
-    left_to_auto = {key for key in RECORDED if getattr(base, key) == "auto"}
-    return [change for change in difference(base, config) if change[0] not in {*left_to_auto, "data.fingerprint"}]
+    found = {"auto", "data.fingerprint", *(key for key in RECORDED if getattr(base, key) == "auto")}
+    changes = [change for change in difference(base, config) if change[0] not in found]
+    changes = [change for change in changes if not change[0].startswith(config.auto)]  # chosen anew in the same way
+    # Their latents follow from the data.
+    if config.learner == "likelihood" or config.generator.network.family == "unet":
+        return [change for change in changes if not change[0].startswith("latent.")]
+    return changes
 
 
 def _has_ended(config: Config, log: Sequence[Mapping[str, Any]], saved: int) -> bool:

@@ -7,10 +7,12 @@ import time
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from math import prod
 from pathlib import Path
 from typing import Protocol
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -21,14 +23,17 @@ from saddle.data.splits import open_held_out, open_validation, why_nothing_held_
 from saddle.errors import CheckpointError, ConfigError, MetricError, ScoreWarning
 from saddle.features.extractors import find_extractor
 from saddle.metrics.inputs import check_points
+from saddle.networks.pixelcnn import PixelCNN
 from saddle.runs.folder import RunFolder
 from saddle.runs.scores import Evaluation, Score, check_keepable, digest_of, keep_scores, read_evaluations
+from saddle.scoring.likelihood import asked_about
 from saddle.scoring.measures import Measure, Quantity, choose, floor_samples
-from saddle.scoring.sides import RealData
+from saddle.scoring.sides import Extracted, RealData
 from saddle.trained.classifier import errors as count_errors
 from saddle.trained.classifier import load_classifier
 from saddle.trained.draw import as_saved
 from saddle.trained.generator import Generator, load
+from saddle.trained.likelihood import log_likelihoods
 from saddle.trained.nearest import data_of
 
 COUNT = 10_000
@@ -71,7 +76,7 @@ def evaluate(
         count: samples for each seed; 10,000 if not given, 100,000 of data that are single numbers.
         seeds: how many sampling seeds, 1 and those that follow.
         extractor: a name, or a module, images (B, C, H, W) in [0, 1] → features (B, n); by default the one that was
-            trained on the data, else pixels.
+            trained on the data, else random-conv-v1, or pixels of images below 8 pixels.
         inception_weights: the file with the weights of the Inception network.
         data: other data to compare the samples with, as ``saddle.train`` takes them; for a run that was trained on data
             in memory, the same data again.
@@ -120,8 +125,11 @@ def evaluate(
         progress,
     )
     sampled = None if metrics is None else [name for name in metrics if name != ERRORS.name]
-    measures = [] if metrics and not sampled else choose(sampled, real, by_class=bool(trained.class_names))
+    by_class, likelihood = bool(trained.class_names), isinstance(trained.network, PixelCNN)
+    measures = [] if metrics and not sampled else choose(sampled, real, by_class=by_class, likelihood=likelihood)
     count = count or (_COUNT_OF_NUMBERS if store.shape == (1,) else COUNT)
+    if (pairs := real.pairs(count, held_out=True)) is not None:
+        count = len(pairs)  # each input once
     # Samples as they would be saved, and their features, which are no fewer than these numbers in double precision.
     check_memory(9 * count * prod(store.shape), f"scoring {count:,} samples", remedy="take a smaller --count")
     folder = RunFolder(file.parent)
@@ -136,7 +144,8 @@ def evaluate(
         warnings.simplefilter("always", ScoreWarning)
         scores = [score for there in earlier for score in there]
         if missing:
-            real.prepare()
+            if any(measure.asks_about is None for measure in missing):
+                real.prepare()
             scores += _score(trained, real, missing, count, seeds, progress, named=metrics is not None)
         named = metrics is not None and ERRORS.name in metrics
         if (metrics is None or named) and (errors := _classifier_errors(file, real, device, named=named)) is not None:
@@ -159,7 +168,7 @@ def _known(
     """The scores of all quantities of a measure, if they were taken before; else none."""
     protocol, data = _protocol(measure, real, count), _data_name(real)
     found = [known.get((name, protocol, data)) for name in measure.names]
-    wanted = measure.count(count), seeds
+    wanted = measure.count(count, real), seeds if measure.asks_about is None else 1
     same = [score for score in found if score is not None and (score.count, score.seeds) == wanted]
     return same if len(same) == len(found) else []
 
@@ -217,11 +226,13 @@ def _score(
     named: bool,
 ) -> list[Score]:
     """The scores; a measure that so few samples are not enough for is left out, unless it was asked for by name."""
-    measured = [_Measured(measure) for measure in measures]
-    progress.start("scoring", seeds * len(measures), "measures")
-    for seed in range(_FIRST_SEED, _FIRST_SEED + seeds):
-        labels = real.labels_to_ask_for(count, seed) if generator.class_names else None
-        samples = real.extract(_draw(generator, count, seed, labels), labels)
+    measured = [_Measured(measure) for measure in measures if measure.asks_about is None]
+    asking = [measure for measure in measures if measure.asks_about is not None]
+    progress.start("scoring", seeds * len(measured) + len(asking), "measures")
+    asked = [_ask(generator.network, measure, real, count) for measure in asking]
+    progress.advance(len(asking))
+    for seed in range(_FIRST_SEED, _FIRST_SEED + seeds) if measured else ():
+        samples = _extract(generator, real, count, seed)
         check_points(samples.features, "features")
         for one in list(measured):
             began = time.monotonic()
@@ -236,9 +247,18 @@ def _score(
             one.seconds += time.monotonic() - began
             progress.advance(1)
     progress.finish()
-    if real.held_out_store is None and real.store.draw is None:
+    if measured and real.held_out_store is None and real.store.draw is None:
         warnings.warn(f"no floor of held-out samples: {why_nothing_held_out(real.store)}", ScoreWarning, stacklevel=2)
-    return [score for one in measured for score in _summed_up(one, real, count)]
+    return [score for one in (*asked, *measured) for score in _summed_up(one, real, count)]
+
+
+def _ask(network: nn.Module, measure: Measure, real: RealData, count: int) -> _Measured:
+    """What a measure finds that asks the network about real samples; no seed decides anything there."""
+    assert isinstance(network, PixelCNN) and measure.asks_about is not None
+    began = time.monotonic()
+    samples = asked_about(measure.asks_about, real, count, partial(log_likelihoods, network))
+    values = measure.compute(samples, real)
+    return _Measured(measure, [values], time.monotonic() - began)
 
 
 def _summed_up(measured: _Measured, real: RealData, count: int) -> list[Score]:
@@ -263,7 +283,7 @@ def _summed_up(measured: _Measured, real: RealData, count: int) -> list[Score]:
             spread=statistics.stdev(single) if len(single) > 1 else None,
             floor=None if floors is None else float(floors[place]),
             floor_of=None if floor is None or floors is None else f"{len(floor[0]):,} {floor[1]}",
-            count=measure.count(count),
+            count=measure.count(count, real),
             seeds=len(single),
             protocol=_protocol(measure, real, count),
             data=_data_name(real),
@@ -274,12 +294,22 @@ def _summed_up(measured: _Measured, real: RealData, count: int) -> list[Score]:
 
 
 def _protocol(measure: Measure, real: RealData, count: int) -> str:
-    return measure.protocol.format(extractor=real.extractor.name, count=_short(measure.count(count)))
+    return measure.protocol.format(extractor=real.extractor.name, count=_short(measure.count(count, real)))
 
 
 def _data_name(real: RealData) -> str:
     first = "" if len(real.train) == len(real.store) else f", {len(real.train):,} of them"
     return f"{real.store.name} {real.store.fingerprint[:8]} ({len(real.store):,}{first})"
+
+
+def _extract(generator: Generator, real: RealData, count: int, seed: int) -> Extracted:
+    """Samples with their features; of pairs, what is made of held-out inputs, with the targets."""
+    pairs = real.pairs(count, held_out=True)
+    if pairs is not None and pairs.inputs is not None:
+        made = as_saved(generator.translate(torch.from_numpy(pairs.inputs), seed=seed))
+        return real.extract(made, targets=torch.from_numpy(np.asarray(pairs.values)))
+    labels = real.labels_to_ask_for(count, seed) if generator.class_names else None
+    return real.extract(_draw(generator, count, seed, labels), labels)
 
 
 def _draw(generator: Generator, count: int, seed: int, labels: Tensor | None) -> Tensor:

@@ -19,6 +19,8 @@ from saddle.metrics.manifold import density_coverage, precision_recall
 from saddle.metrics.nearest import copied_share, neighbour_error
 from saddle.metrics.parzen import SIGMAS, log_likelihoods, parzen
 from saddle.metrics.points import kolmogorov_smirnov, sliced_wasserstein, wasserstein
+from saddle.scoring.likelihood import Asked, asked_count, lacking, mean_nats, nats
+from saddle.scoring.pairs import AGAINST_TARGETS, lacking_for, mean_of
 from saddle.scoring.sides import MOST_CHECKED_FOR_COPIES, Extracted, RealData
 
 # A covariance of more features than these takes hours.
@@ -58,23 +60,28 @@ class Measure:
         lacks: what it needs and these real data do not have, or None if it fits. The second argument says whether the
             samples were asked for by class.
         compute: samples, compared with real data → one value for each quantity.
-        floor_from: which real samples take the place of generated ones when the floor is measured.
+        floor_from: which real samples take the place of generated ones when the floor is measured, if any.
         held_out: whether it compares with held-out samples, and so must not choose among generators.
         most: it takes at most so many samples; None: all.
         labelled: whether the samples of the floor need labels.
+        asks_about: the real samples whose likelihoods it is computed from; the network is asked for these, and no
+            sample is generated. None: it compares generated samples.
     """
 
     quantities: tuple[Quantity, ...]
     protocol: str
     lacks: Callable[[RealData, bool], str | None]
     compute: Callable[[Extracted, RealData], Values]
-    floor_from: Literal["held out", "half held out", "training"] = "held out"
+    floor_from: Literal["held out", "half held out", "training", "nothing"] = "held out"
     held_out: bool = False
     most: int | None = None
     labelled: bool = False
+    asks_about: Asked | None = None
 
-    def count(self, count: int) -> int:
+    def count(self, count: int, real: RealData) -> int:
         """How many of ``count`` samples it takes."""
+        if self.asks_about is not None:
+            return asked_count(self.asks_about, real, count)
         return count if self.most is None else min(count, self.most)
 
     @property
@@ -234,6 +241,31 @@ def _sliced(samples: Extracted, real: RealData) -> Values:
     return (sliced_wasserstein(samples.flat, real.train.subset(len(samples)).flat),)
 
 
+def _likelihood(which: Asked, *, labelled: bool) -> Measure:
+    given, suffix = (" given the class", "-given-class") if labelled else ("", "")
+    lacks = lacking(which, labelled=labelled)
+    if which == "validation":
+        quantities = (Quantity("nats_validation", "lower", f"nats of validation images{given}"),)
+        protocol = f"nats-validation{suffix}-{{count}}"
+        return Measure(quantities, protocol, lacks, mean_nats, floor_from="nothing", asks_about=which)
+    quantities = (
+        Quantity("nats", "lower", f"negative log-likelihood{given}, nats"),
+        Quantity("nats_error", None, "its standard error"),
+        Quantity("bits_per_dim", "lower", "the same in bits per dimension"),
+    )
+    protocol = f"nats{suffix}-{{count}}"
+    return Measure(quantities, protocol, lacks, nats, floor_from="nothing", held_out=True, asks_about=which)
+
+
+def _against_target(name: str) -> Measure:
+    higher, title, distance = AGAINST_TARGETS[name]
+    quantities = (
+        Quantity(name, "higher" if higher else "lower", title), Quantity(f"{name}_error", None, "its standard error"),
+    )  # fmt: skip
+    lacks, compute = lacking_for(distance), mean_of(distance)
+    return Measure(quantities, f"{name}-{{count}}", lacks, compute, floor_from="nothing", held_out=True)
+
+
 MEASURES = (
     Measure((Quantity("fd", "lower", "Fréchet distance"),), "fd-{extractor}-{count}", _few_features, _frechet),
     Measure(
@@ -298,27 +330,45 @@ MEASURES = (
         "mixture-{count}", _mixture, _mixture_modes,
     ),
     Measure((Quantity("sw", "lower", "sliced Wasserstein-1"),), "sw-{count}", _flat_points, _sliced),
+    _likelihood("held out", labelled=False), _likelihood("held out", labelled=True),
+    _likelihood("validation", labelled=False), _likelihood("validation", labelled=True),
+    *map(_against_target, AGAINST_TARGETS),
 )  # fmt: skip
+# The metrics that no generated sample and so no seed has a part in.
+UNSAMPLED = frozenset(name for measure in MEASURES if measure.asks_about is not None for name in measure.names)
 
 
-def choose(names: Sequence[str] | None, real: RealData, *, by_class: bool) -> list[Measure]:
+def choose(names: Sequence[str] | None, real: RealData, *, by_class: bool, likelihood: bool) -> list[Measure]:
     """The measures that give the metrics of these names; without names, all that fit.
+
+    Args:
+        names: of metrics.
+        real: what is compared with.
+        by_class: whether samples are asked for by class.
+        likelihood: whether the network has a likelihood.
 
     Raises:
         MetricError: an unknown name, or a measure that does not fit these data.
     """
+
+    def lacks(measure: Measure) -> str | None:
+        if measure.asks_about is not None and not likelihood:
+            return "a network with a likelihood (learner = likelihood)"
+        return measure.lacks(real, by_class)
+
     if not names:
-        return [measure for measure in MEASURES if measure.lacks(real, by_class) is None]
+        return [measure for measure in MEASURES if lacks(measure) is None]
     chosen: list[Measure] = []
     for name in names:
         known = [measure for measure in MEASURES if name in measure.names]
         if not known:
             every = sorted({known_name for measure in MEASURES for known_name in measure.names})
             raise MetricError(f"there is no metric {name!r}", expected=", ".join(every), remedy=suggest(name, every))
-        lacking = [measure.lacks(real, by_class) for measure in known]
+        lacking = [lacks(measure) for measure in known]
         if None not in lacking:
             raise MetricError(
-                f"the metric {name!r} does not fit {real.store.name}", expected=" or ".join(map(str, lacking))
+                f"the metric {name!r} does not fit {real.store.name}",
+                expected=" or ".join(dict.fromkeys(map(str, lacking))),
             )
         measure = known[lacking.index(None)]
         if measure not in chosen:
@@ -332,6 +382,8 @@ def floor_samples(measure: Measure, real: RealData, count: int) -> tuple[Extract
     They are true draws where the data are drawn from a distribution; else held-out samples, or training samples where
     the measure itself uses the held-out ones.
     """
+    if measure.floor_from == "nothing":
+        return None
     if (drawn := real.true_draws(count)) is not None:
         return drawn, "true draws"
     if measure.floor_from == "training":
@@ -341,6 +393,6 @@ def floor_samples(measure: Measure, real: RealData, count: int) -> tuple[Extract
     same_classes = real.held_out.labels is not None and real.held_out_store.class_names == real.store.class_names
     if measure.labelled and not same_classes:
         return None
-    count = measure.count(count)
+    count = measure.count(count, real)
     chosen = real.half_held_out(1) if measure.floor_from == "half held out" else real.held_out
     return chosen.subset(count), "held-out samples"

@@ -6,7 +6,7 @@ import math
 import warnings
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from hashlib import sha256
 from typing import Literal
@@ -48,12 +48,16 @@ class Extracted:
         labels: the classes that they have or were asked for, (N,), or None.
         features: (N, n), floats; or uint8, which counts from 0 to 1.
         probabilities: (N, channels, classes), or None.
+        log_likelihoods: what the network that is scored says of real samples, (N,); else None.
+        targets: what the samples should have been, as ``values``, where they were made of inputs; else None.
     """
 
     values: Tensor
     labels: Tensor | None
     features: Tensor
     probabilities: Tensor | None
+    log_likelihoods: Tensor | None = None
+    targets: Tensor | None = None
 
     def __len__(self) -> int:
         return len(self.values)
@@ -266,6 +270,16 @@ class RealData:
         shares = self.store.class_shares()
         return torch.from_numpy(chance.choice(len(shares), count, p=shares))
 
-    def extract(self, values: Tensor, labels: Tensor | None = None) -> Extracted:
+    def extract(self, values: Tensor, labels: Tensor | None = None, targets: Tensor | None = None) -> Extracted:
         """Generated samples, uint8 (N, C, H, W) or float (N, d), with the same features as the real ones."""
-        return extract(values, labels, self.extractor)
+        return replace(extract(values, labels, self.extractor), targets=targets)
+
+    def pairs(self, count: int, *, held_out: bool) -> Store | None:
+        """At most ``count`` pairs, whose inputs samples are made of; None of data that are no pairs.
+
+        Args:
+            count: how many.
+            held_out: whether they are held-out ones, if there are any.
+        """
+        chosen = self.held_out_store if held_out and self.held_out_store is not None else self.store
+        return None if chosen.inputs is None else chosen.spread(count)

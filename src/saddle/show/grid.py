@@ -16,6 +16,7 @@ from saddle.errors import ConfigError, DataError
 
 _READABLE = 48  # pixels: smaller images are enlarged to at least this
 _LABEL_SIZE = 12
+_PAIRS = 8  # beside each other
 _LABEL_GREY = 110  # readable on white as well as on the dark page behind a transparent picture
 _MODES = {1: "L", 3: "RGB", 4: "RGBA"}
 _JPEG: dict[str, Any] = {"quality": 95, "subsampling": 0}  # hardly to be told from the original
@@ -103,6 +104,25 @@ def tile(
     return picture
 
 
+def tile_pairs(
+    inputs: NDArray[np.uint8], targets: NDArray[np.uint8], outputs: NDArray[np.uint8] | None = None
+) -> Image.Image:
+    """Inputs, below them what was made of them, and below that what should have been: blocks of three rows, named.
+
+    Args:
+        inputs, targets, outputs: uint8 (N, C, H, W); grey ones are shown beside coloured ones. Without outputs, blocks
+            have two rows.
+    """
+    sides = {"input": inputs, "output": outputs, "target": targets}
+    given = {name: images for name, images in sides.items() if images is not None}
+    channels = max(images.shape[1] for images in given.values())
+    alike = {name: _with_channels(images, channels) for name, images in given.items()}
+    starts = range(0, len(inputs), _PAIRS)
+    rows = [(name, images[start : start + _PAIRS]) for start in starts for name, images in alike.items()]
+    images = np.concatenate([row for _, row in rows])
+    return tile(images, lengths=[len(row) for _, row in rows], rows=[name for name, _ in rows])
+
+
 def to_pictures(images: NDArray[np.uint8]) -> list[Image.Image]:
     """Each of the images (N, C, H, W) as a picture of its own, of its own size: mode L, RGB or RGBA."""
     return [Image.fromarray(image[0] if len(image) == 1 else image.transpose(1, 2, 0)) for image in images]
@@ -136,6 +156,15 @@ def on_white(picture: Image.Image) -> Image.Image:
     if picture.mode == "RGBA":
         picture = Image.alpha_composite(Image.new("RGBA", picture.size, "white"), picture)
     return picture.convert("RGB")
+
+
+def _with_channels(images: NDArray[np.uint8], channels: int) -> NDArray[np.uint8]:
+    """The images with more channels: grey as red, green and blue, and nothing transparent."""
+    if images.shape[1] == 1 and channels > 1:
+        images = images.repeat(3, 1)
+    if images.shape[1] == 3 and channels == 4:
+        images = np.concatenate([images, np.full_like(images[:, :1], 255)], 1)
+    return images
 
 
 def _shortened(label: str, draw: ImageDraw.ImageDraw, font: Any, width: int) -> str:

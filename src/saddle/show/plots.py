@@ -115,6 +115,57 @@ def moment_plot(log: Log, mean: float | None = None, std: float | None = None) -
     return to_picture(figure)
 
 
+def augment_plot(log: Log, target: float | None = None) -> Image.Image:
+    """The strength of the augmentation and r_t over images seen.
+
+    Args:
+        log: entries of ``RunFolder.read_log``; missing and non-finite values leave no mark.
+        target: the r_t that ADA aims at, drawn as a dashed line; None: nothing aims at one.
+    """
+    figure = new_figure()
+    axes = add_axes(figure)
+    axes.set_ylabel("augmentation")
+    if target is not None:
+        _level(axes, target)
+    _draw(axes, log, "augment_p", "probability", GENERATOR)
+    _draw(axes, log, "r_t", "r_t", REAL)
+    _finish(axes, log)
+    return to_picture(figure)
+
+
+def nats_plot(log: Log) -> Image.Image:
+    """The negative log-likelihood of training images over images seen; what is above the picture came before a tenth.
+
+    Args:
+        log: entries of ``RunFolder.read_log``; missing and non-finite values leave no mark.
+    """
+    figure = new_figure()
+    axes = add_axes(figure)
+    axes.set_ylabel("nats")
+    _draw(axes, log, "nats", None, GENERATOR)
+    images, values = series(log, "nats")
+    late = values[images > images[-1] / 10] if len(images) else values
+    if len(late) and (height := np.ptp(late)) > 0:  # the fall at first would hide all that follows
+        axes.set_ylim(late.min() - height / 20, late.max() + height / 20)
+    _finish(axes, log)
+    return to_picture(figure)
+
+
+def distance_plot(log: Log) -> Image.Image:
+    """How far what is made of training inputs is from the targets, as a mean absolute difference, over images seen.
+
+    Args:
+        log: entries of ``RunFolder.read_log``; missing and non-finite values leave no mark.
+    """
+    figure = new_figure()
+    axes = add_axes(figure)
+    axes.set_ylabel("L1")
+    _draw(axes, log, "l1", None, GENERATOR)
+    _spread_out(axes, [log], "l1")
+    _finish(axes, log)
+    return to_picture(figure)
+
+
 def score_plot(scores: Log, metric: str, floors: Mapping[str, tuple[float, str]] | None = None) -> Image.Image:
     """Scores over images seen: ``metric`` with a dot where the best generator was kept, the other metrics below.
 

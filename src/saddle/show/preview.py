@@ -7,10 +7,11 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from saddle.data.store import Store, Values
-from saddle.show.grid import tile
+from saddle.show.grid import tile, tile_pairs
 from saddle.show.points import picture_points
 
 _IMAGES = 64
+_PAIRS = 32
 _POINTS = 10_000
 
 
@@ -22,6 +23,10 @@ def draw_preview(store: Store) -> Image.Image:
     if values.dtype != np.uint8:
         truth = None if store.distribution is None else store.distribution.coordinate
         return picture_points(None, values.astype(np.float32), truth=truth)
+    if store.inputs is not None:
+        shown = store.spread(_PAIRS)
+        assert shown.inputs is not None
+        return tile_pairs(shown.inputs, shown.values.astype(np.uint8))
     labels = None if store.labels is None else [store.class_names[label] for label in store.labels[chosen]]
     return tile(values.astype(np.uint8), labels=labels)
 

@@ -98,7 +98,9 @@ def save_arithmetic(generator: Generator, out: Path, terms: Sequence[Term], *, l
     means = [generator.mean_latent(term.places) for term in terms]
     result = torch.stack([term.sign * mean for term, mean in zip(terms, means, strict=True)]).sum(0)
     chance = torch.Generator().manual_seed(stream(0, "jitter"))
-    around = result + _JITTER * (2 * torch.rand(_JITTERED, result.shape[1], generator=chance) - 1)
+    size = generator.header.latent.size
+    around = result.repeat(_JITTERED, 1)
+    around[:, :size] += _JITTER * (2 * torch.rand(_JITTERED, size, generator=chance) - 1)
     rows = [torch.cat([mean, *map(generator.latent, term.places)]) for term, mean in zip(terms, means, strict=True)]
     rows.append(torch.cat([result, around]))
     below = [text for term in terms for text in ("mean", *map(place_name, term.places))]

@@ -27,7 +27,7 @@ from saddle.trained.draw import share_of
 from saddle.trained.generator import Generator
 from saddle.trained.labels import Labels
 
-_SMALLEST_PNG = 67  # bytes
+SMALLEST_PNG = 67  # bytes
 # A grid of more images is no picture any more.
 _GRID = 4096
 
@@ -63,7 +63,7 @@ def save_samples(
     check_out(out)
     if processes.count() > 1 and out.suffix.lower() != ".npy":
         raise ConfigError("several processes write samples into one array", expected="--out with .npy", got=str(out))
-    each = prod(generator.shape) * (1 if images else 4) if out.suffix else _SMALLEST_PNG
+    each = prod(generator.shape) * (1 if images else 4) if out.suffix else SMALLEST_PNG
     check_disk(out, count * each, f"{count:,} samples", remedy="take fewer, or give an --out on another disk")
     match out.suffix.lower():
         case suffix if suffix in PICTURES and images:
@@ -116,6 +116,20 @@ def check_out(out: Path) -> None:
         raise SaddleError(f"there is no folder {out.parent}", expected="an --out in an existing folder")
     if out.is_dir() and out.suffix:
         raise SaddleError(f"{out} is a folder", expected="a file to write", remedy="give another --out")
+
+
+def check_folder(out: Path) -> None:
+    """Find out early whether ``out`` can become a folder of PNGs.
+
+    Raises:
+        SaddleError: it is a file, or a folder that is not empty.
+    """
+    if out.is_file():
+        raise SaddleError(f"{out} is a file", expected="a folder for the PNGs", remedy="give another --out")
+    if out.is_dir() and any(out.iterdir()):
+        raise SaddleError(
+            f"the folder {out} is not empty", expected="a new or empty folder", remedy="give another --out"
+        )
 
 
 def _class_grid(generator: Generator, count: int, classes: list[int], seed: int, truncation: float) -> Image.Image:
@@ -192,12 +206,7 @@ def _write_archive(out: Path, pieces: _Pieces, count: int, generator: Generator)
 
 
 def _write_folder(out: Path, pieces: _Pieces, count: int) -> None:
-    if out.is_file():
-        raise SaddleError(f"{out} is a file", expected="a folder for the PNGs", remedy="give another --out")
-    if out.is_dir() and any(out.iterdir()):
-        raise SaddleError(
-            f"the folder {out} is not empty", expected="a new or empty folder", remedy="give another --out"
-        )
+    check_folder(out)
     digits = max(6, len(str(count - 1)))
     pictures = (picture for samples, _ in pieces for picture in to_pictures(to_pixels(samples)))
     with atomic_folder(out) as temporary:

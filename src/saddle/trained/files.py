@@ -47,6 +47,15 @@ class NetworkHeader(BaseModel):
         return shape
 
 
+class InputsHeader(BaseModel):
+    """What a generator makes its images of: images of the same size, with so many channels, fitted to it so."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    channels: Literal[1, 3, 4]
+    fit: Literal["crop", "pad", "stretch"]
+
+
 class GeneratorHeader(NetworkHeader):
     """What the header of a generator file says; ``class_names`` are empty when it takes no labels."""
 
@@ -56,11 +65,15 @@ class GeneratorHeader(NetworkHeader):
     latent: LatentConfig
     network: GeneratorNetworkConfig
     condition: Literal["concatenate", "embedding"]
+    inputs: InputsHeader | None = None  # of one that learned from pairs
 
     @model_validator(mode="after")
     def _of_its_kind(self) -> Self:
         if (self.kind == "images") != (len(self.shape) == 3):
             raise ValueError(f"{self.kind} cannot have the shape {self.shape}")
+        translates = self.kind == "images" and not self.class_names and self.network.family in ("unet", "custom")
+        if self.inputs is not None and not translates:
+            raise ValueError("this generator takes no images")
         return self
 
 

@@ -16,19 +16,18 @@ from saddle.base.chance import stream
 from saddle.base.machine import find_device
 from saddle.base.sizes import check_memory
 from saddle.config.networks import CustomNetworkConfig
-from saddle.config.schema import GeneratorConfig
 from saddle.data.scaling import Scaling, to_pixels
-from saddle.errors import CheckpointError, ConfigError
+from saddle.errors import ConfigError
 from saddle.game.latents import numbered
-from saddle.networks.families import build_generator
-from saddle.networks.memory import without_values
 from saddle.networks.sides import generate
-from saddle.runs.folder import RunFolder
 from saddle.show.grid import to_pictures
 from saddle.trained.draw import draw_samples, in_data_units
-from saddle.trained.files import GeneratorHeader, fill, load_network, missing_generator, save_network
+from saddle.trained.files import GeneratorHeader, save_network
+from saddle.trained.inputs import check_inputs, check_latents_alone
 from saddle.trained.inversion import Inversion, check_search, find_latents
 from saddle.trained.labels import Label, Labels, check_labels, find_class, find_classes, takes_no_labels
+from saddle.trained.likelihood import check_smooth
+from saddle.trained.opening import open_generator
 from saddle.trained.walks import Place, along
 
 
@@ -36,7 +35,7 @@ class Generator:
     """A trained generator: called with latents, it makes samples.
 
     Args:
-        network: latents (B, latent size), and labels (B,) if it is conditional → samples in its own range.
+        network: latents (B, latent width), and labels (B,) if it is conditional → samples in its own range.
         scaling: from that range to images in [0, 1] or to points.
         header: what it is and what it was trained on.
         device: where it runs.
@@ -91,7 +90,9 @@ class Generator:
         return self.header.class_names
 
     def latents(self, count: int, seed: int, *, start: int = 0, truncation: float = 1.0) -> Tensor:
-        """The latents of ``seed`` from number ``start`` on: (count, latent size), on every machine the same.
+        """The latents of ``seed`` from number ``start`` on: (count, latent width), on every machine the same.
+
+        Each is z and, where the generator has codes, 1 for the chosen code and 0 for the others.
 
         Args:
             truncation: factor in (0, 1] by which latents are moved towards the middle of their distribution. A smaller
@@ -100,17 +101,18 @@ class Generator:
         Raises:
             ConfigError: ``truncation`` is out of range.
         """
-        check_memory(4 * count * self.header.latent.size, f"{count:,} latents")
+        check_memory(4 * count * self.header.latent.width, f"{count:,} latents")
         if not 0 < truncation <= 1:
             raise ConfigError("the truncation is out of range", expected="above 0 and at most 1", got=truncation)
-        latents = numbered(self.header.latent, seed, start, count)
-        middle = 0.0
-        if self.header.latent.distribution == "uniform":
-            middle = (self.header.latent.low + self.header.latent.high) / 2
-        return latents if truncation == 1 else middle + truncation * (latents - middle)
+        latent = self.header.latent
+        latents = numbered(latent, seed, start, count)
+        middle = (latent.low + latent.high) / 2 if latent.distribution == "uniform" else 0.0
+        if truncation < 1:
+            latents[:, : latent.size].sub_(middle).mul_(truncation).add_(middle)  # a code has no middle
+        return latents
 
     def latent(self, place: Place, count: int = 1) -> Tensor:
-        """The latent at a place, a seed or (seed, number), and those that follow it: (count, latent size)."""
+        """The latent at a place, a seed or (seed, number), and those that follow it: (count, latent width)."""
         seed, number = (place, 0) if isinstance(place, int) else place
         return self.latents(count, seed, start=number)
 
@@ -131,7 +133,7 @@ class Generator:
         return find_classes(label, self.class_names)
 
     def __call__(self, latents: Tensor, labels: Tensor | None = None) -> Tensor:
-        """Samples for ``latents`` (B, latent size): images (B, C, H, W) in [0, 1], or points (B, d), on the CPU.
+        """Samples for ``latents`` (B, latent width): images (B, C, H, W) in [0, 1], or points (B, d), on the CPU.
 
         Args:
             latents: such as ``latents`` and ``latent`` give.
@@ -141,7 +143,8 @@ class Generator:
             ConfigError: shapes or labels that do not fit, or a mixture for a module of your own, which takes indices.
             NotFinite: a value of a sample is NaN or infinite.
         """
-        size = self.header.latent.size
+        check_latents_alone(self.header)
+        size = self.header.latent.width
         if latents.ndim != 2 or latents.shape[1] != size:
             raise ConfigError(
                 "these are no latents of this generator", expected=f"shape (B, {size})", got=tuple(latents.shape)
@@ -154,9 +157,30 @@ class Generator:
             )
         return in_data_units(self._make(latents.float(), labels), self._scaling)
 
-    def _make(self, latents: Tensor, labels: Tensor | None) -> Tensor:
-        labels = None if labels is None else labels.to(self._device)
-        return generate(self.network, latents.to(self._device), labels)
+    def _make(self, latents: Tensor, condition: Tensor | None) -> Tensor:
+        condition = None if condition is None else condition.to(self._device)
+        return generate(self.network, latents.to(self._device), condition)
+
+    def translate(self, images: Tensor, *, seed: int = 0, first: int = 0) -> Tensor:
+        """What it makes of images, if it learned from pairs: (B, C, H, W) in [0, 1], one for each of them.
+
+        Args:
+            images: (B, channels, H, W) of the size that it makes, uint8 or floats in [0, 1].
+            seed: decides the noise of each image, together with its number; ``first``: that of the first one.
+
+        Raises:
+            ConfigError: it did not learn from pairs.
+            DataError: images of another shape or range.
+            TooLarge: so many would not fit in memory.
+        """
+        inputs = check_inputs(images, self.header)
+        check_memory(4 * len(images) * prod(self.shape), f"{len(images):,} images", remedy="take fewer at once")
+
+        def make(start: int, size: int) -> Tensor:
+            piece = self._scaling.forward(inputs[start : start + size].to(self._device))
+            return self._make(self.latents(size, seed, start=first + start), piece)
+
+        return torch.cat([torch.zeros(0, *self.shape), *draw_samples(make, len(images), self.shape, self._scaling)])
 
     @overload
     def sample(
@@ -206,6 +230,7 @@ class Generator:
         self, count: int, *, seed: int = 0, label: Labels = None, truncation: float = 1.0, first: int = 0
     ) -> Iterator[tuple[Tensor, Tensor | None]]:
         """The samples of ``sample`` in pieces with their labels, so that any number fits; ``first``: its number."""
+        check_latents_alone(self.header)
         if count < 1:
             raise ConfigError("this number of samples cannot be drawn", expected="a count of at least 1", got=count)
         classes = self.labels(label)
@@ -261,11 +286,12 @@ class Generator:
             last_label: the class at the end. On the way, the vectors of the two labels are mixed linearly.
 
         Raises:
-            ConfigError: fewer than two steps, an unknown space or an impossible label.
+            ConfigError: fewer than two steps, an unknown space, an impossible label, or a pixelcnn.
         """
+        check_smooth(self.network)
         if steps < 2:
             raise ConfigError("an interpolation has a first and a last step", expected="at least 2 steps", got=steps)
-        numbers = steps * (self.header.latent.size + prod(self.shape))
+        numbers = steps * (self.header.latent.width + prod(self.shape))
         check_memory(4 * numbers, f"{steps:,} samples", remedy="take fewer steps")
         share = torch.linspace(0, 1, steps)[:, None]
         start = self.latent(first)
@@ -292,8 +318,9 @@ class Generator:
             label: the class of all samples; several classes, or without any all of them, take turns.
 
         Raises:
-            ConfigError: fewer than two places, no steps or samples, an unknown space or an impossible label.
+            ConfigError: too few places, steps or samples, an unknown space, an impossible label, or a pixelcnn.
         """
+        check_smooth(self.network)
         if len(places) < 2:
             raise ConfigError("a walk passes at least two latents", expected="2 seeds or more", got=len(places))
         if steps < 1 or count < 1:
@@ -310,10 +337,11 @@ class Generator:
                 yield self(along(start, end, share, space, self.header.latent), labels)
 
     def mean_latent(self, places: Sequence[Place]) -> Tensor:
-        """The mean of the latents at ``places``: (1, latent size), to be added and subtracted.
+        """The mean of the latents at ``places``: (1, latent width), to be added and subtracted.
 
         Latent arithmetic (Radford et al. 2015, section 6.3.2) is ``generator(generator.mean_latent([1, 2, 3]) - ...)``.
         """
+        check_smooth(self.network)
         return torch.cat([self.latent(place) for place in places]).mean(0, keepdim=True)
 
     def invert(
@@ -331,8 +359,10 @@ class Generator:
 
         Raises:
             DataError: ``samples`` have another shape than the generator's.
-            ConfigError: no steps or restarts, or an impossible label.
+            ConfigError: no steps or restarts, an impossible label, or a pixelcnn.
         """
+        check_smooth(self.network)
+        check_latents_alone(self.header)
         check_search(samples, self.shape, steps, restarts)
         classes = self.labels(label)
         restarts = max(restarts, 0 if classes is None else len(classes))
@@ -365,32 +395,5 @@ def load(path: str | Path, *, device: str = "auto", generator: nn.Module | None 
         ConfigError: it needs ``generator`` and got none, or got one that it does not need.
         DeviceError: there is no such device on this machine.
     """
-    given = path = Path(path)
-    if path.is_dir():
-        run = RunFolder(path)
-        if not run.exists():
-            raise CheckpointError(f"{path} holds no run", expected="a folder that saddle train made")
-        if not run.generator.is_file():
-            raise missing_generator(run)
-        path = run.generator
-    weights, scaling, header = load_network(path, GeneratorHeader)
-    made, expected = header.network, None
-    if isinstance(made, CustomNetworkConfig):
-        expected = f"the module that was trained: {made.name} with {made.parameters:,} parameters"
-        if generator is None:
-            raise ConfigError(
-                f"the generator in {given} is your own module, which saddle cannot build",
-                expected=expected,
-                remedy=f'this needs Python: saddle.load("{given}", generator=YourModule()), built as for training',
-            )
-    elif generator is not None:
-        raise ConfigError(
-            f"the generator in {given} is no module of your own: saddle builds it itself",
-            remedy="leave out generator=",
-        )
-    else:
-        config = GeneratorConfig(network=made, condition=header.condition)
-        classes = len(header.class_names)
-        generator = without_values(build_generator, config, header.latent, header.shape, classes)
-    fill(generator, weights, path, expected=expected)
-    return Generator(generator, scaling, header, find_device(device))
+    network, scaling, header = open_generator(Path(path), generator)
+    return Generator(network, scaling, header, find_device(device))

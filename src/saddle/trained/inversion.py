@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import one_hot
 
 from saddle.config.networks import LatentConfig
 from saddle.errors import ConfigError, DataError
@@ -24,7 +25,7 @@ class Inversion(NamedTuple):
     """What ``Generator.invert`` found.
 
     Args:
-        latents: (B, latent size).
+        latents: (B, latent width).
         labels: (B,) of a conditional generator, else None.
         errors: (B,) mean squared error of the samples, images in [0, 1] and points in their own units.
     """
@@ -77,7 +78,7 @@ def find_latents(
         chance: a CPU generator, for the starts.
 
     Returns:
-        Latents (B, latent size), and which of the searches found each (B,).
+        Latents (B, latent width), and which of the searches found each (B,).
     """
     size = max(1, _CHUNK_VALUES // (restarts * targets[0].numel()))
     latents: list[Tensor] = []
@@ -102,14 +103,21 @@ def _descend(
 
     A normal z is kept near the origin by a small penalty on its norm. A uniform z is kept in its box: in the first half
     of the search a coordinate that leaves it is drawn anew (stochastic clipping, Lipton & Tripathi 2017), which frees
-    it from a bad corner; in the second half it is clamped, so that the search can settle.
+    it from a bad corner; in the second half it is clamped, so that the search can settle. The code is searched for
+    among mixtures of all codes in the first half, and the heaviest one is kept in the second.
     """
     normal = config.distribution == "normal"
     spread = 1.0 if normal else (config.high - config.low) / math.sqrt(12)
-    latents = _draw(config, len(targets), chance, targets.device).requires_grad_()
-    optimizer = torch.optim.Adam([latents], betas=(0.9, 0.99))
-    best, lowest = latents.detach().clone(), torch.full((len(targets),), torch.inf, device=targets.device)
+    z, code = _draw(config, len(targets), chance, targets.device).split((config.size, config.codes), 1)
+    searched = [z.clone().requires_grad_(), *([code.clone().requires_grad_()] if config.codes else [])]
+    optimizer = torch.optim.Adam(searched, betas=(0.9, 0.99))
+    best = torch.cat([z, code], 1)
+    lowest = torch.full((len(targets),), torch.inf, device=targets.device)
     for step in range(steps + 1):
+        if config.codes and step == steps // 2:
+            code = one_hot(searched.pop().detach().argmax(1), config.codes).float()
+            lowest.fill_(torch.inf)
+        latents = torch.cat([searched[0], searched[1] if len(searched) > 1 else code], 1)
         samples = network(latents) if labels is None else network(latents, labels)
         errors = (samples - targets).square().flatten(1).mean(1)
         better = errors.detach() < lowest
@@ -119,23 +127,34 @@ def _descend(
             break
         loss = errors.sum()
         if normal:
-            loss = loss + _PRIOR * latents.square().mean(1).sum()
-        (latents.grad,) = torch.autograd.grad(loss, latents)  # of z alone: G's own .grad stays as it is
+            loss = loss + _PRIOR * searched[0].square().mean(1).sum()
+        optimizer.zero_grad()
+        for values, gradient in zip(searched, torch.autograd.grad(loss, searched), strict=True):
+            values.grad = gradient  # of these alone: G's own .grad stays as it is
         optimizer.param_groups[0]["lr"] = _LEARNING_RATE * spread * 0.5 * (1 + math.cos(math.pi * step / steps))
         optimizer.step()
         if not normal:
-            _hold(latents, config, chance if step < steps // 2 else None)
+            _hold(searched[0], config, chance if step < steps // 2 else None)
+        if len(searched) > 1:
+            _mix(searched[1])
     return best, lowest
 
 
 @torch.no_grad()
-def _hold(latents: Tensor, config: LatentConfig, chance: torch.Generator | None) -> None:
+def _mix(weights: Tensor) -> None:
+    """Make each row a mixture again: not negative, with the sum 1."""
+    weights.clamp_(min=1e-6)
+    weights.div_(weights.sum(1, keepdim=True))
+
+
+@torch.no_grad()
+def _hold(z: Tensor, config: LatentConfig, chance: torch.Generator | None) -> None:
     """Bring coordinates that left the box back into it: to a random place by ``chance``, without it to the wall."""
-    inside = latents.clamp(config.low, config.high)
+    inside = z.clamp(config.low, config.high)
     if chance is not None:
-        fresh = _draw(config, len(latents), chance, latents.device)
-        inside = torch.where(inside == latents, latents, fresh)
-    latents.copy_(inside)
+        fresh = _draw(config, len(z), chance, z.device)[:, : config.size]
+        inside = torch.where(inside == z, z, fresh)
+    z.copy_(inside)
 
 
 def _draw(config: LatentConfig, count: int, chance: torch.Generator, device: torch.device) -> Tensor:

@@ -30,6 +30,8 @@ from saddle.trained.labels import Label
 
 # The median is known well enough from this many held-out samples.
 _HELD_OUT = 500
+# What other data are given of the settings of a run.
+_KEPT = {"held_out", "binarise", "pairs", "inputs"}
 # The types of data in memory, as a run's config names them; a dataset has the name of its own class.
 _IN_MEMORY = ("ndarray", "Tensor")
 
@@ -199,7 +201,7 @@ def data_of(
         named = str(source) if isinstance(source, str | Path) else type(source).__name__
         settings: dict[str, Any] = {"source": named}
         if run.exists():  # should these be the data of the training, the same samples are held out
-            settings["held_out"] = load_config(run.config).data.held_out
+            settings |= load_config(run.config).data.model_dump(include=_KEPT)
         if generator.header.kind == "images":
             channels, height, width = generator.shape
             settings |= {"size": (height, width), "channels": channels}
@@ -217,6 +219,11 @@ def data_of(
             if source is not None:
                 raise
             raise _gone(config, error) from None
+    if generator.header.inputs is not None and store.inputs is None:
+        raise DataError(
+            f"{store.name} holds no pairs, and this generator makes images of images",
+            remedy="give the run folder, whose settings say which pairs, in place of the generator file",
+        )
     if store.shape != generator.shape:
         raise DataError(
             f"{store.name} does not fit this generator", expected=f"samples of shape {generator.shape}", got=store.shape

@@ -58,6 +58,8 @@ def parse_terms(text: str) -> list[Term]:
 def along(start: Tensor, end: Tensor, share: Tensor, space: str | None, latent: LatentConfig) -> Tensor:
     """The latents at ``share`` of the way from ``start`` to ``end``; the three are broadcast: (..., n).
 
+    One code turns into the other linearly: on the way lie mixtures of their vectors.
+
     Args:
         start, end: latents.
         share: in [0, 1].
@@ -68,6 +70,12 @@ def along(start: Tensor, end: Tensor, share: Tensor, space: str | None, latent: 
     Raises:
         ConfigError: an unknown space.
     """
+    if latent.codes:
+        z = latent.model_copy(update={"codes": 0})
+        ends = [each.split((latent.size, latent.codes), -1) for each in (start, end)]
+        code = torch.lerp(ends[0][1], ends[1][1], share)
+        way = along(ends[0][0], ends[1][0], share, space, z)
+        return torch.cat([way, code.expand(*way.shape[:-1], latent.codes)], -1)
     match space or ("linear" if latent.distribution == "uniform" else "spherical"):
         case "linear":
             return torch.lerp(start, end, share)

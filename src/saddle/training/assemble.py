@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 import torch
@@ -23,9 +23,10 @@ from saddle.game.feed import Feed
 from saddle.game.rules import rule_of
 from saddle.networks.across import share_batch_norms
 from saddle.networks.families import build_discriminator, build_generator
-from saddle.networks.layers import initialise_from_data
+from saddle.networks.layers import freeze, initialise_from_data
 from saddle.networks.memory import free_on, kept_by, size_of, without_values
 from saddle.networks.mlp import MLPGenerator
+from saddle.networks.pixelcnn import PixelCNN
 from saddle.networks.population import Chance, Population
 from saddle.training.engine import (
     Engine,
@@ -40,6 +41,8 @@ from saddle.training.engine import (
     time_rounds,
 )
 from saddle.training.gan import GAN
+from saddle.training.likelihood import Likelihood
+from saddle.training.plan import time_of_a_score
 
 # Samples from which data-dependent initialisation takes its statistics.
 _FIRST_BATCH = 500
@@ -53,6 +56,21 @@ class Networks:
     discriminator: nn.Module | None = None
 
 
+def _check_kind(config: Config, store: Store) -> None:
+    """Refuse settings that change images, where there are none.
+
+    Raises:
+        ConfigError: the data are points.
+    """
+    settings = {"data.mirror": config.data.mirror, "game.augment": config.game.augment.kind != "none"}
+    if store.kind != "images" and any(settings.values()):
+        names = " and ".join(name for name, is_set in settings.items() if is_set)
+        raise ConfigError(
+            f"only images can be mirrored or augmented, and {store.name} holds points", got=names,
+            remedy=f"leave {names} out",
+        )  # fmt: skip
+
+
 def _check_networks(config: Config, store: Store, device: torch.device) -> None:
     """Refuse networks that would not fit in the memory of ``device`` before any of it is allocated.
 
@@ -61,11 +79,13 @@ def _check_networks(config: Config, store: Store, device: torch.device) -> None:
     """
     classes = len(store.class_names) if config.conditional else 0
     outputs = max(1, len(store.class_names)) if config.game.rule == "semi_supervised" else 1
-    shape = packed_shape(store.shape, config.game.packing)
-    generator = without_values(build_generator, config.generator, config.latent, store.shape, classes)
-    discriminator = without_values(build_discriminator, config.discriminator, shape, classes, outputs)
+    shape = _judged(config, store)
+    made = config.latent, store.shape, classes, store.input_channels
+    generator = without_values(build_generator, config.generator, *made)
     # Weights, their gradients, two moments of each, and the average.
-    each = (5 if config.average.half_life else 4) * size_of(generator) + 4 * size_of(discriminator)
+    each = (5 if config.average.half_life else 4) * size_of(generator)
+    if config.learner == "gan":
+        each += 4 * size_of(without_values(build_discriminator, config.discriminator, shape, classes, outputs))
     what = "the weights of these networks, with gradients and moments,"
     _check(config, config.members * each, what, device, "make the networks narrower: widths, width, latent.size")
 
@@ -80,7 +100,7 @@ def _check(config: Config, needed: int, what: str, device: torch.device, remedy:
     check_memory(needed, what, free=free, remedy=remedy)
 
 
-def _check_batch(config: Config, store: Store, learner: GAN) -> None:
+def _check_batch(config: Config, store: Store, learner: GAN | Likelihood) -> None:
     """Refuse a batch that would not fit in memory, by what rounds of a few samples keep for their backward passes.
 
     Args:
@@ -93,9 +113,18 @@ def _check_batch(config: Config, store: Store, learner: GAN) -> None:
     device = learner.device
     smallest = precisions(device)[-1] if config.precision == "auto" else config.precision
 
-    def kept(count: int) -> int:
-        fake = learner.generate(count)
+    def kept_by_likelihood(learner: Likelihood, count: int) -> int:
+        labels = torch.zeros(count, dtype=torch.int64, device=device) if config.conditional else None
+        real = Batch(torch.zeros(count, *store.shape, device=device), labels)
+        with products_in(smallest, device):
+            return kept_by(lambda: learner.loss(real))
+
+    def kept_by_game(learner: GAN, count: int) -> int:
         rows = config.members * count
+        inputs = None
+        if store.inputs is not None:
+            inputs = torch.zeros(rows, *store.inputs.shape[1:], device=device)
+        fake = learner.generate(count, inputs)
         real = Batch(torch.zeros(rows, *store.shape, device=device), fake.condition, members=config.members)
         if config.game.rule == "semi_supervised":
             real = real._replace(labelled=(real.samples, torch.zeros(rows, dtype=torch.int64, device=device)))
@@ -103,13 +132,29 @@ def _check_batch(config: Config, store: Store, learner: GAN) -> None:
         with products_in(smallest, device):
             return max(
                 kept_by(lambda: rule.discriminator_turn(real, fake.detached(), 0)),
-                kept_by(lambda: rule.generator_turn(real, learner.generate(count))),
+                kept_by(lambda: rule.generator_turn(real, learner.generate(count, inputs))),
             )
+
+    def kept(count: int) -> int:
+        return kept_by_game(learner, count) if isinstance(learner, GAN) else kept_by_likelihood(learner, count)
 
     few = 4 * config.game.packing
     at_few, at_more = kept(few), kept(2 * few)
     needed = at_few + (at_more - at_few) // few * (config.batch_size // processes.count() - few)
     _check(config, needed, f"batches of {config.batch_size:,}", device, "take a smaller batch_size")
+
+
+def make_learner(
+    config: Config, store: Store, scaling: Scaling, networks: Networks, device: torch.device
+) -> GAN | Likelihood:
+    """What the config trains, as it stands before the first round, with everything random drawn from the seed."""
+    if config.learner == "gan":
+        return make_gan(config, store, scaling, networks, device)
+    seed_everything(stream(config.seed, "weights"), device)
+    classes = len(store.class_names) if config.conditional else 0
+    network = build_generator(config.generator, config.latent, store.shape, classes)
+    assert isinstance(network, PixelCNN)
+    return Likelihood(config, network, device, replayed=are_replayed(device, config.execution))
 
 
 def make_gan(config: Config, store: Store, scaling: Scaling, networks: Networks, device: torch.device) -> GAN:
@@ -124,7 +169,7 @@ def make_gan(config: Config, store: Store, scaling: Scaling, networks: Networks,
         discriminator = Population([discriminator for _, discriminator in pairs], chance)
     # Averages and histories begin as copies of the players, so these are whole by now.
     shares = store.class_shares() if config.conditional else ()
-    replayed = config.members == 1 and are_replayed(device, config.execution)
+    replayed = are_replayed(device, config.execution)
     return GAN(config, generator, discriminator, device, shares, replayed=replayed, chance=chance)
 
 
@@ -133,14 +178,17 @@ def _make_networks(
 ) -> tuple[nn.Module, nn.Module]:
     """G and D of a single run before the first round."""
     seed_everything(stream(config.seed, "weights"), device)
-    shape = packed_shape(store.shape, config.game.packing)
     shares = store.class_shares() if config.conditional else ()
-    generator = networks.generator or build_generator(config.generator, config.latent, store.shape, len(shares))
+    made = config.latent, store.shape, len(shares), store.input_channels
+    generator = networks.generator or build_generator(config.generator, *made)
     outputs = 1
     if config.game.rule == "semi_supervised":
         choose_labelled(config, store)  # refuses data without classes before a D is built for them
         outputs = len(store.class_names)
-    discriminator = networks.discriminator or build_discriminator(config.discriminator, shape, len(shares), outputs)
+    judged = _judged(config, store), len(shares), outputs
+    discriminator = networks.discriminator or build_discriminator(config.discriminator, *judged)
+    if config.discriminator.freeze:
+        freeze(discriminator, config.discriminator.freeze)
     generator, discriminator = generator.to(device), discriminator.to(device)
     if getattr(config.generator.network, "output_bias", "zero") == "marginals":
         mean = torch.from_numpy(store.values.mean(0, dtype="float32")).to(device)
@@ -153,6 +201,12 @@ def _make_networks(
     return share_batch_norms(generator), share_batch_norms(discriminator)
 
 
+def _judged(config: Config, store: Store) -> tuple[int, ...]:
+    """The shape of what D sees at once: packed samples, or a sample and its input."""
+    channels, *rest = store.shape
+    return packed_shape((channels + store.input_channels, *rest), config.game.packing)
+
+
 def make_feed(config: Config, store: Store, scaling: Scaling, device: torch.device) -> Feed:
     """The stream of real samples that this config's game needs."""
     configs = [config]
@@ -162,9 +216,11 @@ def make_feed(config: Config, store: Store, scaling: Scaling, device: torch.devi
     for each in configs if config.game.rule == "semi_supervised" else ():
         chosen = store.taking(choose_labelled(each, store))
         seed = stream(each.seed, "labelled order")
-        further.append(Feed(chosen, scaling, seed=seed, device=device, labelled=True))
-    seeds = [each.seed for each in configs]
-    return Feed(store, scaling, seed=seeds, device=device, labelled=bool(config.conditional), further=further)
+        further.append(Feed(chosen, scaling, seed=seed, device=device, labelled=True, mirror=config.data.mirror))
+    seeds, labelled = [each.seed for each in configs], bool(config.conditional)
+    return Feed(
+        store, scaling, seed=seeds, device=device, labelled=labelled, further=further, mirror=config.data.mirror
+    )
 
 
 def choose_labelled(config: Config, store: Store) -> NDArray[np.int64]:
@@ -190,25 +246,38 @@ def choose_labelled(config: Config, store: Store) -> NDArray[np.int64]:
     )
 
 
-def try_out(config: Config, store: Store, scaling: Scaling, networks: Networks, device: torch.device) -> dict[str, Any]:
+class Trial(NamedTuple):
+    """What some rounds on this machine have shown.
+
+    Args:
+        settings: what ``auto`` means for threads and precision.
+        speed: seconds that a thousand images seen take, and a score; None where no setting asks for it.
+    """
+
+    settings: dict[str, Any]
+    speed: tuple[float, float] | None = None
+
+
+def try_out(config: Config, store: Store, scaling: Scaling, networks: Networks, device: torch.device) -> Trial:
     """What ``auto`` means for threads and precision here, once it is clear that networks and batches fit in memory.
 
-    Both are found with a learner that is thrown away; a user's own modules must not be trained for a trial.
+    All is found with a learner that is thrown away; a user's own modules must not be trained for a trial.
 
     Raises:
         TooLarge: see ``_check_networks`` and ``_check_batch``.
-        ConfigError: the device lacks the precision that is asked for.
+        ConfigError: the device lacks the precision that is asked for, or a setting is of images and these are points.
     """
+    _check_kind(config, store)
     threads, precision = config.threads, config.precision
     if precision != "auto":
         check_precision(precision, device)
     if networks.generator is not None or networks.discriminator is not None:
-        return {
-            "threads": torch.get_num_threads() if threads == "auto" else threads,
-            "precision": "float32" if precision == "auto" else precision,
-        }
+        threads = torch.get_num_threads() if threads == "auto" else threads
+        return Trial({"threads": threads, "precision": "float32" if precision == "auto" else precision})
     _check_networks(config, store, device)
-    learner = make_gan(config, store, scaling, networks, device)
+    if config.execution == "compile":  # each trial would be compiled anew
+        config = config.model_copy(update={"execution": "auto"})
+    learner = make_learner(config, store, scaling, networks, device)
     _check_batch(config, store, learner)
     batches = [make_feed(config, store, scaling, device).batch(0, config.batch_size)] * learner.turns
 
@@ -218,7 +287,11 @@ def try_out(config: Config, store: Store, scaling: Scaling, networks: Networks, 
 
     if threads == "auto":
         threads = choose_threads(lambda: trial("float32" if precision == "auto" else precision))
+    torch.set_num_threads(threads)
     if precision == "auto":
-        torch.set_num_threads(threads)
         precision = choose_precision(trial, device)
-    return {"threads": threads, "precision": precision}
+    settings = {"threads": threads, "precision": precision}
+    if not config.auto:
+        return Trial(settings)
+    seconds = 1_000 * trial(precision) / (config.batch_size * learner.turns)
+    return Trial(settings, (seconds, time_of_a_score(config, store, learner, scaling)))

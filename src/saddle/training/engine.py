@@ -65,7 +65,7 @@ class Engine:
 
 def are_replayed(device: torch.device, execution: str) -> bool:
     """Whether rounds are recorded and replayed on this device, by the setting ``execution``."""
-    return device.type == "cuda" and execution == "auto"
+    return device.type == "cuda" and execution != "eager"
 
 
 def recorder_for(device: torch.device, execution: str) -> Recorder | None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from functools import partial
 from typing import NamedTuple
 
 import torch
@@ -14,12 +15,14 @@ from saddle.config.members import factors, shared_config
 from saddle.config.networks import LatentConfig
 from saddle.config.schema import Config
 from saddle.errors import CheckpointError
+from saddle.game.augment import augment_of
 from saddle.game.batch import Batch
 from saddle.game.latents import draw, numbered
 from saddle.game.order import Step, order_of_play
 from saddle.game.rules import JudgedTurn, Turn, rule_of
 from saddle.networks.population import Chance, Population
 from saddle.networks.sides import generate
+from saddle.training.compiled import compile_turns
 from saddle.training.players import Average, Player, averaging_weight, below, scale_steps
 
 # The numbers of the game that may differ between members: which part of D's loss each is a factor of.
@@ -36,7 +39,7 @@ class GAN:
 
     Args:
         config: of the run, or of the population.
-        generator: latents (B, latent.size) → samples (B, *shape).
+        generator: latents (B, latent.size), and labels or inputs → samples (B, *shape).
         discriminator: samples (B, *packed shape) → logits (B,); see ``saddle.networks.sides.Judging``.
         device: where they live.
         class_shares: how often each label occurs, in a conditional game; empty otherwise.
@@ -66,8 +69,14 @@ class GAN:
         config = shared_config(config)
         game = config.game
         replayed_on = device if replayed else None
+        compiled = config.execution == "compile"
         of_parts = {name: differing[key] for key, name in _PARTS.items() if key in differing}
-        self.rule = rule_of(game)(game, discriminator, replayed_on, self._chance, of_parts)
+        numbers_on = device if replayed or compiled else None
+        black = 0.0 if config.generator.network.output == "sigmoid" else -1.0
+        augment = augment_of(game.augment, device, self._chance, black=black)
+        self.rule = rule_of(game)(game, discriminator, numbers_on, self._chance, of_parts, augment)
+        if compiled:
+            compile_turns(self.rule)
         self.generator = Player(
             generator.to(device).train(),
             config.generator.optimizer,
@@ -128,13 +137,16 @@ class GAN:
     @property
     def obstacle(self) -> str | None:
         """Why rounds cannot be recorded and replayed; None if they can."""
-        if self.members > 1:
-            return "the members of a population draw from generators of their own"
         if processes.count() > 1:
             return "several processes exchange their gradients in the middle of a round"
         if self._own:
             return "a module of your own may compute something in Python, which a recording would not repeat"
         return self.generator.obstacle or self.discriminator.obstacle
+
+    @property
+    def generators(self) -> Sequence[torch.Generator]:
+        """Those of a population's members; see ``Learner.generators``."""
+        return self._chance.generators
 
     def play(self, batches: Sequence[Batch], number: int) -> dict[str, Tensor]:
         """One round: D's turns, then G's; the figures of D's last turn and of G's."""
@@ -145,7 +157,7 @@ class GAN:
             for step in steps:
                 if step in (Step.SAMPLE, Step.SAMPLE_FOR_BOTH):
                     with torch.set_grad_enabled(step is Step.SAMPLE_FOR_BOTH):
-                        fake = self.generate(real.size)
+                        fake = self.generate(real.size, real.inputs)
                     continue
                 assert fake is not None
                 match step:
@@ -161,11 +173,18 @@ class GAN:
                         generator.step(turns[generator].loss, retain_graph=Step.SCORE_BOTH in steps)
         return turns[discriminator].figures | turns[generator].figures
 
-    def generate(self, count: int) -> Batch:
-        """``count`` samples of G for each member from fresh latents, with labels in a conditional game."""
+    def generate(self, count: int, inputs: Tensor | None = None) -> Batch:
+        """``count`` samples of G for each member from fresh latents, with labels in a conditional game.
+
+        Args:
+            count: how many.
+            inputs: in a game on pairs, what they are made of: (members · count, channels, H, W).
+        """
         # Several processes draw those of the whole batch, so that together they train as one would.
         each, whole = self._chance.each, processes.whole(count)
         latents = processes.part(each(lambda chance: draw(self._latent, whole, self.device, chance)))
+        if inputs is not None:
+            return Batch(self.generator.network(latents, inputs).float(), inputs, members=self.members)
         if self._label_edges is None:
             return Batch(self.generator.network(latents).float(), members=self.members)
         places = processes.part(each(lambda chance: torch.rand(whole, device=self.device, generator=chance)))
@@ -180,14 +199,22 @@ class GAN:
         for average in self._averages.values():
             average.move(weight)
 
-    def sample(self, seed: int, start: int, count: int, labels: Tensor | None = None) -> Tensor:
+    def sample(self, seed: int, start: int, count: int, condition: Tensor | None = None) -> Tensor:
         """The samples numbered from ``start`` of stream ``seed``; see ``Learner.sample``. Not of a population."""
-        return Member(self.averaged, self._latent, self.device).sample(seed, start, count, labels)
+        return Member(self.averaged, self._latent, self.device).sample(seed, start, count, condition)
 
     def member(self, number: int) -> Member:
         """What samples of one member of a population are drawn from; it follows the training."""
         assert isinstance(self.averaged, Population)
         return Member(self.averaged.member(number), self._latent, self.device)
+
+    @property
+    def sights(self) -> Sequence[Callable[[Tensor], Tensor] | None]:
+        """For each member what its D sees of samples (n, C, H, W) at present, as an example; None: as they are."""
+        augment = self.rule.augment
+        if augment is None:
+            return [None] * self.members
+        return [partial(augment.example, member=number) for number in range(self.members)]
 
     def classifier(self, number: int) -> nn.Module:
         """One member's averaged D, in a semi-supervised game; it follows the training."""
@@ -205,6 +232,8 @@ class GAN:
         """All state, by name."""
         parts = {"generator": self.generator.state(), "discriminator": self.discriminator.state()}
         parts |= {name: dict(average.network.state_dict()) for name, average in self._averages.items()}
+        if self.rule.augment is not None:
+            parts["augment"] = self.rule.augment.state()
         return {f"{part}.{name}": tensor for part, tensors in parts.items() for name, tensor in tensors.items()}
 
     def load(self, tensors: Mapping[str, Tensor]) -> None:
@@ -218,6 +247,8 @@ class GAN:
             self.discriminator.load(below("discriminator.", tensors))
             for name, average in self._averages.items():
                 average.network.load_state_dict(below(f"{name}.", tensors))
+            if self.rule.augment is not None:
+                self.rule.augment.load(below("augment.", tensors))
         except (RuntimeError, IndexError, KeyError) as error:
             raise CheckpointError("the checkpoint does not fit the networks of this run", got=error) from None
 
@@ -235,7 +266,7 @@ class Member(NamedTuple):
     latent: LatentConfig
     device: torch.device
 
-    def sample(self, seed: int, start: int, count: int, labels: Tensor | None = None) -> Tensor:
+    def sample(self, seed: int, start: int, count: int, condition: Tensor | None = None) -> Tensor:
         """The samples numbered from ``start`` of stream ``seed``; see ``Learner.sample``."""
         latents = numbered(self.latent, seed, start, count).to(self.device)
-        return generate(self.result, latents, None if labels is None else labels.to(self.device))
+        return generate(self.result, latents, None if condition is None else condition.to(self.device))

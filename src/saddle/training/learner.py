@@ -24,11 +24,12 @@ class Sampled(Protocol):
         """The network that samples are taken from, and that is saved for others to use."""
         ...
 
-    def sample(self, seed: int, start: int, count: int, labels: Tensor | None) -> Tensor:
+    def sample(self, seed: int, start: int, count: int, condition: Tensor | None) -> Tensor:
         """The samples numbered from ``start`` of stream ``seed``, (count, *shape) in the network's range.
 
         Args:
-            labels: class indices (count,) where it learns with labels, else None.
+            condition: class indices (count,) where it learns with labels, images (count, channels, H, W) in the
+                network's range where it learns from pairs, else None.
         """
         ...
 
@@ -37,7 +38,7 @@ class Learner(Sampled, Protocol):
     """Anything that learns from batches of real samples and can be sampled from.
 
     All its state is in ``state``: a learner that loads it goes on exactly. Everything random in ``play`` comes from
-    torch's global generators, which are seeded before each round.
+    torch's global generators, which are seeded before each round, or from ``generators``.
     """
 
     @property
@@ -56,6 +57,11 @@ class Learner(Sampled, Protocol):
     @property
     def obstacle(self) -> str | None:
         """Why rounds cannot be recorded and replayed (see ``saddle.training.replay``); None if they can."""
+        ...
+
+    @property
+    def generators(self) -> Sequence[torch.Generator]:
+        """What a round draws from beside torch's global generators; ``schedule`` seeds them."""
         ...
 
     def play(self, batches: Sequence[Batch], number: int) -> dict[str, Tensor]:

@@ -106,8 +106,10 @@ class PopulationRecord(Record):
         super().__init__(config, run, store, members.learner, scaling, progress)
         self._members = members
         self._each = [
-            Record(own, folder, store, learner, scaling, Silent())
-            for own, folder, learner in zip(members.configs, members.folders, members.learners, strict=True)
+            Record(own, folder, store, learner, scaling, Silent(), sight)
+            for own, folder, learner, sight in zip(
+                members.configs, members.folders, members.learners, members.learner.sights, strict=True
+            )
         ]
 
     def begin(self, images_seen: int, total: int) -> None:
@@ -142,6 +144,7 @@ class PopulationRecord(Record):
             with self._members.watching(number):
                 picture = self._each[number]._picture(images_seen)
                 self._each[number]._save_picture(picture, images_seen)
+                self._each[number]._draw_sight()
                 pictures.append(picture)
         self._save_picture(_montage(pictures[:_SHOWN]), images_seen)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Generator, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import contextmanager
 from importlib.util import find_spec
 from typing import Any, NamedTuple
@@ -20,7 +20,7 @@ from saddle.data.scaling import Scaling, to_pixels
 from saddle.data.store import Store
 from saddle.errors import CheckpointError, ConfigError
 from saddle.runs.folder import RunFolder
-from saddle.show.grid import save_picture, tile
+from saddle.show.grid import save_picture, tile, tile_pairs
 from saddle.show.points import picture_points
 from saddle.show.preview import spread
 from saddle.trained.draw import draw_samples
@@ -31,6 +31,7 @@ from saddle.training.learner import Sampled
 _SAMPLES_SEED = 0
 _GRID_CLASSES = 20  # that a class grid shows at most
 _REFERENCE = 10_000  # real points beside generated ones
+_SEEN, _SEEN_COLUMNS = 32, 8  # real images beside what D sees of them
 _LONGEST = 2**53  # seconds or rounds; more are a mistake
 
 
@@ -43,16 +44,25 @@ class Record:
         store: the data, for epochs and for pictures of points beside them.
         learner, scaling: what samples are drawn from, and how they become pictures.
         progress: who watches.
+        sight: what D sees of samples (n, C, H, W) at present, for a picture of it; None: the samples themselves.
     """
 
     def __init__(
-        self, config: Config, run: RunFolder, store: Store, learner: Sampled, scaling: Scaling, progress: Progress
+        self,
+        config: Config,
+        run: RunFolder,
+        store: Store,
+        learner: Sampled,
+        scaling: Scaling,
+        progress: Progress,
+        sight: Callable[[Tensor], Tensor] | None = None,
     ) -> None:
         self._run = run
         self._store = store
         self._learner = learner
         self._scaling = scaling
         self._progress = progress
+        self._sight = sight
         self._truth = None if store.distribution is None else store.distribution.coordinate
         self._grid = _Grid.of(config, store)
         self._names: list[str] = []
@@ -140,7 +150,7 @@ class Record:
         return figures
 
     def draw_samples(self, images_seen: int) -> None:
-        """Save a picture of the averaged generator's samples from the fixed latents.
+        """Save a picture of the averaged generator's samples from the fixed latents, and one of what D sees.
 
         Raises:
             Diverged: the samples are not finite; there is no picture then.
@@ -150,10 +160,28 @@ class Record:
 
     def _draw_picture(self, images_seen: int) -> None:
         self._save_picture(self._picture(images_seen), images_seen)
+        self._draw_sight()
+
+    def _draw_sight(self) -> None:
+        """Save real images, in every second row as D sees those above, where it does not see them as they are."""
+        if self._sight is None:
+            return
+        real = spread(self._store, _SEEN).astype(np.uint8)
+        samples = self._scaling.forward(torch.from_numpy(real).to(self._learner.device))
+        seen = to_pixels(self._scaling.backward(self._sight(samples)))
+        starts = range(0, len(real), _SEEN_COLUMNS)
+        rows = [images[start : start + _SEEN_COLUMNS] for start in starts for images in (real, seen)]
+        names = ["real", "D sees"] * len(starts)
+        picture = tile(np.concatenate(rows), lengths=[len(row) for row in rows], rows=names)
+        save_picture(picture, self._run.augmented)
 
     def _picture(self, images_seen: int) -> Image.Image:
         with watched(images_seen):
             samples = self._draw()
+        if self._grid.pairs is not None:
+            inputs, targets = self._grid.pairs.inputs, self._grid.pairs.values
+            assert inputs is not None
+            return tile_pairs(inputs, targets.astype(np.uint8), to_pixels(samples))
         if self._store.kind == "images":
             return tile(to_pixels(samples), columns=self._grid.columns, rows=self._grid.names)
         reference = spread(self._store, _REFERENCE).astype(np.float32)
@@ -165,11 +193,16 @@ class Record:
             self._events.add_image("samples", np.asarray(picture.convert("RGB")), images_seen, dataformats="HWC")
 
     def _draw(self) -> Tensor:
-        """The samples of the fixed latents, those of each class one after the other."""
+        """The samples of the fixed latents, those of each class one after the other; of pairs, of the fixed inputs."""
+        inputs = None if self._grid.pairs is None else self._grid.pairs.inputs
 
         def row(label: Tensor | None) -> Iterator[Tensor]:
             def make(start: int, count: int) -> Tensor:
-                return self._learner.sample(_SAMPLES_SEED, start, count, None if label is None else label.expand(count))
+                condition = None if label is None else label.expand(count)
+                if inputs is not None:
+                    given = torch.from_numpy(inputs[start : start + count]).to(self._learner.device)
+                    condition = self._scaling.forward(given)
+                return self._learner.sample(_SAMPLES_SEED, start, count, condition)
 
             return draw_samples(make, self._grid.each, self._store.shape, self._scaling)
 
@@ -229,11 +262,13 @@ class _Grid(NamedTuple):
         labels: of the rows, a scalar each; one None for a generator without labels.
         each: samples of each of these.
         names: of the rows, in a conditional game.
+        pairs: those whose inputs samples are made of, in a game on pairs; held-out ones if there are any.
     """
 
     labels: tuple[Tensor | None, ...]
     each: int
     names: tuple[str, ...] | None
+    pairs: Store | None = None
 
     @property
     def columns(self) -> int | None:
@@ -242,6 +277,9 @@ class _Grid(NamedTuple):
     @classmethod
     def of(cls, config: Config, store: Store) -> _Grid:
         """With labels, rows are classes and each column has one z."""
+        if store.inputs is not None:
+            shown = (store.held_out or store).spread(config.samples.count)
+            return cls((None,), len(shown), None, shown)
         if not config.conditional:
             return cls((None,), config.samples.count, None)
         rows = min(len(store.class_names), _GRID_CLASSES, config.samples.count)
@@ -250,6 +288,7 @@ class _Grid(NamedTuple):
 
 def _line(figures: Mapping[str, float]) -> str:
     names = {"discriminator_loss": "D", "generator_loss": "G", "d_real": "D(x)", "d_fake": "D(G(z))"}
+    names |= {"l1": "L1", "nats": "nats", "bits_per_dim": "bits/dim"}
     return "  ".join(f"{short} {figures[name]:.3f}" for name, short in names.items() if name in figures)
 
 

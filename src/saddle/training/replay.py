@@ -2,7 +2,8 @@
 
 A replay repeats the recorded operations on the same memory. What differs from round to round has to lie in tensors:
 the batches are copied into those of the recording, schedules fill tensors on the device (``saddle.game.numbers``), and
-random numbers come from the device's own generator, which is registered with the graph and seeded before each replay.
+random numbers come from the device's own generator and those of a population's members, which are registered with the
+graph and seeded before each replay.
 Rounds that do other operations, such as those with lazy penalties, are recordings of their own.
 """
 
@@ -29,8 +30,12 @@ class Recorder(Protocol):
         """Do it once, where recordings are made."""
         ...
 
-    def record(self, run: Callable[[], None]) -> Callable[[], None]:
+    def record(self, run: Callable[[], None], generators: Sequence[torch.Generator] = ()) -> Callable[[], None]:
         """Record it without doing it; what comes back does it.
+
+        Args:
+            run: what is recorded.
+            generators: that it draws from, beside the global one of the device.
 
         Raises:
             RuntimeError: it cannot be recorded, since it waits for the device.
@@ -57,8 +62,10 @@ class CudaRecorder:
             run()
         current.wait_stream(self._stream)
 
-    def record(self, run: Callable[[], None]) -> Callable[[], None]:
+    def record(self, run: Callable[[], None], generators: Sequence[torch.Generator] = ()) -> Callable[[], None]:
         graph = torch.cuda.CUDAGraph()
+        for generator in generators:
+            graph.register_generator_state(generator)
         # A thread may be fetching the next batch meanwhile (``saddle.game.ahead``), on another stream.
         with torch.cuda.graph(graph, self._memory, self._stream, capture_error_mode="thread_local"):
             run()
@@ -121,7 +128,7 @@ class Replayed:
             figures.update(self._learner.play(played, number))
 
         try:
-            return _Recording(kept, self._recorder.record(run), figures)
+            return _Recording(kept, self._recorder.record(run, self._learner.generators), figures)
         except RuntimeError as error:
             # Where the end of a recording fails too, the reason is what came before.
             reason = str(error.__context__ or error).partition("\n")[0]

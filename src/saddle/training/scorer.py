@@ -6,6 +6,7 @@ import copy
 import math
 import warnings
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any, Literal
 
 import torch
@@ -20,10 +21,13 @@ from saddle.data.splits import open_held_out, open_validation
 from saddle.data.store import Store
 from saddle.errors import ConfigError, MetricError, ScoreWarning
 from saddle.features.extractors import find_extractor
+from saddle.networks.pixelcnn import PixelCNN
 from saddle.runs.folder import RunFolder
+from saddle.scoring.likelihood import asked_about
 from saddle.scoring.measures import Measure, choose, floor_samples
-from saddle.scoring.sides import RealData
+from saddle.scoring.sides import Extracted, RealData
 from saddle.trained.draw import as_saved, draw_samples
+from saddle.trained.likelihood import log_likelihoods
 from saddle.training.health import watched
 from saddle.training.learner import Sampled
 
@@ -83,7 +87,8 @@ class Scorer:
         self._measure, better = deciding(config, self._real)
         self._sign = 1 if better == "higher" else -1
         self._labels = self._real.labels_to_ask_for(self._settings.count, _SEED) if config.conditional else None
-        self._real.prepare()
+        if self._measure.asks_about is None:
+            self._real.prepare()
         try:  # whatever may be wrong shows now, and not after an interval of training
             with warnings.catch_warnings(record=True) as caught:
                 warnings.simplefilter("always", ScoreWarning)
@@ -115,21 +120,35 @@ class Scorer:
     def _score(self, images_seen: int) -> int | None:
         assert self._real is not None
         with watched(images_seen):
-            samples = self._draw()
+            samples = self._samples(self._real)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", ScoreWarning)  # they were shown before the training
-            values = self._measure.compute(self._real.extract(samples, self._labels), self._real)
+            values = self._measure.compute(samples, self._real)
         figures = dict(zip(self._measure.names, map(float, values), strict=True))
         better = self._keep_best(figures[self._settings.metric], images_seen)
         self._write(figures, images_seen, better=better)
         return self.best_at
 
-    def _draw(self) -> Tensor:
-        def make(start: int, count: int) -> Tensor:
-            labels = None if self._labels is None else self._labels[start : start + count]
-            return self._learner.sample(_SEED, start, count, labels)
+    def _samples(self, real: RealData) -> Extracted:
+        if self._measure.asks_about is None:
+            return real.extract(self._draw(), self._labels)
+        network = self._learner.result
+        assert isinstance(network, PixelCNN)
+        return asked_about(self._measure.asks_about, real, self._settings.count, partial(log_likelihoods, network))
 
-        pieces = draw_samples(make, self._settings.count, self._shape, self._scaling)
+    def _draw(self) -> Tensor:
+        assert self._real is not None
+        pairs = self._real.pairs(self._settings.count, held_out=False)
+        inputs = None if pairs is None or pairs.inputs is None else torch.from_numpy(pairs.inputs)
+
+        def make(start: int, count: int) -> Tensor:
+            condition = None if self._labels is None else self._labels[start : start + count]
+            if inputs is not None:
+                condition = self._scaling.forward(inputs[start : start + count].to(self._learner.device))
+            return self._learner.sample(_SEED, start, count, condition)
+
+        count = self._settings.count if inputs is None else len(inputs)
+        pieces = draw_samples(make, count, self._shape, self._scaling)
         return torch.cat([as_saved(piece) for piece in pieces])
 
     def _keep_best(self, value: float, images_seen: int) -> bool:
@@ -177,13 +196,14 @@ def deciding(config: Config, real: RealData) -> tuple[Measure, Literal["lower", 
     """
     metric = config.evaluate.metric
     try:
-        (measure,) = choose([metric], real, by_class=config.conditional is True)
+        by_class, likelihood = config.conditional is True, config.learner == "likelihood"
+        (measure,) = choose([metric], real, by_class=by_class, likelihood=likelihood)
     except MetricError as error:
         raise _unfit(error) from None
     if measure.held_out:
         raise ConfigError(
             f"evaluate.metric: {metric} looks at held-out data, which must not choose a generator",
-            remedy="take another, such as fd or parzen_validation",
+            remedy="take another, such as fd, parzen_validation or nats_validation",
         )
     better = measure.quantities[measure.names.index(metric)].better
     if better is None:

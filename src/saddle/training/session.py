@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 import signal
-from collections.abc import Generator
+from collections.abc import Generator, Mapping
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import FrameType
 from typing import Any, TypeVar
@@ -20,22 +20,29 @@ from saddle.base.machine import bound_spinning, find_device, keep_freed_memory, 
 from saddle.base.progress import Progress
 from saddle.config import Config, decides, difference, load_config, to_toml
 from saddle.config.keys import identity_of
-from saddle.config.resolve import settle
+from saddle.config.networks import UNetConfig
+from saddle.config.resolve import merge_settings, settle
 from saddle.config.schedules import lengths_in
 from saddle.data.scaling import Scaling
+from saddle.data.splits import open_held_out
 from saddle.data.store import Store
 from saddle.errors import ConfigError, DataError, Diverged, Interrupted, ProcessLost, RunError
+from saddle.networks.unet import noise_of
 from saddle.runs.folder import RunFolder
 from saddle.runs.lock import held
 from saddle.runs.status import RECORDED
 from saddle.show.grid import save_picture
 from saddle.show.preview import draw_preview
-from saddle.trained.files import ClassifierHeader, GeneratorHeader, NetworkHeader
-from saddle.training.assemble import Networks, make_feed, make_gan, try_out
+from saddle.trained.files import NetworkHeader
+from saddle.training import plan
+from saddle.training.assemble import Networks, make_feed, make_learner, try_out
+from saddle.training.begin import begin_from, check_source, open_source
 from saddle.training.checkpoint import Checkpoints
 from saddle.training.engine import Engine, flush_denormals, recorder_for
 from saddle.training.environment import environment
 from saddle.training.gan import GAN
+from saddle.training.headers import classifier_header, generator_header
+from saddle.training.likelihood import Likelihood, settled_latent
 from saddle.training.loop import train
 from saddle.training.population import Members, PopulationCheckpoints, PopulationRecord, PopulationScorer
 from saddle.training.record import Record, check_tensorboard
@@ -67,38 +74,54 @@ def run_session(
         )
     flush_denormals()
     keep_freed_memory()
+    if store.inputs is not None:  # pictures and scores show what becomes of inputs that no training sees
+        store = replace(store, held_out=open_held_out(config.data, store, progress=progress))
     if config.log.tensorboard:
         check_tensorboard()
     with ExitStack() as stack:
         # First of all: what the folder holds must not change once it was compared.
         processes.first(lambda: stack.enter_context(held(run)))
-        asked, total = config.device, config.total_images(len(store))
-        config = settle(config, processes.first(lambda: _settled(config, store, run, progress)), total=total)
+        asked, given = config.device, config
+        tables, known = processes.first(lambda: _settled(given, store, run, progress))
+        config = settle(config, tables, total=_length(tables, store))
         if store.fingerprint != config.data.fingerprint:
             raise DataError(
                 f"{store.name} is not the same for all processes", got=f"other data in number {processes.number()}"
             )
+        if config.begin.source and not run.all_checkpoints():
+            check_source(open_source(config.begin.source), config, store.shape, store.input_channels)
         device = find_device(asked if ":" in asked else config.device)
         scaling = Scaling.fit(store, config.generator.network.output).to(device)
         found = try_out(config, store, scaling, networks, device)
-        config = settle(config, found, total=total)
+        config = settle(config, found.settings, total=_length(tables, store))
+        if known is not None and found.speed is not None:
+            seconds, score = processes.first(lambda speed=found.speed: speed)
+            chosen = plan.from_speed(config, store, seconds, score)
+            length = chosen.get("images", config.total_images(len(store)))
+            config = settle(given, merge_settings([known, found.settings, chosen]), total=length)
+            progress.say(plan.in_words(config, store, seconds))
         torch.set_num_threads(int(config.threads))
         if int(config.threads) > 1 and not bound_spinning():
             progress.say(
                 "torch was imported before saddle, so its threads wait for each other without a bound, which makes "
                 "them slow where other work runs too: import saddle first, or set GOMP_SPINCOUNT=1000"
             )
-        learner = make_gan(config, store, scaling, networks, device)
+        learner = make_learner(config, store, scaling, networks, device)
         scorer = processes.together(lambda: Scorer(config, run, store, learner, scaling, progress, go_on))
         with _stop_signals() as stop:
             return _train(config, store, run, learner, scorer, scaling, progress, stop)
+
+
+def _length(tables: Mapping[str, Any], store: Store) -> int:
+    """In images seen, of a config's tables."""
+    return Config.model_validate(tables).total_images(len(store))
 
 
 def _train(
     config: Config,
     store: Store,
     run: RunFolder,
-    learner: GAN,
+    learner: GAN | Likelihood,
     scorer: Scorer,
     scaling: Scaling,
     progress: Progress,
@@ -118,6 +141,9 @@ def _train(
         write_text(run.config, to_toml(config))  # a new length or interval
     if position:
         progress.say(f"resuming at {position:,} of {total:,} images seen")
+    if position == 0 and config.begin.source:
+        assert isinstance(learner, GAN)
+        _begin(config, store, learner, progress)
     record.begin(position, total)
     try:
         if position == 0:
@@ -138,6 +164,8 @@ def _train(
             checkpoints.save(position)
         if processes.is_first():
             run.diverged.unlink(missing_ok=True)
+            if config.auto and position >= total:
+                _say_prospect(config, run, total, progress)
     except Diverged as error:
         diverged = _with_last_good(error, run)
         if processes.is_first():
@@ -157,17 +185,40 @@ def _train(
     return True
 
 
+def _begin(config: Config, store: Store, learner: GAN, progress: Progress) -> None:
+    """Give the learner the networks of ``begin.source``.
+
+    Raises:
+        RunError: the source is another one than the run was set up with.
+    """
+    source = open_source(config.begin.source)
+    if source.digest != config.begin.digest:
+        raise RunError(
+            f"{source.path} has changed since this run was set up", expected=f"SHA-256 {config.begin.digest}",
+            got=source.digest, remedy="give another --out",
+        )  # fmt: skip
+    for sentence in begin_from(source, learner, store.class_names if config.conditional else ()):
+        progress.say(sentence)
+
+
 def _writers(
-    config: Config, store: Store, run: RunFolder, learner: GAN, scorer: Scorer, scaling: Scaling, progress: Progress
+    config: Config,
+    store: Store,
+    run: RunFolder,
+    learner: GAN | Likelihood,
+    scorer: Scorer,
+    scaling: Scaling,
+    progress: Progress,
 ) -> tuple[Record, Scorer, Checkpoints]:
     """What writes the run down: for a population, of each member."""
     further: list[tuple[Path, nn.Module, NetworkHeader]] = []
-    if config.game.rule == "semi_supervised":
-        further = [(run.classifier, learner.averaged_discriminator, _classifier_header(config, store))]
+    if isinstance(learner, GAN) and config.game.rule == "semi_supervised":
+        further = [(run.classifier, learner.averaged_discriminator, classifier_header(config, store))]
     whose = run, identity_of(config), config.checkpoint.keep, learner
-    how = scaling, _generator_header(config, store), further
-    if config.members == 1:
-        record = Record(config, run, store, learner, scaling, progress)
+    how = scaling, generator_header(config, store), further
+    if config.members == 1 or isinstance(learner, Likelihood):
+        sight = learner.sights[0] if isinstance(learner, GAN) else None
+        record = Record(config, run, store, learner, scaling, progress, sight)
         return record, scorer, Checkpoints(*whose, record, scorer, *how)
     members = Members(config, run, learner, progress)
     members.complete_folders()
@@ -175,23 +226,20 @@ def _writers(
     return record, scorer, PopulationCheckpoints(*whose, record, scorer, *how, members=members)
 
 
-def _settled(config: Config, store: Store, run: RunFolder, progress: Progress) -> dict[str, Any]:
+def _settled(
+    config: Config, store: Store, run: RunFolder, progress: Progress
+) -> tuple[dict[str, Any], dict[str, Any] | None]:
     """``config`` with everything that data, machine and an earlier part of the run decide, but for the threads.
 
     The index of a GPU is no part of it, so that a run can go on on another one.
 
     Returns:
-        Its tables.
+        Its tables, and of a new run what was found, which they have on top of what was given.
 
     Raises:
         RunError: the folder holds a run with other settings.
         ConfigError: the settings do not fit the data.
     """
-    total = config.total_images(len(store))
-    if total < 1:
-        raise ConfigError(
-            "this length is less than one image", got=f"epochs = {config.epochs} of {len(store):,} images"
-        )
     recorded = load_config(run.config) if run.exists() else None
     known: dict[str, Any] = {"data": {"fingerprint": store.fingerprint}}
     for key in RECORDED if recorded is not None else ():
@@ -200,6 +248,26 @@ def _settled(config: Config, store: Store, run: RunFolder, progress: Progress) -
     known["device"] = find_device(known.get("device", config.device)).type
     if "conditional" not in known:
         known["conditional"] = _conditional(config, store)
+    source = None
+    if config.begin.source and recorded is None:
+        source = open_source(config.begin.source)
+        known["begin"] = {"digest": source.digest}
+    elif config.begin.source and recorded is not None:
+        known["begin"] = {"digest": recorded.begin.digest}
+    if config.learner == "likelihood":
+        known["latent"] = settled_latent(config, store)
+    if isinstance(config.generator.network, UNetConfig):
+        known["latent"] = noise_of(config.generator.network, store.shape).model_dump()
+    if recorded is not None:
+        known = merge_settings([known, plan.from_record(config, recorded)])
+    else:
+        chosen = plan.from_data(config, store, find_device(known["device"]), source)
+        known = merge_settings([known, chosen])
+    total = known.get("images") or config.total_images(len(store))
+    if total < 1:
+        raise ConfigError(
+            "this length is less than one image", got=f"epochs = {config.epochs} of {len(store):,} images"
+        )
     config = settle(config, known, total=total, recorded=recorded)
     if recorded is not None:
         _check_same(recorded, config, run)
@@ -214,14 +282,17 @@ def _settled(config: Config, store: Store, run: RunFolder, progress: Progress) -
                 f"the schedules of this run were made for {max(ends):,} images: after these, their numbers stay as "
                 "they are then"
             )
-    return config.model_dump(mode="json")
+    return config.model_dump(mode="json"), known if recorded is None else None
 
 
 def _check_same(recorded: Config, config: Config, run: RunFolder) -> None:
     """Refuse to resume a run with settings that decide its result and are not those it began with."""
     changes = [change for change in difference(recorded, config) if decides(change[0])]
     if recorded.data.fingerprint == config.data.fingerprint:
-        changes = [change for change in changes if change[0] != "data.source"]  # the same data at another place
+        places = ("data.source", "data.inputs")  # the same data at another place
+        changes = [change for change in changes if change[0] not in places]
+    if recorded.begin.source and config.begin.source:  # it has begun, and does not need the source again
+        changes = [change for change in changes if change[0] != "begin.source"]
     if changes:
         raise RunError(
             f"{run.path} holds a run with other settings; only the length, the intervals, the threads and how it is "
@@ -248,29 +319,10 @@ def _conditional(config: Config, store: Store) -> bool:
     return config.conditional
 
 
-def _generator_header(config: Config, store: Store) -> GeneratorHeader:
-    return GeneratorHeader(
-        recipe=config.recipe,
-        images_seen=0,
-        kind=store.kind,
-        shape=store.shape,
-        class_names=store.class_names if config.conditional else (),
-        data=store.name,
-        latent=config.latent,
-        network=config.generator.network,
-        condition=config.generator.condition,
-    )
-
-
-def _classifier_header(config: Config, store: Store) -> ClassifierHeader:
-    return ClassifierHeader(
-        recipe=config.recipe,
-        images_seen=0,
-        shape=store.shape,
-        class_names=store.class_names,
-        labelled=config.data.labelled or 0,
-        discriminator=config.discriminator,
-    )
+def _say_prospect(config: Config, run: RunFolder, total: int, progress: Progress) -> None:
+    seconds = float((run.read_log() or [{}])[-1].get("seconds", 0.0))
+    if words := plan.prospect(run.read_scores(), config.evaluate.metric, total, seconds):
+        progress.say(words)
 
 
 def _complete_folder(run: RunFolder, config: Config, store: Store, device: torch.device) -> None:

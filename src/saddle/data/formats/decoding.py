@@ -17,7 +17,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -41,7 +41,9 @@ CHUNK = 128  # files in each job
 class Plan:
     """What a decoder needs to know. ``shape`` is (N, C, H, W) of the raw uint8 file ``values``.
 
-    Without a file, images are looked at and not written; the smaller ``shape`` is, the quicker.
+    Without a file, images are looked at and not written; the smaller ``shape`` is, the quicker. Of ``parts`` > 1, each
+    row holds several images side by side, of which those decoded now are number ``part``. ``half``: which half of an
+    image is taken for the whole.
     """
 
     root: str
@@ -49,6 +51,9 @@ class Plan:
     shape: tuple[int, int, int, int]
     fit: Fit
     resize: bool  # if not, an image of another size is reported and not written
+    part: int = 0
+    parts: int = 1
+    half: Literal["left", "right"] | None = None
 
 
 @dataclass(frozen=True)
@@ -139,6 +144,10 @@ def decode_rows(
 ) -> list[Outcome]:
     """Decode ``names`` into ``values[start:]``, or look at them; one outcome a name."""
     _, channels, height, width = plan.shape
+    width //= plan.parts
+    if values is not None:
+        values = values[..., plan.part * width : (plan.part + 1) * width]
+    reduced = plan.resize and plan.half is None  # the middle of an image must stay between two pixels
     outcomes: list[Outcome] = []
     with warnings.catch_warnings():
         # Pillow warns of odd metadata. Only an image with too many pixels matters here.
@@ -147,7 +156,9 @@ def decode_rows(
         for row, name in enumerate(names, start):
             try:
                 content = reader.read(name)
-                image, found = decode(content, (height, width) if plan.resize else None)
+                image, found = decode(content, (height, width) if reduced else None)
+                if plan.half is not None:
+                    image, found = _half(image, plan.half), replace(found, width=found.width // 2)
                 if values is None:
                     found = replace(found, digest=hashlib.blake2b(content, digest_size=16).hexdigest())
                 elif plan.resize or (found.height, found.width) == (height, width):
@@ -156,6 +167,18 @@ def decode_rows(
             except Exception as error:  # noqa: BLE001  broken files raise almost anything
                 outcomes.append(_why_not(error))
     return outcomes
+
+
+def _half(image: Image.Image, which: Literal["left", "right"]) -> Image.Image:
+    """One half of an image.
+
+    Raises:
+        ValueError: the halves would not be equally wide.
+    """
+    if image.width % 2:
+        raise ValueError(f"a width of {image.width:,} pixels does not hold two images of one size")
+    middle = image.width // 2
+    return image.crop((0, 0, middle, image.height) if which == "left" else (middle, 0, image.width, image.height))
 
 
 def _why_not(error: Exception) -> str:

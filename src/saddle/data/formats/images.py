@@ -8,7 +8,7 @@ import os
 import shutil
 import tempfile
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -23,6 +23,7 @@ from saddle.data.cache import cache_folder, in_use, remove, unusable_cache
 from saddle.data.formats.decoding import Decoded, Outcome, Plan, decode_all, first_readable
 from saddle.data.formats.entry import load_entry, write_entry
 from saddle.data.formats.listing import Listing, list_images
+from saddle.data.formats.pairs import READ, Part, apart, check_shapes, joined_outcomes, list_inputs, parts_of
 from saddle.data.formats.pixels import check_room, wanted_size
 from saddle.data.held_out import choose_part, held_out_rows
 from saddle.data.store import Skipped, Store, fingerprint_of, transparency
@@ -35,30 +36,37 @@ def open_images(path: Path, config: DataConfig, progress: Progress) -> Store:
     """Images of a folder or zip as uint8 (N, C, H, W), memory-mapped read-only, in the order of folders and names.
 
     With ``config.channels`` None, C is 1 if every image is grey, else 3. Alpha is composited on white unless C is 4.
-    Without a test split of their own a share is held out; see ``saddle.data.held_out``.
+    Without a test split of their own a share is held out; see ``saddle.data.held_out``. Where ``config.pairs`` reads
+    inputs from files too (``saddle.data.formats.pairs``), they have the channels of the images.
 
     Raises:
-        DataError: no images, mixed folders, sizes that differ without ``config.size``, or too many unreadable files.
+        DataError: no images, mixed folders, sizes that differ without ``config.size``, too many unreadable files, or
+            pairs that do not match.
         TooLarge: the images would not fit on the disk of the cache.
         NoSuchSplit: the test split is wanted, there is none, and nothing is held out.
     """
     listing = list_images(path, config.split)
+    inputs = list_inputs(listing, config)
     share = 0.0 if listing.has_test else config.held_out
     # Zips differ in their checksums. Two folders may agree in names, sizes and times and still differ in content.
     root = None if listing.root.is_file() else os.fspath(path.resolve())
     options = (FORMAT, root, listing.key, wanted_size(config), config.fit, config.channels, share)
+    if config.pairs in READ:
+        options = (*options, config.pairs, inputs and os.fspath(inputs.root.resolve()), inputs and inputs.key)
     entry = cache_folder() / "images" / hashlib.sha256(repr(options).encode()).hexdigest()[:32]
     name = shown(path.resolve().name)
     parts = _usable(entry, name, progress)
     if parts is None:
         try:
-            _make(entry, listing, config, progress)
+            _make(entry, listing, inputs, config, progress)
         except OSError as error:
             raise unusable_cache(error) from error
         parts = _usable(entry, name, progress)
         if parts is None:
             raise DataError(f"the cache entry {entry} vanished while it was made", remedy="try again")
     _check_unreadable(parts[0], len(listing), config)
+    if config.pairs in READ:
+        parts = apart(parts[0]), None if parts[1] is None else apart(parts[1])
     return parts[0] if listing.has_test else choose_part(*parts, config)
 
 
@@ -71,14 +79,14 @@ def _usable(entry: Path, name: str, progress: Progress) -> tuple[Store, Store | 
         return None
 
 
-def _make(entry: Path, listing: Listing, config: DataConfig, progress: Progress) -> None:
+def _make(entry: Path, listing: Listing, inputs: Listing | None, config: DataConfig, progress: Progress) -> None:
     """Decode into a temporary folder and rename it, so that an entry is either complete or not there."""
     entry.parent.mkdir(parents=True, exist_ok=True)
     for old in entry.parent.glob("*.partial"):
         if not in_use(old):
             shutil.rmtree(old, ignore_errors=True)
     with removed_after(Path(tempfile.mkdtemp(dir=entry.parent, suffix=".partial"))) as temporary:
-        _decode(temporary, listing, config, progress)
+        _decode(temporary, listing, inputs, config, progress)
         try:
             temporary.rename(entry)
         except OSError:
@@ -90,34 +98,44 @@ def _make(entry: Path, listing: Listing, config: DataConfig, progress: Progress)
                 temporary.rename(entry)
 
 
-def _decode(folder: Path, listing: Listing, config: DataConfig, progress: Progress) -> None:
-    names = listing.names
-    first = first_readable(listing.root, names)
+def _decode(folder: Path, listing: Listing, inputs: Listing | None, config: DataConfig, progress: Progress) -> None:
+    sources = parts_of(listing, inputs, config)
+    first = first_readable(listing.root, listing.names)
     if first is None:
         raise _none_readable(listing)
-    height, width = wanted_size(config) or (first.height, first.width)
+    height, width = wanted_size(config) or (first.height, first.width // (1 if sources[-1].half is None else 2))
     # The other images need not be grey, too. If one of them has colours, all are decoded again.
     channels = config.channels or (1 if first.grey else 3)
     path = folder / "values.bin"
-    outcomes: list[Outcome] = []
     while True:
-        plan = Plan(
-            root=os.fspath(listing.root.resolve()),
-            values=os.fspath(path),
-            shape=(len(names), channels, height, width),
-            fit=config.fit,
-            resize=config.size is not None,
-        )
-        _check_room(path, plan.shape, config)
-        _reserve(path, math.prod(plan.shape))
-        if _decode_into(plan, listing.root, names, config.channels is None, outcomes, progress):
+        shape = len(listing), channels, height, width * len(sources)
+        _check_room(path, shape, config)
+        _reserve(path, math.prod(shape))
+        by_part: list[list[Outcome]] = []
+        for number, part in enumerate(sources):
+            plan = Plan(
+                root=os.fspath(part.root.resolve()),
+                values=os.fspath(path),
+                shape=shape,
+                fit=config.fit,
+                resize=config.size is not None,
+                part=number,
+                parts=len(sources),
+                half=part.half,
+            )
+            by_part.append([])
+            if not _decode_into(plan, part, config.channels is None, by_part[-1], progress):
+                break
+        else:
             break
         channels = 3
-        outcomes.clear()
+    if inputs is not None:
+        check_shapes(sources, by_part, resized=config.size is not None)
+    names, outcomes = zip(*joined_outcomes(sources, by_part), strict=True)
     kept = np.asarray([row for row, outcome in enumerate(outcomes) if isinstance(outcome, Decoded)], np.int64)
     if not len(kept):
         raise _none_readable(listing)
-    values = _keep_rows(path, plan.shape, kept)
+    values = _keep_rows(path, shape, kept)
     labels, class_names, dropped = _labels(listing.classes, kept)
     shape, fingerprint = values.shape, fingerprint_of(values, labels, class_names)
     del values  # not every system shortens a file that is mapped
@@ -149,21 +167,22 @@ def _none_readable(listing: Listing) -> DataError:
     )
 
 
-def _decode_into(
-    plan: Plan, root: Path, names: list[str], choose_channels: bool, outcomes: list[Outcome], progress: Progress
-) -> bool:
+def _decode_into(plan: Plan, part: Part, choose_channels: bool, outcomes: list[Outcome], progress: Progress) -> bool:
     """Fill ``outcomes``. False as soon as a colour image shows that one channel is too few."""
     _, channels, height, width = plan.shape
-    progress.start("decoding images", len(names), "images")
-    chunks = decode_all(plan, names)
+    width //= plan.parts
+    inputs = plan.part < plan.parts - 1  # whose sizes are compared with those of the targets
+    progress.start("decoding inputs" if inputs else "decoding images", len(part.names), "images")
+    chunks = decode_all(plan, part.names)
     try:
         for chunk in chunks:
             outcomes += chunk
             progress.advance(len(chunk))
             found = [outcome for outcome in chunk if isinstance(outcome, Decoded)]
-            if not plan.resize and any((one.height, one.width) != (height, width) for one in found):
+            differ = any((one.height, one.width) != (height, width) for one in found)
+            if differ and not plan.resize and not inputs:
                 raise DataError(
-                    f"the images in {root} differ in size",
+                    f"the images in {part.root} differ in size",
                     expected="one size, or data.size",
                     got=f"among the first {len(outcomes):,} images: {_sizes(outcomes)} (height x width)",
                     remedy="--set data.size=64, or data.size=[HEIGHT,WIDTH]; saddle data inspect shows what is there",
@@ -232,7 +251,7 @@ def _labels(classes: list[str], rows: NDArray[np.int64]) -> tuple[NDArray[np.int
     return labels, tuple(names), sorted(set(classes) - set(names))
 
 
-def _notes(listing: Listing, outcomes: list[Outcome], dropped: list[str], channels: int) -> list[tuple[str, str]]:
+def _notes(listing: Listing, outcomes: Sequence[Outcome], dropped: list[str], channels: int) -> list[tuple[str, str]]:
     found = [outcome for outcome in outcomes if isinstance(outcome, Decoded)]
     notes = [
         ("files", f"{len(outcomes):,} with an image's extension"),

@@ -82,7 +82,18 @@ def list_images(path: Path, split: Literal["train", "test"]) -> Listing:
     return _list(path, split)
 
 
-def _list(root: Path, split: Literal["train", "test"]) -> Listing:
+def image_names(path: Path) -> list[str]:
+    """The paths of all images inside a folder or zip, sorted, however they lie in it.
+
+    Raises:
+        DataError: there are none, or it cannot be read.
+    """
+    folders, _ = _folders(path)
+    return [f"{folder}{name}" for folder, files in folders.items() for name, _, _ in files]
+
+
+def _folders(root: Path) -> tuple[Folders, Counter[str]]:
+    """The images of each folder, sorted, and how many other files there are, by extension."""
     found, ignored = _in_zip(root) if kind_at(root) == "file" else _in_folder(root)
     folders = {folder: sorted(files) for folder, files in sorted(found.items()) if files}
     if not folders:
@@ -91,6 +102,11 @@ def _list(root: Path, split: Literal["train", "test"]) -> Listing:
             expected=f"files ending in {', '.join(sorted(SUFFIXES))}",
             got=f"{ignored.total():,} other files" if ignored else "nothing",
         )
+    return folders, ignored
+
+
+def _list(root: Path, split: Literal["train", "test"]) -> Listing:
+    folders, ignored = _folders(root)
     prefix = _common(folders)
     tops = {_top(folder, prefix) for folder in folders}
     has_test = False

@@ -1,0 +1,146 @@
+"""Settings that a recipe leaves open, chosen from the data and the machine."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+import saddle
+from saddle.base.progress import Silent
+from saddle.config import Config, load_recipe, parse_settings, resolve
+from saddle.data import Store
+from saddle.training import plan
+
+CPU = torch.device("cpu")
+OPEN = ("images", "generator.network.width", "discriminator.network.width", "game.augment", "evaluate.every")
+RECIPE = f"""
+images = 200_000
+auto = {list(OPEN)}
+[data]
+source = ""
+[generator]
+network = {{ family = "dcgan", width = 4 }}
+optimizer = {{ learning_rate = {{ value = 1e-3, to = 0.0, start = "50%" }} }}
+[discriminator]
+network = {{ family = "dcgan", width = 4, norm = "none" }}
+[evaluate]
+count = 16
+extractor = "pixels"
+[samples]
+count = 4
+"""
+
+
+@pytest.fixture
+def recipe(tmp_path: Path) -> str:
+    path = tmp_path / "open.toml"
+    path.write_text(RECIPE)
+    return str(path)
+
+
+def store_of(count: int, classes: int = 0) -> Store:
+    values = np.zeros((count, 3, 8, 8), np.uint8)
+    labels = np.arange(count) % classes if classes else None
+    return Store("pictures", values, labels, tuple(map(str, range(classes))), "0" * 64)
+
+
+def configure(recipe: str, *settings: str) -> Config:
+    return resolve(load_recipe(recipe), parse_settings(settings))
+
+
+@pytest.mark.parametrize(
+    ("setting", "left"),
+    [
+        ("images=500", OPEN[1:]),
+        ("epochs=2", OPEN[1:]),
+        ("game.augment.kind=ada", (*OPEN[:3], OPEN[4])),
+        ("generator.network.width=8", (OPEN[0], *OPEN[2:])),
+        ("generator.network={family='mlp'}", (OPEN[0], *OPEN[2:])),
+        ("game.r1=1", OPEN),
+        ("auto=[]", ()),
+    ],
+)
+def test_what_is_given_is_not_chosen(recipe: str, setting: str, left: tuple[str, ...]):
+    assert configure(recipe, setting).auto == left
+
+
+@pytest.mark.parametrize(("count", "kind"), [(100, "diffaugment"), (4_999, "diffaugment"), (5_000, "none")])
+def test_little_data_are_augmented(recipe: str, count: int, kind: str):
+    found = plan.from_data(configure(recipe), store_of(count), CPU)
+    assert found["game"]["augment"] == {"kind": kind}
+    assert "game" not in plan.from_data(configure(recipe, "game.augment.kind=none"), store_of(count), CPU)
+
+
+def test_the_length_follows_from_the_speed_and_the_data(recipe: str):
+    config = configure(recipe)
+    slow, fast = (plan.from_speed(config, store_of(50_000), seconds, 1.0)["images"] for seconds in (2.0, 1.0))
+    assert 1.8 < fast / slow < 2.2
+    assert plan.from_speed(config, store_of(50_000), 1e6, 1.0)["images"] == 100_000  # as short as is worth it
+    assert plan.from_speed(config, store_of(200), 0.1, 1.0)["images"] == 200_000  # 200 images teach no more
+    assert "images" not in plan.from_speed(configure(recipe, "images=5"), store_of(200), 0.1, 1.0)
+
+
+@pytest.mark.parametrize(("score", "scores"), [(1.0, 20), (20.0, 8), (1e6, 1)])
+def test_scores_take_a_twentieth_of_the_time_at_most(recipe: str, score: float, scores: int):
+    found = plan.from_speed(configure(recipe), store_of(50_000), 1.0, score)
+    assert found["images"] // found["evaluate"]["every"] == scores
+    assert scores == 1 or scores * score <= 0.05 * found["images"] / 1_000
+
+
+class Listener(Silent):
+    def __init__(self) -> None:
+        self.said: list[str] = []
+
+    def say(self, text: str) -> None:
+        self.said.append(text)
+
+
+def train(recipe: str, out: Path, progress: Silent, **settings: Any) -> saddle.Run:
+    values = np.random.default_rng(0).integers(0, 256, (64, 3, 8, 8), dtype=np.uint8)
+    return saddle.train(
+        recipe, data=values, out=out, threads=1, progress=progress,
+        settings={"data.held_out": 0.0, "batch_size": 8, **settings},
+    )  # fmt: skip
+
+
+def test_a_run_says_what_it_chose_and_keeps_it(recipe: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(plan, "_FEWEST", 120)
+    monkeypatch.setattr(plan, "_SHOWINGS", 2)
+    listener = Listener()
+    run = train(recipe, tmp_path / "run", listener)
+    config = run.config
+    assert config.images == 120 == run.log[-1]["images"]
+    assert config.generator.network.width == 32  # pyright: ignore
+    assert config.game.augment.kind == "diffaugment"
+    assert config.generator.optimizer.learning_rate.start == "50% of 120"  # pyright: ignore
+    assert "8 × 8, 64 images: networks of width 32, diffaugment, 120 images; about" in listener.said[0]
+    assert "64 images are very few" in listener.said[0]
+    assert len(run.scores) >= 1 and run.folder.best.is_file()
+
+    monkeypatch.setattr(plan, "_FEWEST", 500)  # another machine would choose otherwise
+    again = train(recipe, tmp_path / "run", listener)
+    assert again.config == config and again.log == run.log
+    longer = train(recipe, tmp_path / "run", listener, images=160)
+    assert longer.log[-1]["images"] == 160
+    assert longer.config.auto == OPEN[1:]
+    with pytest.raises(saddle.SaddleError, match="other settings"):
+        train(recipe, tmp_path / "run", listener, **{"generator.network.width": 4})
+
+
+def line(images: int, fd: float) -> dict[str, float]:
+    return {"images": images, "fd": fd}
+
+
+def test_a_run_that_was_still_improving_says_so():
+    falling = [line(number * 10, 100 / number) for number in range(1, 11)]
+    words = plan.prospect(falling, "fd", 100, 600.0)
+    assert words is not None
+    assert words.startswith("fd was still falling, from 14.3 to 10") and "takes 20 minutes, --set images=200" in words
+    settled = [line(number * 10, 5.0 + 0.01 * (number % 3)) for number in range(1, 11)]
+    assert "has settled" in str(plan.prospect(settled, "fd", 100, 600.0))
+    assert plan.prospect(falling[:2], "fd", 100, 600.0) is None
+    assert plan.prospect([], "fd", 100, 600.0) is None
