@@ -176,7 +176,7 @@ def lines(found: dict[str, Responses], name: str) -> dict[str, dict[str, list[fl
 
 def draw(found: dict[str, Responses], names: Sequence[str]) -> Image.Image:
     """A row for each figure, a column for each damage, a line for each extractor."""
-    figure = new_figure(2.0 * len(DAMAGES), 1.25 * len(names))
+    figure = new_figure(1.6 * len(DAMAGES), 1.05 * len(names))
     for row, name in enumerate(names):
         drawn = lines(found, name)
         every = [value for rows in drawn.values() for values in rows.values() for value in values]
@@ -193,11 +193,11 @@ def draw(found: dict[str, Responses], names: Sequence[str]) -> Image.Image:
             axes.set_xticks(range(len(damage.levels)), [f"{level:g}" for level in damage.levels])
             axes.tick_params(labelsize=6)
             if column == 0:
-                axes.set_ylabel({"fd": "fd / undamaged", "kd": "kd / largest"}.get(name, name))
+                axes.set_ylabel({"fd": "fd, ratio", "kd": "kd, share"}.get(name, name))
             if row == len(names) - 1:
                 axes.set_xlabel(damage.name, fontsize=7)
-            if row == column == 0:
-                axes.legend(fontsize=5)
+            if row == 0 and column == len(DAMAGES) - 1:  # copies are what no distance sees
+                axes.legend(fontsize=5, loc="upper right")
     return to_picture(figure)
 
 

@@ -298,14 +298,8 @@ def compare(store: Store, settings: tuple[str, ...], backend: str, tolerance: fl
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of torch's own modules
-@pytest.mark.parametrize(
-    "variant",
-    [
-        each if each == "lazy penalties" else pytest.param(each, marks=pytest.mark.slow)
-        for each in VARIANTS
-        if each != "a population"
-    ],
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("variant", [each for each in VARIANTS if each != "a population"])
 def test_a_traced_turn_equals_a_played_one(tiny_images: Store, variant: str):
     """The same operations in one graph, without the code generator: equal to rounding."""
     compare(tiny_images, VARIANTS[variant], "aot_eager", 1e-6)

@@ -15,6 +15,7 @@ from typing import TypeVar
 
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import conv2d, conv_transpose2d
 
 from saddle.config.networks import DiscriminatorR3GANConfig, GeneratorR3GANConfig, R3GANConfig
 from saddle.networks.grids import Grid, grids
@@ -68,8 +69,9 @@ class Up(nn.Module):
 
     def forward(self, values: Tensor) -> Tensor:
         values = self.pointwise(values)
-        rows, columns = (2 * _halving(side, values).T for side in self.grid)
-        return _along_both(values, rows, columns)
+        odd = self.grid[0] % 2, self.grid[1] % 2
+        kernel = 4 * _bilinear(values)
+        return conv_transpose2d(values, kernel, stride=2, padding=1, output_padding=odd, groups=values.shape[1])
 
 
 class Down(nn.Module):
@@ -80,8 +82,7 @@ class Down(nn.Module):
         self.pointwise = _pointwise(before, after)
 
     def forward(self, values: Tensor) -> Tensor:
-        rows, columns = (_halving(side, values) for side in values.shape[2:])
-        return self.pointwise(_along_both(values, rows, columns))
+        return self.pointwise(conv2d(values, _bilinear(values), stride=2, padding=1, groups=values.shape[1]))
 
 
 class R3GANGenerator(nn.Module):
@@ -149,28 +150,6 @@ class R3GANBody(nn.Module):
             nn.init.normal_(projection.weight, std=projection.weight.numel() ** -0.5)
 
 
-def _along_both(values: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
-    """(B, C, h, w) → (B, C, h', w'), by matrices (h', h) and (w', w).
-
-    These are products whose second derivative is products again. That of a convolution with a fixed kernel would
-    compute a gradient for the kernel as well, channel by channel.
-    """
-    batch, channels, height, width = values.shape
-    lines = torch.matmul(rows, values.permute(0, 2, 3, 1).reshape(batch, height, width * channels))
-    points = torch.matmul(columns, lines.reshape(-1, width, channels))
-    return points.reshape(batch, len(rows), len(columns), channels).permute(0, 3, 1, 2)
-
-
-def _halving(side: int, values: Tensor) -> Tensor:
-    """The kernel [1, 3, 3, 1] / 8 at every second place: (side // 2, side), where ``values`` are.
-
-    [1, 2, 1] over pairs of neighbours; zeros beyond the border. Computed on the device: what is copied to a GPU could
-    not be recorded.
-    """
-    fine, coarse = (torch.arange(count, device=values.device, dtype=values.dtype) for count in (side, side // 2))
-    return (4 - (2 * fine - 4 * coarse[:, None] - 1).abs()).clamp_min(0) / 8
-
-
 def _stages(config: R3GANConfig, count: int) -> list[tuple[int, list[nn.Module]]]:
     """The width and the residual blocks of each of ``count`` grids, finest first."""
 
@@ -199,3 +178,12 @@ def _msr(layer: _Layer, gain: float = 1.0) -> _Layer:
     if layer.bias is not None:
         nn.init.zeros_(layer.bias)
     return layer
+
+
+def _bilinear(values: Tensor) -> Tensor:
+    """The kernel [1, 3, 3, 1] / 8 along both axes, for each channel of ``values`` (B, C, h, w): (C, 1, 4, 4).
+
+    Computed where the values are: what is copied to a GPU could not be recorded.
+    """
+    line = (4 - (2 * torch.arange(4, device=values.device, dtype=values.dtype) - 3).abs()) / 8
+    return (line[:, None] * line).expand(values.shape[1], 1, 4, 4)
