@@ -210,7 +210,6 @@ def test_widths_and_blocks_go_by_grid_and_the_last_number_stands_for_the_rest():
     ("settings", "message"),
     [
         (["discriminator.network.widths=[8, 20]"], "must divide every width times expansion, got 16 and 40"),
-        (["generator.network.image_kernel=2"], "an odd number"),
         (["generator.network.width=8"], "not a setting of the family"),
         (["discriminator.weights=spectral"], "discriminator.weights"),
     ],

@@ -192,20 +192,16 @@ class R3GANConfig(Section):
     """how many times as many channels there are inside a block"""
     group_width: Size = 16
     """channels in each group of the 3x3 convolutions; it divides every width times expansion"""
-    image_kernel: Annotated[int, Field(gt=0, le=15)] = 1
-    """side of the convolution beside the image, an odd number"""
     slope: NonNegativeFloat = 0.2
     """of leaky_relu, below zero"""
 
     @model_validator(mode="after")
-    def _fits(self) -> Self:
+    def _in_groups(self) -> Self:
         for inner in (width * self.expansion for width in self.widths):
             if inner % self.group_width:
                 raise ValueError(
                     f"group_width must divide every width times expansion, got {self.group_width} and {inner}"
                 )
-        if self.image_kernel % 2 == 0:
-            raise ValueError(f"image_kernel of an r3gan is an odd number, got {self.image_kernel}")
         return self
 
 

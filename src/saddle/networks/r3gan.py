@@ -105,7 +105,8 @@ class R3GANGenerator(nn.Module):
         self.channels_last = ChannelsLast()
         for ((before, _), (width, blocks)), grid in zip(pairwise(stages), coarse_to_fine[1:], strict=True):
             layers = [*layers, Up(before, width, grid), *blocks]
-        self.layers = nn.Sequential(*layers, _beside_image(config, width, shape[0]), activation(config.output))
+        to_image = _msr(nn.Conv2d(width, shape[0], 1, bias=False))
+        self.layers = nn.Sequential(*layers, to_image, activation(config.output))
 
     def forward(self, inputs: Tensor) -> Tensor:
         if self.embedding is not None:
@@ -124,7 +125,7 @@ class R3GANBody(nn.Module):
         stages = _stages(config, len(grids(shape)))
         width, layers = stages[0]
         self.channels_last = ChannelsLast()
-        self.first = _beside_image(config, shape[0], width)
+        self.first = _msr(nn.Conv2d(shape[0], width, 1, bias=False))
         self.label = _msr(nn.Linear(labels, width, bias=False)) if labels else None
         for (before, _), (width, blocks) in pairwise(stages):
             layers = [*layers, Down(before, width), *blocks]
@@ -161,11 +162,6 @@ def _stages(config: R3GANConfig, count: int) -> list[tuple[int, list[nn.Module]]
         (width, [ResidualBlock(config, width, sum(blocks)) for _ in range(many)])
         for width, many in zip(on_grids(config.widths), blocks, strict=True)
     ]
-
-
-def _beside_image(config: R3GANConfig, before: int, after: int) -> nn.Module:
-    side = config.image_kernel
-    return _msr(nn.Conv2d(before, after, side, padding=side // 2, bias=False))
 
 
 def _pointwise(before: int, after: int) -> nn.Module:
