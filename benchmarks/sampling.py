@@ -65,7 +65,8 @@ def untrained(recipe: str, device: str) -> Any:
     )  # fmt: skip
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "generator.safetensors"
-        save_network(path, rounds.learner.result, Scaling(torch.ones(1), torch.zeros(1), images=True), header)
+        scaling = Scaling(torch.ones(1), torch.zeros(1), images=True)
+        save_network(path, rounds.learner.result.state_dict(), scaling, header)
         return load(path, device=device)
 
 

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from saddle.config import all_recipes as recipes
     from saddle.errors import (
         CheckpointError,
+        Collapsed,
         ConfigError,
         DataError,
         DeviceError,
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 __all__ = [
     "CheckpointError",
+    "Collapsed",
     "ConfigError",
     "DataError",
     "DeviceError",

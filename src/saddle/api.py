@@ -19,10 +19,13 @@ from saddle.config.schema import DataConfig
 from saddle.data import Store, from_object, open_data
 from saddle.data.scaling import to_pixels
 from saddle.errors import CheckpointError, ConfigError, RunError
+from saddle.health.course import Health, read_health
 from saddle.networks.pixelcnn import PixelCNN
 from saddle.pages.comparison import Comparison, write_comparison
 from saddle.pages.comparison import compare as read_comparison
 from saddle.pages.report import write_report
+from saddle.runs.control import Do, ask, wait_for
+from saddle.runs.edits import read_edits
 from saddle.runs.folder import RunFolder, find_member
 from saddle.runs.scores import Evaluation
 from saddle.runs.status import Status, read_status
@@ -30,6 +33,7 @@ from saddle.scoring.evaluate import evaluate
 from saddle.show.grid import save_picture, tile
 from saddle.trained.generator import Generator, load
 from saddle.training.assemble import Networks
+from saddle.training.fork import fork_at
 from saddle.training.population import take_out
 from saddle.training.scorer import GoOn
 from saddle.training.session import run_session
@@ -58,7 +62,7 @@ class Run:
 
     @property
     def config(self) -> Config:
-        """Every setting of the run, those among them that ``auto`` chose."""
+        """Every setting that the run began with, those among them that ``auto`` chose; ``edits`` come on top."""
         return load_config(self.folder.config)
 
     @property
@@ -70,6 +74,15 @@ class Run:
     def log(self) -> list[dict[str, Any]]:
         """One dict for each log interval: images, epoch, losses, d_real, d_fake, seconds, images_per_second."""
         return self.folder.read_log()
+
+    @property
+    def health(self) -> Health:
+        """What the looks at samples in the log say: the verdict now, and those told before.
+
+        Raises:
+            RunError: the log holds no look.
+        """
+        return read_health(self.folder)
 
     @property
     def scores(self) -> list[dict[str, Any]]:
@@ -105,6 +118,51 @@ class Run:
         """As ``saddle.evaluate``; the scores are kept in the run folder."""
         return evaluate(self, **options)
 
+    @property
+    def edits(self) -> list[dict[str, Any]]:
+        """The changes of settings while the run was trained: images seen, what was set, and from where it went back."""
+        return [edit.as_entry() for edit in read_edits(self.folder.edits)]
+
+    def pause(self) -> bool:
+        """Let a run that another process trains save a checkpoint and wait.
+
+        This and the following methods wait up to ten seconds until it is done, and return whether it is; if not, it is
+        done when the run comes to it, between two rounds.
+
+        Raises:
+            RunError: nobody trains the run.
+            SaddleError: the folder may not be written to.
+        """
+        return self._ask("pause")
+
+    def resume(self) -> bool:
+        """Let a paused run go on; as ``pause``."""
+        return self._ask("resume")
+
+    def stop(self) -> bool:
+        """Let a run save everything and end; as ``pause``. ``train`` with the same arguments resumes it."""
+        return self._ask("stop")
+
+    def save(self) -> bool:
+        """Let a run save a checkpoint now; as ``pause``."""
+        return self._ask("save")
+
+    def edit(self, settings: Mapping[str, Any]) -> bool:
+        """Change settings of a run that another process trains, from its next round on; as ``pause``.
+
+        The change is kept in ``edits.jsonl`` with its position, so that the run stays reproducible.
+
+        Args:
+            settings: nested or by dotted key: learning rates, penalties and intervals, among others.
+
+        Raises:
+            ConfigError: a setting may not change while a run goes on, or is not valid; nothing has changed.
+        """
+        return self._ask("edit", settings)
+
+    def _ask(self, do: Do, settings: Mapping[str, Any] | None = None) -> bool:
+        return wait_for(ask(self.folder, do, settings))
+
     def report(self) -> Path:
         """Write ``report.html`` with all pictures inside and return its path."""
         return report(self.path, generator=self.network)
@@ -128,6 +186,7 @@ def train(
     settings: Mapping[str, Any] | None = None,
     generator: nn.Module | None = None,
     discriminator: nn.Module | None = None,
+    edits: str | Path | None = None,
     progress: Progress | None = None,
 ) -> Run:
     """Train a recipe, or resume a run that was started by the same call.
@@ -147,6 +206,7 @@ def train(
             ``generator.network.output``, the recipe's if not set: tanh and linear [-1, 1], sigmoid [0, 1] for images.
             In a conditional game both modules get labels (B,) as a second argument.
         discriminator: own module, samples (B, *shape) → logits (B,).
+        edits: the ``edits.jsonl`` of another run, whose changes of settings a new run repeats where they were made.
         progress: who is told; by default a bar on a terminal, lines elsewhere.
 
     Raises:
@@ -170,7 +230,10 @@ def train(
         layers.append({"discriminator": {"network": _custom(discriminator)}})
     config = resolve(chosen, *layers)
     networks = Networks(generator, discriminator)
-    run, _ = train_config(config, data=data, labels=labels, out=out, networks=networks, progress=progress)
+    replayed = None if edits is None else Path(edits)
+    run, _ = train_config(
+        config, data=data, labels=labels, out=out, networks=networks, progress=progress, edits=replayed
+    )
     return run
 
 
@@ -183,6 +246,7 @@ def train_config(
     networks: Networks | None = None,
     progress: Progress | None = None,
     go_on: GoOn | None = None,
+    edits: Path | None = None,
 ) -> tuple[Run, bool]:
     """As ``train``, from a config that is already resolved; ``data`` may be a store, and for ``go_on`` see the session.
 
@@ -197,7 +261,7 @@ def train_config(
         store = data
     else:
         store = processes.after_first(lambda: open_store(config.data, data, labels, progress))
-    trained = run_session(config, store, folder, networks, progress, go_on)
+    trained = run_session(config, store, folder, networks, progress, go_on, edits)
     return Run(folder.path, generator=networks.generator), trained
 
 
@@ -207,20 +271,40 @@ def default_folder(config: Config) -> Path:
     return Path("runs") / (config.recipe + members + (f"-seed-{config.seed}" if config.seed else ""))
 
 
-def fork(run: str | Path | Run, *, member: int, out: str | Path) -> Run:
-    """Take one member out of a population: a run of its own, at the population's last checkpoint.
+def fork(
+    run: str | Path | Run,
+    *,
+    out: str | Path,
+    member: int | None = None,
+    at: int | None = None,
+    settings: Mapping[str, Any] | None = None,
+) -> Run:
+    """Make a new run from a checkpoint of another one, or of one member of a population, which goes on by itself.
 
-    ``train`` with the member's seed and settings resumes it.
+    ``train`` with the same recipe and settings, and with ``out``, resumes it; of a member, with the member's own.
 
     Args:
-        run: the population.
-        member: its number, from 0.
+        run: a run, which may be in training, or a population.
         out: a new folder.
+        member: of a population, whose last checkpoint is taken then: its number, from 0.
+        at: images seen: the newest checkpoint at or before this is taken; None: the newest.
+        settings: what changes from there on, as of ``Run.edit``.
 
     Raises:
-        RunError: there is no such member, it has diverged, there is no checkpoint yet, or ``out`` is in use.
+        RunError: there is no such checkpoint or member, the member has diverged, or ``out`` is in use.
+        ConfigError: the settings may not change while a run goes on, or are not valid.
     """
-    take_out(RunFolder(run.path if isinstance(run, Run) else Path(run)), member, RunFolder(Path(out)))
+    source, made = RunFolder(run.path if isinstance(run, Run) else Path(run)), RunFolder(Path(out))
+    if not source.exists():
+        raise RunError(f"{source.path} holds no run", expected="a folder that saddle train made")
+    if member is None:
+        fork_at(source, made, at, settings)
+    elif at is not None or settings:
+        raise ConfigError(
+            "a member is taken out at the population's last checkpoint, as it is", remedy="fork what was taken out"
+        )
+    else:
+        take_out(source, member, made)
     return Run(out)
 
 

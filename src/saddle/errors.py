@@ -85,12 +85,24 @@ class Diverged(SaddleError):
     exit_code = 3
 
 
+class Collapsed(SaddleError):
+    """The run has collapsed, and ``health.on_collapse = stop`` ended it; everything is saved."""
+
+    exit_code = 3
+
+
 class Interrupted(SaddleError):
-    """The run was asked to stop (SIGINT, SIGTERM) and has saved its state."""
+    """The run was asked to stop (SIGINT, SIGTERM, ``saddle stop``) and has saved its state.
+
+    Args:
+        what: what went wrong, one sentence.
+        signal_number: which signal came; 0: none, the run was asked by a request, which is no failure.
+        remedy: what the user can do now.
+    """
 
     def __init__(self, what: str, *, signal_number: int, remedy: str | None = None) -> None:
         super().__init__(what, remedy=remedy)
-        self.exit_code = 128 + signal_number
+        self.exit_code = 128 + signal_number if signal_number else 0
 
 
 class ProcessLost(SaddleError):

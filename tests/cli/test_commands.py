@@ -184,7 +184,7 @@ def test_settings_are_listed_with_default_and_help(saddle):
     done = saddle("settings")
     assert done.code == 0
     (line,) = (line for line in done.out.splitlines() if line.startswith("  game.r1 = 0.0 "))
-    assert "gradient penalty on real samples (number >= 0 or schedule)" in line
+    assert "gradient penalty on real samples (number >= 0 or schedule; may change while a run goes on)" in line
     section = saddle("settings", "checkpoint").out
     assert section.splitlines()[0].startswith("checkpoint: ")
     assert "checkpoint.keep = 2" in section and "game" not in section

@@ -18,10 +18,12 @@ COMMANDS = {
     "settings": ["KEY"],
     "train": [
         *("RECIPE", "--data", "--pairs", "--inputs", "--from", "--out", "--seed", "--members", "--device"),
-        *("--threads", "--set", "--dry-run"),
+        *("--threads", "--set", "--edits", "--dry-run"),
     ],
     "list": ["FOLDER"],
     "info": ["RUN"],
+    "health": ["RUN", "--member"],
+    "diagnose": ["RUN|CSV", "--out"],
     "sample": [
         *("RUN", "--count", "--seed", "--out", "--label", "--labels", "--truncation", "--input", "--device"),
         "--member",
@@ -38,17 +40,26 @@ COMMANDS = {
     ],
     "compare": ["RUN", "--out"],
     "reproduce": ["TABLE", "--out", "--row", "--seeds", "--length", "--quick", "--set"],
-    "fork": ["RUN", "--member", "--out"],
+    "pause": ["RUN"],
+    "resume": ["RUN"],
+    "stop": ["RUN"],
+    "save": ["RUN"],
+    "edit": ["RUN", "KEY=VALUE"],
+    "fork": ["RUN", "--out", "--at", "--set", "--member"],
     "sweep": [
         *("RECIPE", "--over", "--trials", "--data", "--out", "--seed", "--device", "--threads", "--set"),
         *("--storage", "--prune"),
     ],
     "report": ["RUN"],
+    "export": ["RUN", "--to", "--out", "--runtime", "--member"],
+    "serve": ["RUN", "--host", "--port", "--most", "--timeout", "--device", "--member"],
+    "studio": ["FOLDER", "--host", "--port", "--read-only"],
     "data inspect": ["PATH", "--out", "--set"],
     "cache clear": [],
 }
 PUBLIC = [
     "CheckpointError",
+    "Collapsed",
     "ConfigError",
     "DataError",
     "DeviceError",
@@ -94,8 +105,8 @@ GENERATOR = [
     "walk",
 ]
 RUN = [
-    *("config", "evaluate", "generator", "interpolate", "log", "member"),
-    *("path", "report", "sample", "scores", "status", "walk"),
+    *("config", "edit", "edits", "evaluate", "generator", "interpolate", "log", "member"),
+    *("path", "pause", "report", "resume", "sample", "save", "scores", "status", "stop", "walk"),
 ]
 
 

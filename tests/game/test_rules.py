@@ -4,12 +4,13 @@ import pytest
 import torch
 from torch import nn
 
+from saddle.base.chance import stream
 from saddle.config.networks import LatentConfig, MLPConfig
 from saddle.config.schedules import LinearSchedule
 from saddle.config.schema import DiscriminatorConfig, GameConfig
 from saddle.errors import ConfigError
 from saddle.game.batch import Batch, packed_shape
-from saddle.game.latents import BLOCK, numbered
+from saddle.game.latents import BLOCK, draw, numbered
 from saddle.game.rules import PlainRule, Turn
 from saddle.networks.families import build_discriminator
 
@@ -90,6 +91,17 @@ def test_discriminator_turn_leaves_the_generator_alone():
     fake = samples(2).requires_grad_()
     rule.discriminator_turn(Batch(samples(1)), Batch(fake)).loss.backward()
     assert fake.grad is None
+
+
+@pytest.mark.parametrize("distribution", ["normal", "uniform"])
+@pytest.mark.parametrize("size", [1, 3, 7, 16, 33, 100])
+def test_the_beginning_of_a_block_is_that_of_the_whole_block(size: int, distribution: str):
+    """A few latents are drawn without the rest of their block, which rests on how torch fills a tensor."""
+    config = LatentConfig(size=size, distribution=distribution)
+    chance = torch.Generator().manual_seed(stream(4, "sample", 0))
+    whole = draw(config, BLOCK, torch.device("cpu"), chance)
+    for start, count in ((0, 1), (5, 2), (17, 33), (BLOCK - 40, 20), (BLOCK - 1, 1), (0, BLOCK)):
+        assert torch.equal(numbered(config, 4, start, count), whole[start : start + count])
 
 
 def test_numbered_latents_do_not_depend_on_how_they_are_asked_for():

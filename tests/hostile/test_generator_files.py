@@ -40,7 +40,7 @@ def generator_file(tmp_path: Path) -> Path:
         network=NETWORK, condition="embedding",
     )  # fmt: skip
     config = GeneratorConfig(network=NETWORK, condition="embedding")
-    save_network(tmp_path / "g.safetensors", build_generator(config, LATENT, SHAPE, 3), SCALING, header)
+    save_network(tmp_path / "g.safetensors", build_generator(config, LATENT, SHAPE, 3).state_dict(), SCALING, header)
     return tmp_path / "g.safetensors"
 
 
@@ -50,7 +50,7 @@ def classifier_file(tmp_path: Path) -> Path:
     header = ClassifierHeader(
         recipe="x", images_seen=1, shape=SHAPE, class_names=CLASSES, labelled=3, discriminator=config
     )
-    save_network(tmp_path / "c.safetensors", build_discriminator(config, SHAPE, 0, 3), SCALING, header)
+    save_network(tmp_path / "c.safetensors", build_discriminator(config, SHAPE, 0, 3).state_dict(), SCALING, header)
     return tmp_path / "c.safetensors"
 
 

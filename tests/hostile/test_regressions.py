@@ -53,7 +53,7 @@ def test_a_log_that_cannot_be_read_is_not_emptied(tmp_path: Path, monkeypatch: p
     def refuse(*_: object) -> Any:
         raise OSError(5, "Input/output error")
 
-    monkeypatch.setattr("saddle.runs.reading._open", refuse)
+    monkeypatch.setattr("saddle.runs.reading.open_log", refuse)
     with pytest.raises(RunError, match=r"log\.jsonl cannot be read"):
         folder.rewind(160, lambda _: None)
     assert folder.log.read_bytes() == before

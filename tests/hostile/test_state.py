@@ -52,6 +52,7 @@ CHANGES: dict[str, Callable[[Tensors, dict[str, Any]], object]] = {
     "no rounds": lambda _, header: header["record"].update(rounds=0),
     "other figures": lambda _, header: header["record"]["figures"].reverse(),
     "too many figures": lambda _, header: header["record"].update(figures=["x"] * 1000),
+    "a best generator of another shape": lambda tensors, _: tensors.update({"best.x": torch.zeros(1)}),
     "a score as text": lambda _, header: header["scorer"].update(best="x", best_at=64),
 }
 

@@ -37,6 +37,14 @@ def test_the_larger_loss_is_drawn_higher_each_in_its_colour() -> None:
     assert rows_of(picture, ORANGE).max() < rows_of(picture, BLUE).min()
 
 
+def test_edits_are_dotted_lines_from_top_to_bottom() -> None:
+    plain, marked = (np.asarray(loss_plot(log(50), marks)).astype(int) for marks in ((), [2500]))
+    assert plain.shape == marked.shape
+    columns = (plain != marked).any(axis=2).sum(axis=0)  # changed pixels, from left to right
+    middle = columns[len(columns) // 4 : len(columns) * 3 // 4]
+    assert middle.max() > 100 and np.ptp(np.flatnonzero(middle > 100)) < 6
+
+
 def test_outputs_are_drawn_on_a_scale_from_zero_to_one() -> None:
     picture = output_plot(log(50))
     real, generated = rows_of(picture, BLUE).mean(), rows_of(picture, ORANGE).mean()

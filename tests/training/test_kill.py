@@ -72,8 +72,9 @@ def test_killed_at_random_moments_the_result_is_the_same_bytes(tmp_path: Path):
 
     output, _ = (process := start(tmp_path, "whole")).communicate()
     assert process.returncode == 0, output
-    whole, killed = (tmp_path / out / "generator.safetensors" for out in ("whole", "killed"))
-    assert killed.read_bytes() == whole.read_bytes()
+    for name in ("generator.safetensors", "best.safetensors", "alarms.jsonl"):
+        whole, killed = (tmp_path / out / name for out in ("whole", "killed"))
+        assert killed.read_bytes() == whole.read_bytes(), name
     grids = sorted(path.name for path in (tmp_path / "whole" / "samples").iterdir())
     assert sorted(path.name for path in (tmp_path / "killed" / "samples").iterdir()) == grids
 

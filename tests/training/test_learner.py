@@ -30,6 +30,7 @@ from saddle.training.engine import Engine
 from saddle.training.loop import train
 from saddle.training.record import Record
 from saddle.training.scorer import Scorer
+from saddle.training.steering import Steering
 
 
 class Gaussian(nn.Module):
@@ -46,6 +47,9 @@ class Gaussian(nn.Module):
     @property
     def result(self) -> nn.Module:
         return self
+
+    def retune(self, config: Config) -> None:
+        pass
 
     def schedule(self, position: int) -> None:
         pass
@@ -104,9 +108,12 @@ def fit(out: Path, images: int) -> Gaussian:
     position = checkpoints.restore(lambda _: None)
     record.begin(position, images)
     feed = Feed(store, scaling, seed=0, device=learner.device)
+    engine = Engine(learner)
+    steering = Steering(config, images, run, learner, engine, record, checkpoints, Silent())
+    steering.begin(position)
     train(
-        config, images, position, feed=feed, learner=learner, engine=Engine(learner), record=record, scorer=scorer,
-        checkpoints=checkpoints, stopping=lambda: False,
+        config, images, position, feed=feed, learner=learner, engine=engine, record=record, scorer=scorer,
+        checkpoints=checkpoints, steering=steering,
     )  # fmt: skip
     return learner
 

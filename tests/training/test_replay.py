@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import pytest
@@ -12,6 +12,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_flatten
 
 from saddle.config import load_recipe, parse_settings, resolve
+from saddle.config.editing import edited
 from saddle.config.networks import CustomNetworkConfig
 from saddle.config.resolve import settle
 from saddle.data import Store
@@ -146,8 +147,22 @@ def large_enough(store: Store, settings: tuple[str, ...]) -> Store:
     return Store(store.name, values, store.labels, store.class_names, store.fingerprint, inputs=inputs)
 
 
-def play(store: Store, settings: tuple[str, ...], device: torch.device, recorder: Recorder | None, *, tensors: bool):
-    """The figures of each round and the state at the end; ``tensors``: schedules fill tensors on the device."""
+def play(
+    store: Store,
+    settings: tuple[str, ...],
+    device: torch.device,
+    recorder: Recorder | None,
+    *,
+    tensors: bool,
+    edits: Mapping[int, Mapping[str, Any]] | None = None,
+):
+    """The figures of each round and the state at the end.
+
+    Args:
+        store, settings, device, recorder: what is played.
+        tensors: whether schedules fill tensors on the device.
+        edits: of the settings, by the number of the round that comes after each.
+    """
     store = large_enough(store, settings)
     config = resolve(load_recipe("mlp-tanh"), parse_settings(["batch_size=16", *settings]))
     config = settle(config, {}, total=16 * ROUNDS)
@@ -164,6 +179,10 @@ def play(store: Store, settings: tuple[str, ...], device: torch.device, recorder
     images = 16 * learner.turns
     for number in range(ROUNDS):
         position = number * images
+        if edits is not None and number in edits:
+            config, _ = edited(config, edits[number])
+            learner.retune(config)
+            engine.forget()
         learner.schedule(position)
         batches = [feed.batch(position + 16 * turn, 16) for turn in range(learner.turns)]
         figures.append({name: value.clone() for name, value in engine.play(batches, number, 1000 + number).items()})
@@ -189,6 +208,38 @@ def test_replayed_rounds_equal_played_ones(tiny_images: Store, variant: str):
         for name, value in ours.items():
             torch.testing.assert_close(value, theirs[name], rtol=0, atol=0, msg=lambda text, of=name: f"{of}: {text}")
     assert state.keys() == wanted.keys()
+    assert all(torch.equal(tensor, wanted[name]) for name, tensor in state.items())
+
+
+@pytest.mark.parametrize(
+    ("settings", "edits"),
+    [
+        ((), {7: {"generator.optimizer.betas": [0.0, 0.9], "game.r1": 0.5}}),  # betas are no tensor
+        (("game.clip=0.05", "game.r1=1"), {7: {"game.r1": 0, "game.clip": 0}}),
+        (("game.augment={kind='ada',rise=300}",), {7: {"game.augment.target": 0.1}}),
+    ],
+)
+def test_rounds_after_an_edit_are_recorded_anew(tiny_images: Store, settings: tuple[str, ...], edits: Any):
+    recorder = CPURecorder()
+    replayed, state, said = play(tiny_images, settings, CPU, recorder, tensors=True, edits=edits)
+    assert (recorder.recorded, recorder.warm, recorder.replayed, said) == (2, 6, ROUNDS - 6, [])
+    played, wanted, _ = play(tiny_images, settings, CPU, None, tensors=True, edits=edits)
+    for ours, theirs in zip(replayed, played, strict=True):
+        assert ours.keys() == theirs.keys()
+        assert all(torch.equal(value, theirs[name]) for name, value in ours.items())
+    assert all(torch.equal(tensor, wanted[name]) for name, tensor in state.items())
+    unedited, _, _ = play(tiny_images, settings, CPU, None, tensors=True)
+    assert not torch.equal(unedited[-1]["discriminator_loss"], played[-1]["discriminator_loss"])
+
+
+def test_an_edit_may_end_the_replaying_and_begin_it_again(tiny_images: Store):
+    falling = {"value": 0.5, "to": 0.9, "start": 0, "end": 100}
+    edits = {5: {"generator.optimizer.betas": [falling, 0.99]}, 8: {"generator.optimizer.betas": [0.5, 0.99]}}
+    recorder = CPURecorder()
+    _, state, said = play(tiny_images, (), CPU, recorder, tensors=True, edits=edits)
+    assert len(said) == 1 and "betas are schedules" in said[0]
+    assert (recorder.recorded, recorder.warm, recorder.replayed) == (2, 6, 2 + 3)
+    _, wanted, _ = play(tiny_images, (), CPU, None, tensors=True, edits=edits)
     assert all(torch.equal(tensor, wanted[name]) for name, tensor in state.items())
 
 
@@ -259,6 +310,18 @@ def test_only_a_gpu_replays():
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+def test_cuda_graphs_are_recorded_anew_after_an_edit(tiny_images: Store):
+    device = torch.device("cuda")
+    edits = {5: {"game.r1": 0.5, "generator.optimizer.betas": [0.0, 0.9]}, 10: {"game.r1": 0}}
+    ours, _, _ = play(tiny_images, (), device, CudaRecorder(device), tensors=True, edits=edits)
+    theirs, _, _ = play(tiny_images, (), device, None, tensors=True, edits=edits)
+    for ours_then, theirs_then in zip(ours, theirs, strict=True):
+        assert ours_then.keys() == theirs_then.keys()
+        for name, value in ours_then.items():
+            torch.testing.assert_close(value, theirs_then[name], rtol=1e-3, atol=1e-5)
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_cuda_graphs_equal_eager_rounds(tiny_images: Store, variant: str):
     device = torch.device("cuda")
@@ -310,6 +373,37 @@ def test_a_traced_turn_equals_a_played_one(tiny_images: Store, variant: str):
 def test_a_compiled_turn_with_penalties_and_dropout_equals_a_played_one(tiny_images: Store):
     settings = ("game.r1=0.1", "game.loss=relativistic", "discriminator.network.dropout=0.3")
     compare(tiny_images, settings, "inductor", 1e-4)
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of torch's own modules
+def test_compiled_turns_follow_edits_and_are_compiled_anew_only_for_other_operations(tiny_images: Store):
+    from torch._dynamo.testing import CompileCounterWithBackend
+
+    torch.compiler.reset()
+
+    def rounds(backend: Any) -> dict[str, torch.Tensor]:
+        config = resolve(load_recipe("mlp-tanh"), parse_settings(["batch_size=16", "execution=compile"]))
+        scaling = Scaling.fit(tiny_images, "tanh")
+        plain = config.model_copy(update={"execution": "eager"})
+        learner = make_gan(plain, tiny_images, scaling, Networks(), CPU)
+        learner = GAN(plain, learner.generator.network, learner.discriminator.network, CPU, replayed=True)
+        if backend is not None:
+            compile_turns(learner.rule, backend)
+        engine, feed = Engine(learner), make_feed(config, tiny_images, scaling, CPU)
+        for number in range(24):
+            if number >= 4:  # twenty values, of which all but the first are the same operations
+                config, _ = edited(config, {"game.r1": 0.1 * number})
+                learner.retune(config)
+            learner.schedule(16 * number)
+            engine.play([feed.batch(16 * number, 16)], number, number)
+        return learner.state()
+
+    counter = CompileCounterWithBackend("aot_eager")
+    ours, theirs = rounds(counter), rounds(None)
+    for name, value in theirs.items():
+        torch.testing.assert_close(ours[name], value, rtol=1e-4, atol=1e-4)
+    assert counter.frame_count == 3  # D's turn without and with the penalty, and G's
 
 
 def test_a_turn_that_cannot_be_compiled_says_so(tiny_images: Store):

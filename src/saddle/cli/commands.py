@@ -16,8 +16,11 @@ from saddle.cli import (
     classify,
     compare,
     data,
+    diagnose,
     evaluate,
+    export,
     fork,
+    health,
     info,
     interpolate,
     invert,
@@ -27,7 +30,10 @@ from saddle.cli import (
     report,
     reproduce,
     sample,
+    serve,
     settings,
+    steer,
+    studio,
     sweep,
     train,
     walk,
@@ -95,6 +101,8 @@ app.command("settings")(settings.settings)
 app.command("train")(train.train)
 app.command("list")(listing.list_runs)
 app.command("info")(info.info)
+app.command("health")(health.health)
+app.command("diagnose")(diagnose.diagnose)
 app.command("sample")(sample.sample)
 app.command("interpolate")(interpolate.interpolate)
 app.command("walk")(walk.walk)
@@ -107,7 +115,15 @@ app.command("evaluate")(evaluate.evaluate)
 app.command("compare")(compare.compare)
 app.command("reproduce")(reproduce.reproduce)
 app.command("sweep")(sweep.sweep)
+app.command("pause")(steer.pause)
+app.command("resume")(steer.resume)
+app.command("stop")(steer.stop)
+app.command("save")(steer.save)
+app.command("edit")(steer.edit)
 app.command("fork")(fork.fork)
 app.command("report")(report.report)
+app.command("export")(export.export)
+app.command("serve")(serve.serve)
+app.command("studio")(studio.studio)
 app.add_typer(data.app, name="data")
 app.add_typer(cache.app, name="cache")

@@ -11,17 +11,28 @@ from saddle.cli.tables import print_line
 
 
 def fork(
-    run: Annotated[Path, typer.Argument(metavar="RUN", help="The run folder of a population.")],
-    member: Annotated[int, typer.Option(metavar="NUMBER", help="Which member, from 0.")],
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="The run folder of a run or of a population.")],
     out: Annotated[Path, typer.Option(help="The run folder that is made.")],
+    at: Annotated[
+        int | None,
+        typer.Option(metavar="IMAGES", help="Take the newest checkpoint at or before this.  [default: the newest]"),
+    ] = None,
+    set_: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="KEY=VALUE", help="What changes from there on, as of `saddle edit`; repeatable."),
+    ] = None,
+    member: Annotated[
+        int | None, typer.Option(metavar="NUMBER", help="Which member of a population is taken out, from 0.")
+    ] = None,
 ) -> None:
-    """Take one member out of a population, as a run of its own.
+    """Make a new run from a checkpoint or a member of another.
 
-    It stands at the population's last checkpoint, and `saddle train` resumes it.
+    It stands where the checkpoint was saved, and `saddle train` resumes it.
     """
-    from saddle.api import fork as take
+    from saddle.api import fork as make
+    from saddle.config import parse_settings
     from saddle.runs.status import resume_command
 
-    made = take(run, member=member, out=out)
+    made = make(run, member=member, out=out, at=at, settings=parse_settings(set_ or []))
     command = resume_command(made.folder, made.config)
     print_line(f"{out} is at {made.status.progress}" + (f"; resume: {command}" if command else ""))

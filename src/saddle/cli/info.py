@@ -19,6 +19,7 @@ from saddle.cli.train import ended
 if TYPE_CHECKING:
     from saddle.config import Config
     from saddle.runs.folder import RunFolder
+    from saddle.runs.reading import Say
     from saddle.runs.status import Status
 
 
@@ -36,12 +37,12 @@ def info(run: Annotated[Path, typer.Argument(metavar="RUN", help="A run folder."
     notes: list[str] = []
     status = read_status(folder, config, notes.append)
     folder.read_environment(notes.append)  # it is not shown, but the command that resumes is in it
-    for name, text in (*_facts(config, folder, status), *_scores(folder, config)):
+    for name, text in (*_facts(config, folder, status), *_steered(folder, notes.append), *_scores(folder, config)):
         print(textwrap.fill(f"{name + ':':<14}{text}", 110, subsequent_indent=" " * 14, break_on_hyphens=False))
     print("files:")
     for name, size in _files(run):
         print_line(f"  {name:<26}{size:>10}")
-    if status.state != "running":
+    if not status.is_held:
         print_line(_resume(folder, config, longer=status.state == "finished"))
     for note in notes:
         print(f"warning: {note}", file=sys.stderr)
@@ -49,6 +50,8 @@ def info(run: Annotated[Path, typer.Argument(metavar="RUN", help="A run folder."
 
 def _facts(config: Config, run: RunFolder, status: Status) -> Iterator[tuple[str, str]]:
     from saddle.base.progress import duration
+    from saddle.health.course import judge, length
+    from saddle.health.rules import is_look
     from saddle.runs.log import last_figures
 
     data, split = config.data, "" if config.data.split == "train" else f", split {config.data.split}"
@@ -67,14 +70,34 @@ def _facts(config: Config, run: RunFolder, status: Status) -> Iterator[tuple[str
     if status.state == "diverged":
         yield "why", run.read_diverged() or "–"
     yield "progress", status.progress
-    if status.state != "running" and status.saved < status.images:
+    if not status.is_held and status.saved < status.images:
         yield "last saved", f"after {status.saved:,} images"
     if status.seconds is not None:
         yield "trained for", duration(status.seconds)
     yield "last written", f"{status.written:%Y-%m-%d %H:%M:%S}"
-    figures = last_figures(run.read_log())
+    log = run.read_log()
+    if any(map(is_look, log)):
+        now = judge(log, length(config, log)).now
+        yield "health", f"{now.kind}. {now.words} {now.advice}".strip()
+    figures = last_figures(log)
     if known := [f"{name} {value}" for name, value in figures.items() if value != "–"]:
         yield "last figures", ", ".join(known)
+
+
+def _steered(run: RunFolder, say: Say) -> Iterator[tuple[str, str]]:
+    """Where the run comes from, and what was changed while it was trained."""
+    from saddle.errors import RunError
+    from saddle.runs.edits import in_words, read_edits, read_parent
+
+    if (parent := read_parent(run, say)) is not None:
+        yield "parent", parent
+    try:
+        edits = read_edits(run.edits, say)
+    except RunError as error:
+        say(error.what)
+        return
+    for edit in edits:
+        yield "edit", f"after {edit.images:,} images: {in_words(edit)}"
 
 
 def _scores(run: RunFolder, config: Config) -> Iterator[tuple[str, str]]:

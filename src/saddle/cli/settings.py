@@ -35,7 +35,7 @@ def settings(
 
 
 def _print(keys: Sequence[Key]) -> None:
-    from saddle.config.keys import decides
+    from saddle.config.keys import decides, editable
     from saddle.config.resolve import inline_toml
 
     for index, (section, group) in enumerate(groupby(keys, key=lambda each: each.of)):
@@ -44,5 +44,7 @@ def _print(keys: Sequence[Key]) -> None:
         names = [each.path if each.required else f"{each.path} = {inline_toml(each.default)}" for each in rows]
         width = max(map(len, names))
         for name, each in zip(names, rows, strict=True):
-            may_change = "" if decides(each.path) else "; may change when a run is resumed"
+            when = [] if decides(each.path) else ["when a run is resumed"]
+            when += ["while a run goes on"] if editable(each.path) else []
+            may_change = f"; may change {' and '.join(when)}" if when else ""
             print(f"  {name:<{width}}  {each.help} ({each.kind}{may_change})")

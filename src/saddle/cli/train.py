@@ -39,6 +39,10 @@ def train(
         list[str] | None,
         typer.Option("--set", metavar="KEY=VALUE", help="Any setting of `saddle settings`; repeatable."),
     ] = None,
+    edits: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="The edits.jsonl of another run: a new run repeats what was edited there."),
+    ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the whole config and train nothing.")] = False,
 ) -> None:
     """Train a recipe. The same command resumes a run that was stopped."""
@@ -61,7 +65,7 @@ def train(
 
     from saddle.api import train_config
 
-    run, trained = train_config(config, out=out)
+    run, trained = train_config(config, out=out, edits=edits)
     if not processes.is_first():
         return
     status = run.status

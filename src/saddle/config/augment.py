@@ -8,7 +8,7 @@ from typing import Annotated, Literal, Self, TypeVar
 from pydantic import AfterValidator, Field, Tag, model_validator
 
 from saddle.config.schedules import ShareNumber
-from saddle.config.section import Count, Section, chosen_by
+from saddle.config.section import Count, Role, Section, chosen_by
 
 GEOMETRY = ("xflip", "rotate90", "xint", "scale", "rotate", "aniso", "xfrac")
 COLORS = ("brightness", "contrast", "lumaflip", "hue", "saturation")
@@ -38,7 +38,7 @@ class DiffAugmentConfig(Section):
         tuple[Literal["color", "translation", "cutout"], ...], Field(min_length=1), AfterValidator(_once)
     ] = ("color", "translation", "cutout")
     """color: brightness, saturation and contrast; translation: by up to an eighth; cutout: a square hole"""
-    strength: ShareNumber = 1.0
+    strength: Annotated[ShareNumber, Role.STEERED] = 1.0
     """probability with which each of them falls on an image"""
 
 
@@ -75,7 +75,7 @@ class StochasticConfig(PipelineConfig):
 
     kind: Literal["stochastic"] = "stochastic"  # pyright: ignore[reportIncompatibleVariableOverride]
     """what is done to the samples that D sees"""
-    strength: ShareNumber
+    strength: Annotated[ShareNumber, Role.STEERED]
     """probability with which each of them falls on an image"""
 
 
@@ -84,7 +84,7 @@ class ADAConfig(PipelineConfig):
 
     kind: Literal["ada"] = "ada"  # pyright: ignore[reportIncompatibleVariableOverride]
     """what is done to the samples that D sees"""
-    target: Annotated[float, Field(gt=0, lt=1)] = 0.6
+    target: Annotated[float, Field(gt=0, lt=1), Role.STEERED] = 0.6
     """r_t, the mean sign of D's logits on real images, above which the strength rises and below which it falls"""
     rise: Count = 500_000
     """images seen while the strength goes from 0 to 1"""

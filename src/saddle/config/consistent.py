@@ -27,6 +27,8 @@ def contradictions(config: Config) -> Iterator[str]:
         wrong.append("members > 1 needs learner = gan: other learners are trained one by one")
     if config.members > 1 and config.execution == "compile":
         wrong.append("execution = compile needs members = 1: torch does not compile draws from several generators")
+    if config.members > 1 and config.health.on_collapse != "warn":
+        wrong.append("health.on_collapse = stop or rollback needs members = 1: members are trained together")
     yield from wrong
     if not wrong and lists:
         members = (_of_one(member_config(config, number)) for number in range(config.members))

@@ -17,7 +17,8 @@ from saddle.config.schedules import CosineSchedule, ExponentialSchedule, LinearS
 from saddle.config.schema import Config
 from saddle.config.section import Role, Section
 
-_FREE = (Role.LENGTH, Role.CHOOSER, Role.THREADS, Role.WATCH, Role.BEST, Role.SCORES)
+_FREE = (Role.LENGTH, Role.CHOOSER, Role.THREADS, Role.WATCH, Role.EVENTS, Role.BEST, Role.SCORES)
+_EDITABLE = (Role.STEERED, Role.WATCH)
 _TAGS = ("family", "kind")  # keys that choose what a section is
 _FAR = 1_000  # bounds from here on only keep arithmetic from overflowing, and are not worth telling
 _BOUNDS = {"gt": ">", "ge": ">=", "lt": "<", "le": "<="}
@@ -35,7 +36,7 @@ class Key:
         kind: its type in words.
         required: whether it has no ``default``.
         help: what it does.
-        role: None for a setting that makes a run what it is.
+        role: None for a setting that makes a run what it is once and for all.
     """
 
     path: str
@@ -68,13 +69,18 @@ def _roles() -> dict[str, Role | None]:
 
 
 def role(path: str) -> Role | None:
-    """What the setting with this dotted key is for; None where it makes a run what it is, and of unknown keys."""
+    """What the setting with this dotted key is for; None where a run is what it makes it, and of unknown keys."""
     return _roles().get(path)
 
 
 def decides(path: str) -> bool:
     """Whether a setting decides what is trained: a resumed run may not change it."""
     return role(path) not in _FREE
+
+
+def editable(path: str) -> bool:
+    """Whether a setting may change while a run goes on; see ``saddle.config.editing``."""
+    return role(path) in _EDITABLE
 
 
 def identity_of(config: Config) -> str:

@@ -77,9 +77,9 @@ class AdamConfig(Section):
 
     kind: Literal["adam"] = "adam"
     """the optimizer"""
-    learning_rate: PositiveNumber = 2e-4
+    learning_rate: Annotated[PositiveNumber, Role.STEERED] = 2e-4
     """size of the steps"""
-    betas: tuple[FractionNumber, FractionNumber] = (0.5, 0.999)
+    betas: Annotated[tuple[FractionNumber, FractionNumber], Role.STEERED] = (0.5, 0.999)
     """how slowly the running means of the gradient and of its square change"""
     eps: PositiveFinite = 1e-8
     """added to the denominator of the step"""
@@ -98,9 +98,9 @@ class SGDConfig(Section):
 
     kind: Literal["sgd"] = "sgd"
     """the optimizer"""
-    learning_rate: PositiveNumber = 0.1
+    learning_rate: Annotated[PositiveNumber, Role.STEERED] = 0.1
     """size of the steps"""
-    momentum: FractionNumber = 0.0
+    momentum: Annotated[FractionNumber, Role.STEERED] = 0.0
     """share of the last step that is taken again"""
     weight_decay: NonNegativeFloat = 0.0
     """the weights, times this, are added to the gradient"""
@@ -167,19 +167,19 @@ class GameConfig(Section):
     """factor on D's loss"""
     label_smoothing: Annotated[float, Field(ge=0, lt=0.5)] = 0.0
     """one-sided: D's target for real samples is 1 minus this"""
-    r1: NonNegativeNumber = 0.0
+    r1: Annotated[NonNegativeNumber, Role.STEERED] = 0.0
     """gamma of the zero-centred gradient penalty on real samples"""
-    r2: NonNegativeNumber = 0.0
+    r2: Annotated[NonNegativeNumber, Role.STEERED] = 0.0
     """gamma of the zero-centred gradient penalty on generated samples"""
-    gradient_penalty: NonNegativeNumber = 0.0
+    gradient_penalty: Annotated[NonNegativeNumber, Role.STEERED] = 0.0
     """lambda of WGAN-GP's penalty, between real and generated samples"""
-    penalty_every: Count = 1
+    penalty_every: Annotated[Count, Role.STEERED] = 1
     """the penalties join D's loss in one of so many rounds, as many times as heavy"""
-    clip: NonNegativeFloat = 0.0
+    clip: Annotated[NonNegativeFloat, Role.STEERED] = 0.0
     """D's weights are held within ±this after each of its steps; 0: free"""
     feature_matching: Literal["none", "l1", "l2"] = "none"
     """replaces G's loss by the distance between D's mean features of real and of generated samples"""
-    l1: NonNegativeNumber = 0.0
+    l1: Annotated[NonNegativeNumber, Role.STEERED] = 0.0
     """lambda of the mean absolute distance from the target in G's loss, in a game on pairs"""
     historical_averaging: NonNegativeFloat = 0.0
     """weight of the distance from the past's mean weights"""
@@ -206,7 +206,7 @@ class BeginConfig(Section):
 class AverageConfig(Section):
     """The averaged generator: an exponential moving average of G's weights."""
 
-    half_life: NonNegativeNumber = 0
+    half_life: Annotated[NonNegativeNumber, Role.STEERED] = 0
     """images seen until a weight counts half; 0: no averaging"""
     rampup: NonNegativeFloat = 0.05
     """the half-life is at most this share of the images seen so far; 0: no ramp"""
@@ -243,12 +243,22 @@ class EvaluateConfig(Section):
     """the network whose features are compared; none: the one that suits the data"""
 
 
+class HealthConfig(Section):
+    """What a run does when its alarm says that it has failed; see docs/health.md."""
+
+    on_collapse: Annotated[Literal["warn", "stop", "rollback"], Role.WATCH] = "warn"
+    """warn: it is told, and the run goes on; stop: the run ends, with everything saved; rollback: it goes back to its
+    last sound checkpoint with learning rates a quarter as large, and with a penalty on D's gradient if it had none"""
+    rollbacks: Annotated[Count, Role.WATCH] = 3
+    """how often a run goes back at most"""
+
+
 class LogConfig(Section):
     """The lines of ``log.jsonl``."""
 
     every: Annotated[Count | Literal["auto"], Role.WATCH] = "auto"
     """images seen from one line to the next; auto: 50 lines in the run"""
-    tensorboard: Annotated[bool, Role.WATCH] = False
+    tensorboard: Annotated[bool, Role.EVENTS] = False
     """write TensorBoard events too"""
 
 
@@ -326,6 +336,7 @@ class Config(Section):
     checkpoint: CheckpointConfig = CheckpointConfig()
     samples: SamplesConfig = SamplesConfig()
     evaluate: EvaluateConfig = EvaluateConfig()
+    health: HealthConfig = HealthConfig()
     log: LogConfig = LogConfig()
     vary: VaryConfig | None = None
 

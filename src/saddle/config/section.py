@@ -28,14 +28,16 @@ class Section(BaseModel):
 
 
 class Role(Enum):
-    """What a setting is for, where it is none of those that make a run what it is. Stands in its annotation."""
+    """What a setting is for, where it does not make a run what it is once and for all. Stands in its annotation."""
 
     LENGTH = auto()  # how long the run is
     SEED = auto()  # which of many equal runs it is
     FOUND = auto()  # what the data and the machine are, once a session has looked
     CHOOSER = auto()  # who chooses a setting
     THREADS = auto()  # how the machine is used
-    WATCH = auto()  # what is written down, and when
+    WATCH = auto()  # what is written down, and when; may change while a run goes on
+    EVENTS = auto()  # what is written for other programs
+    STEERED = auto()  # a number that makes a run what it is, and may change while it goes on
     BEST = auto()  # which generator is kept as the best one
     SCORES = auto()  # how generators are scored to find it
 

@@ -94,7 +94,8 @@ class RandomConv:
             filters = weights[:, : found.shape[1]]
             filters = filters / math.sqrt(math.prod(filters.shape[1:]))
             found = conv2d(pad(found, (1, 1, 1, 1), mode="reflect"), filters, bias).abs()
-            features += [found.mean((2, 3)), found.std((2, 3))]
+            mean = found.mean((2, 3), keepdim=True)
+            features += [mean.flatten(1), _spread(found - mean).flatten(1)]
         return torch.cat(features, 1)
 
 
@@ -118,5 +119,11 @@ def _noise(channels: int) -> Tensor:
 
 def _standardised(images: Tensor) -> Tensor:
     """Each image (C, H, W) with mean 0 and standard deviation 1; a flat one becomes 0."""
-    mean, spread = images.mean((1, 2, 3), keepdim=True), images.std((1, 2, 3), keepdim=True)
-    return (images - mean) / (spread + _FLAT)
+    centred = images - images.mean((1, 2, 3), keepdim=True)
+    return centred / (_spread(centred, (1, 2, 3)) + _FLAT)
+
+
+def _spread(centred: Tensor, axes: tuple[int, ...] = (2, 3)) -> Tensor:
+    """The standard deviation along some axes; torch's own takes a multiple of the time."""
+    count = math.prod(centred.shape[axis] for axis in axes)
+    return (centred.square().sum(axes, keepdim=True) / max(count - 1, 1)).sqrt()

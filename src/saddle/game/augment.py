@@ -55,6 +55,11 @@ class Augment:
         """The probability of each transformation now, of each member: (members,), a copy."""
         return self._strength.reshape(-1).clone()
 
+    def retune(self, config: AugmentConfig) -> None:
+        """Take over the numbers that may change while a run goes on, of a config of the same kind."""
+        assert type(config) is type(self._config) and not isinstance(config, NoAugmentConfig)
+        self._config = config
+
     def schedule(self, images_seen: int) -> None:
         """Set a strength that is a number or a schedule, for the round that begins at ``images_seen``."""
         if not isinstance(self._config, ADAConfig):

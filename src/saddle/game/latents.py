@@ -15,15 +15,19 @@ BLOCK = 512
 
 def draw(config: LatentConfig, count: int, device: torch.device, chance: torch.Generator | None = None) -> Tensor:
     """Latents (count, width) from ``chance``, or from torch's global generator of ``device``: z, then the codes."""
-    shape = (count, config.size)
-    if config.distribution == "normal":
-        z = torch.randn(shape, device=device, generator=chance)
-    else:
-        z = torch.rand(shape, device=device, generator=chance).mul_(config.high - config.low).add_(config.low)
+    z = _numbers(config, (count, config.size), device, chance)
     if not config.codes:
         return z
     chosen = torch.randint(config.codes, (count, 1), device=device, generator=chance)
     return torch.cat([z, torch.zeros(count, config.codes, device=device).scatter_(1, chosen, 1.0)], 1)
+
+
+def _numbers(
+    config: LatentConfig, shape: tuple[int, ...], device: torch.device, chance: torch.Generator | None
+) -> Tensor:
+    if config.distribution == "normal":
+        return torch.randn(shape, device=device, generator=chance)
+    return torch.rand(shape, device=device, generator=chance).mul_(config.high - config.low).add_(config.low)
 
 
 def numbered(config: LatentConfig, seed: int, start: int, count: int) -> Tensor:
@@ -35,8 +39,20 @@ def numbered(config: LatentConfig, seed: int, start: int, count: int) -> Tensor:
     while count > 0:
         block, offset = divmod(start, BLOCK)
         chance = torch.Generator().manual_seed(stream(seed, "sample", block))
-        taken = draw(config, BLOCK, torch.device("cpu"), chance)[offset : offset + count]
+        taken = _beginning(config, min(BLOCK, offset + count), chance)[offset:]
         blocks.append(taken)
         start += len(taken)
         count -= len(taken)
     return torch.cat(blocks)
+
+
+def _beginning(config: LatentConfig, rows: int, chance: torch.Generator) -> Tensor:
+    """The first ``rows`` latents of a block, without drawing the others where that gives the same numbers.
+
+    On a CPU torch fills a tensor with draws from front to back: in groups of 16 normal ones, of which the last group
+    ends where the tensor ends. Codes are drawn after all of a block's numbers.
+    """
+    numbers = -(-rows * config.size // 16) * 16
+    if config.codes or numbers > BLOCK * config.size - 16:
+        return draw(config, BLOCK, torch.device("cpu"), chance)[:rows]
+    return _numbers(config, (numbers,), torch.device("cpu"), chance)[: rows * config.size].view(rows, config.size)

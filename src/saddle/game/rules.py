@@ -83,7 +83,19 @@ class PlainRule:
         self._check_discriminator()
         self._judges_alone = bool(getattr(discriminator, "judges_alone", False))
         self._judges_patches = bool(getattr(discriminator, "judges_patches", False))
+        self._take(game)
         self.schedule(0)
+
+    def retune(self, game: GameConfig) -> None:
+        """Take over the numbers that may change while a run goes on; ``schedule`` comes before the next round."""
+        self._take(game)
+        if self.augment is not None:
+            self.augment.retune(game.augment)
+
+    def _take(self, game: GameConfig) -> None:
+        self._game = game
+        # What is asked within a turn is yes or no: compiled turns hold for all numbers.
+        self._has_r1, self._has_r2, self._has_gap = game.r1 != 0, game.r2 != 0, game.gradient_penalty != 0
 
     def schedule(self, images_seen: int) -> None:
         """Set the losses' weights and the augmentation's strength for the round that begins at ``images_seen``."""
@@ -134,7 +146,7 @@ class PlainRule:
         fake = fake if attached else fake.detached()
         due = game.penalty_every if number % game.penalty_every == 0 else 0
         r1_due, r2_due = due > 0 and self._r1_is_on, due > 0 and self._r2_is_on
-        real.samples.requires_grad_(r1_due or (due > 0 and game.gradient_penalty != 0))
+        real.samples.requires_grad_(r1_due or (due > 0 and self._has_gap))
         if r2_due:
             fake.samples.requires_grad_()
         turn = self.score_discriminator(real, fake, due)
@@ -154,13 +166,13 @@ class PlainRule:
         loss_real, loss_fake = real.mean(_each(terms.real)), fake.mean(_each(terms.fake))
         parts = {"discriminator_loss": game.discriminator_weight * (loss_real + loss_fake)}
         none = torch.zeros_like(loss_real)  # of a penalty that is not due, so that the log's means are right
-        if game.r1:
+        if self._has_r1:
             gradient = real.mean(squared_gradient(_each(real_logits), real.samples)) if r1_due else none
             parts["r1"] = due * self._gamma_r1 / 2 * gradient
-        if game.r2:
+        if self._has_r2:
             gradient = fake.mean(squared_gradient(_each(fake_logits), fake.samples)) if r2_due else none
             parts["r2"] = due * self._gamma_r2 / 2 * gradient
-        if game.gradient_penalty:
+        if self._has_gap:
             parts["gradient_penalty"] = due * self._lambda * real.mean(self._gap(real, fake)) if due else none
         parts |= self._supervised(real)
         parts |= {name: factor * parts[name] for name, factor in self._factors.items()}

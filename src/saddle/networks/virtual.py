@@ -28,7 +28,8 @@ class VirtualBatchNorm(nn.Module):
 
     def forward(self, values: Tensor) -> Tensor:
         inner = tuple(range(2, values.dim()))
-        share = values.new_full((len(values), *[1] * (values.dim() - 1)), 1 / (REFERENCE + 1))
+        # shape[0] and not len(), which would fix the size of the batch in an exported graph
+        share = values.new_full((values.shape[0], *[1] * (values.dim() - 1)), 1 / (REFERENCE + 1))
         share[:REFERENCE] = 0
         reference = values[:REFERENCE]
         far, near = reference.mean((0, *inner), keepdim=True), values.mean(inner, keepdim=True) if inner else values

@@ -15,8 +15,11 @@ from saddle.config import Config, difference, load_config
 from saddle.config.keys import role
 from saddle.config.section import Role
 from saddle.errors import RunError
+from saddle.health.course import judge, length
+from saddle.health.rules import is_look
 from saddle.pages.html import figure, left_out, page, paragraph, section, table
 from saddle.pages.pictures import read_picture
+from saddle.runs.edits import in_force, in_words, read_edits
 from saddle.runs.folder import RunFolder
 from saddle.runs.log import Log, figure_names, last_figures, series
 from saddle.runs.reading import Say
@@ -188,6 +191,8 @@ def _figures(runs: Sequence[Entrant]) -> list[tuple[str, ...]]:
         last: Mapping[str, Any] = run.log[-1] if run.log else {}
         seconds = f"{last['seconds']:,.1f}" if "seconds" in last else "–"
         columns.append({"images seen": f"{last.get('images', 0):,}", "seconds": seconds, **last_figures(run.log)})
+        if any(map(is_look, run.log)):
+            columns[-1]["health"] = judge(run.log, length(run.config, run.log)).now.kind
     names = dict.fromkeys(name for column in columns for name in column)  # runs of another kind have others
     return [(name, *(column.get(name, _NONE) for column in columns)) for name in names]
 
@@ -225,9 +230,18 @@ def _best(scores: Mapping[str, Score]) -> str | None:
     return name if sign * (first.value - second.value) > first.spread + second.spread else None
 
 
+def _edits(run: Entrant) -> list[tuple[str, str]]:
+    """What was changed while a run was trained: after how many images, and what."""
+    try:
+        return [(f"{edit.images:,} images", in_words(edit)) for edit in in_force(read_edits(run.folder.edits))]
+    except RunError as error:
+        return [("some images", error.what)]
+
+
 def _notes(runs: Sequence[Entrant]) -> list[str]:
     notes = [note for run in runs for note in run.damage]
     for run in runs:
+        notes += [f"{run.name} was edited after {images}: {words}" for images, words in _edits(run)]
         if run.evaluation is None:
             continue
         if run.scored == run.folder.best:

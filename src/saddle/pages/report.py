@@ -15,8 +15,12 @@ from saddle.base.files import write_text
 from saddle.config import Config, difference, load_config, to_toml
 from saddle.config.augment import ADAConfig
 from saddle.data.named.points import is_points, parse
+from saddle.errors import RunError
+from saddle.health.course import judge, length
+from saddle.health.rules import is_look
 from saddle.pages.html import figure, left_out, page, paragraph, section, table
 from saddle.pages.pictures import PictureFile, read_picture
+from saddle.runs.edits import in_force, in_words, read_edits, read_parent
 from saddle.runs.folder import RunFolder
 from saddle.runs.log import DRAWABLE, Log, best_entry, figure_names, last_figures, series
 from saddle.runs.reading import Say
@@ -30,6 +34,7 @@ from saddle.show.plots import (
     augment_plot,
     distance_plot,
     error_plot,
+    health_plot,
     loss_plot,
     moment_plot,
     nats_plot,
@@ -79,18 +84,21 @@ def write_report(run: RunFolder, notes: Sequence[str] = ()) -> Path:
     recorded = environment.pop("command", None)
     lead = paragraph(f"Recipe {config.recipe}") + _facts(config, log, environment)
     evaluations, scored = read_evaluations(run, say), run.read_scores(say)
-    curves, scores = _training_plots(config, log), _score_plots(scored, config, evaluations)
+    edits, marks = _edits(run, say)
+    curves, scores = _training_plots(config, log, marks), _score_plots(scored, config, evaluations, marks)
     if curves or scores:
         save_picture(join_pictures([plot.picture for plot in (*curves, *scores)]), run.curves)
     sections = [
         section("Samples", _samples(run, config, say)),
         section("Training", _pair(curves) if log else paragraph("Nothing logged yet.")),
+        _health(config, log),
         _scores(run, scores, evaluations),
         _picture("Real data", run.data_preview, f"Samples of {config.data.source}.", say),
         _picture("What D sees", run.augmented, _SEEN, say),
         _picture(
             "Interpolation", run.interpolation, "Each row: samples in equal steps from one latent to another.", say
         ),
+        section("Edits", edits) if edits else "",
         section("Settings", _settings(config)),
         section("Environment", table(environment.items()) if environment else paragraph("Not recorded.")),
         section("Use", _commands(run, config, recorded)),
@@ -147,39 +155,54 @@ def _frames(grids: Sequence[tuple[int, PictureFile]]) -> list[Image.Image]:
     return [file.decode() for file in _evenly(alike, most)] if fits else []
 
 
-def _training_plots(config: Config, log: Log) -> list[Plot]:
+def _training_plots(config: Config, log: Log, marks: Sequence[int]) -> list[Plot]:
     if not log:
         return []
     if config.learner == "likelihood":
         caption = "The negative log-likelihood of training images, each batch before it was learned from. What came in "
         caption += "the first tenth may lie above the picture."
-        return [Plot(caption, nats_plot(log))]
+        return [Plot(caption, nats_plot(log, marks))]
     judgement = config.game.loss in _JUDGEMENTS
     text = " At the dashed line it cannot tell real from generated." if judgement else ""
     plots = [
-        Plot("The losses of the discriminator and the generator.", loss_plot(log)),
-        Plot(f"The mean output of D.{text}", output_plot(log, judgement=judgement)),
+        Plot("The losses of the discriminator and the generator.", loss_plot(log, marks)),
+        Plot(f"The mean output of D.{text}", output_plot(log, marks, judgement=judgement)),
     ]
     if config.game.loss != "relativistic" and len(series(log, "loss_real")[0]):  # there D has one error, on pairs
-        plots.append(Plot("The errors of D on real and on generated samples, and of G.", error_plot(log)))
+        plots.append(Plot("The errors of D on real and on generated samples, and of G.", error_plot(log, marks)))
     if len(series(log, "l1")[0]):
         caption = "The mean absolute difference of outputs and targets in training, in the range of G's output."
-        plots.append(Plot(caption, distance_plot(log)))
+        plots.append(Plot(caption, distance_plot(log, marks)))
     if len(series(log, "augment_p")[0]):
         target = config.game.augment.target if isinstance(config.game.augment, ADAConfig) else None
         text = "" if target is None else f" The dashed line: the r_t that ADA aims at, {target:g}."
         caption = f"The probability of each transformation of what D sees, and r_t, the mean sign of D(x).{text}"
-        plots.append(Plot(caption, augment_plot(log, target)))
+        plots.append(Plot(caption, augment_plot(log, target, marks)))
     if len(series(log, "sample_mean")[0]):
         truth = parse(config.data.source).coordinate if is_points(config.data.source) else None
         known = (None, None) if truth is None else (truth.mean, truth.std)
         text = "" if truth is None else " The dashed lines are the true ones."
         caption = f"Mean and standard deviation of values generated from the fixed latents.{text}"
-        plots.append(Plot(caption, moment_plot(log, *known)))
+        plots.append(Plot(caption, moment_plot(log, *known, marks)))
     return plots
 
 
-def _score_plots(scores: Log, config: Config, evaluations: Mapping[str, Evaluation]) -> list[Plot]:
+def _health(config: Config, log: Log) -> str:
+    """What looks at samples say; nothing where there was none."""
+    if not any(map(is_look, log)):
+        return ""
+    found = judge(log, length(config, log))
+    html = paragraph(f"Now: {found.now.kind}. {found.now.words} {found.now.advice}".strip())
+    alarms = [verdict.images for verdict in found.told if verdict.is_alarm]
+    caption = "How varied samples are, and how much of the data they come near; real samples have 1, the dashed line."
+    html += figure(health_plot(log, alarms), caption + (" The dotted lines: alarms." if alarms else ""))
+    rows = [(f"{verdict.images:,}", verdict.kind, verdict.words) for verdict in found.told]
+    return section("Health", html + table(rows, ("after images", "verdict", "evidence")))
+
+
+def _score_plots(
+    scores: Log, config: Config, evaluations: Mapping[str, Evaluation], marks: Sequence[int]
+) -> list[Plot]:
     """The scores taken during training, if any."""
     metric = config.evaluate.metric
     if not len(series(scores, metric)[0]):
@@ -190,7 +213,7 @@ def _score_plots(scores: Log, config: Config, evaluations: Mapping[str, Evaluati
         caption += f" The dot: the best by {metric}, after {best['images']:,} images."
     if floors.keys() & figure_names(scores):
         caption += " The dashed line: what real samples score."
-    return [Plot(caption, score_plot(scores, metric, floors))]
+    return [Plot(caption, score_plot(scores, metric, floors, marks))]
 
 
 def _floors(config: Config, evaluations: Mapping[str, Evaluation]) -> dict[str, tuple[float, str]]:
@@ -243,6 +266,20 @@ def _pair(plots: Sequence[Plot]) -> str:
 def _picture(title: str, path: Path, caption: str, say: Say) -> str:
     file = read_picture(path, say)
     return "" if file is None else section(title, figure(file.content, caption))
+
+
+def _edits(run: RunFolder, say: Say) -> tuple[str, list[int]]:
+    """What was changed while the run was trained, and where it was forked, as markup; and where that was."""
+    parent = read_parent(run, say)
+    html = paragraph(f"This run was forked from {parent}.") if parent else ""
+    try:
+        edits = read_edits(run.edits, say)
+    except RunError as error:
+        say(error.what)
+        return html, []
+    rows = [(f"{edit.images:,}", in_words(edit)) for edit in edits]
+    html += table(rows, ("after images", "what was changed while it was trained")) if rows else ""
+    return html, [edit.images for edit in in_force(edits)]
 
 
 def _settings(config: Config) -> str:

@@ -11,13 +11,14 @@ from typing import Any, NamedTuple
 
 from saddle.base.files import write_text
 from saddle.config import Config, difference, load_config, load_recipe, resolve
-from saddle.config.keys import role
+from saddle.config.keys import decides, role
 from saddle.config.resolve import inline_toml, settle
 from saddle.config.schedules import lengths_in
 from saddle.config.section import Role
 from saddle.errors import SaddleError
 from saddle.features.extractors import SHIPPED
 from saddle.reproduction.tables import Row, Table
+from saddle.runs.edits import in_force, read_edits
 from saddle.runs.folder import RunFolder
 from saddle.runs.scores import Score, read_evaluations
 from saddle.scoring.evaluate import ERRORS
@@ -26,7 +27,7 @@ from saddle.scoring.measures import UNSAMPLED
 DEFAULT_FOLDER = Path("reproductions")
 # What does not make other runs of them: a command line tells seeds and lengths apart from settings, data and machine
 # decide others, and what is written down on the way changes nothing.
-_NOT_SETTINGS = (Role.SEED, Role.LENGTH, Role.THREADS, Role.WATCH)
+_NOT_SETTINGS = (Role.SEED, Role.LENGTH, Role.THREADS, Role.WATCH, Role.EVENTS)
 _FOUND = ("device", "data.fingerprint")
 
 
@@ -124,8 +125,13 @@ def _finished(place: Place, row: Row) -> list[list[_Finished]]:
 
 
 def _read(run: RunFolder, row: Row, whole: Config, place: Place) -> _Finished | None:
-    """What came of a run, or None while it is unfinished or not scored by this table's protocol."""
+    """What came of a run, or None while it is unfinished or not scored by this table's protocol.
+
+    One that was edited while it was trained is no run of its settings, and does not count.
+    """
     if not run.exists() or not run.environment.is_file():
+        return None
+    if any(decides(key) for edit in in_force(read_edits(run.edits)) for key in edit.set):
         return None
     config = load_config(run.config)
     # What the row writes as a share of the length is, in a run, a share of that run's length; a run that was begun for

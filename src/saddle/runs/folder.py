@@ -50,6 +50,11 @@ class RunFolder:
         return self.path / "evaluation.json"
 
     @property
+    def alarms(self) -> Path:
+        """What the alarm told, and when; see ``saddle.training.alarm``."""
+        return self.path / "alarms.jsonl"
+
+    @property
     def diverged(self) -> Path:
         """Why the run stopped, if it diverged and was not trained on since."""
         return self.path / "diverged.txt"
@@ -97,6 +102,25 @@ class RunFolder:
     @property
     def report(self) -> Path:
         return self.path / "report.html"
+
+    @property
+    def edits(self) -> Path:
+        return self.path / "edits.jsonl"
+
+    @property
+    def parent(self) -> Path:
+        """Of a run that was forked: from where."""
+        return self.path / "parent.json"
+
+    @property
+    def control(self) -> Path:
+        """What is asked of the run while it is trained."""
+        return self.path / "control"
+
+    @property
+    def paused(self) -> Path:
+        """There while a process that trains the run waits to be told to go on."""
+        return self.control / "paused"
 
     @property
     def tensorboard(self) -> Path:
@@ -172,7 +196,7 @@ class RunFolder:
         if (
             self.path.is_dir()
             and not self.exists()
-            and any(not entry.name.startswith(".") for entry in self.path.iterdir())
+            and any(not entry.name.startswith(".") and entry != self.edits for entry in self.path.iterdir())
         ):
             raise RunError(
                 f"{self.path} is not empty and holds no run",
@@ -194,7 +218,7 @@ class RunFolder:
 
     def _check_entries(self) -> None:
         """A run folder may come from a stranger: nothing in it may lead out of it, or be of another kind."""
-        folders = (self.samples, self.checkpoints, self.tensorboard, self.members)
+        folders = (self.samples, self.checkpoints, self.tensorboard, self.members, self.control)
         for path in self.path.iterdir() if self.path.is_dir() else ():
             mode = path.lstat().st_mode
             wanted = "a folder" if path in folders else "a regular file"
@@ -212,6 +236,7 @@ class RunFolder:
             *(self.config, self.environment, self.log, self.scores, self.evaluation, self.diverged),
             *(self.generator, self.best, self.classifier),
             *(self.data_preview, self.augmented, self.interpolation, self.animation, self.curves, self.report),
+            *(self.edits, self.parent),
         )
 
     def create(self) -> None:
@@ -242,6 +267,10 @@ class RunFolder:
         """Add a line to ``scores.jsonl``; as ``append_log``."""
         _append(self.scores, entry)
 
+    def append_alarm(self, entry: Mapping[str, Any]) -> None:
+        """Add a line to ``alarms.jsonl``; as ``append_log``."""
+        _append(self.alarms, entry)
+
     def read_log(self, say: Say = unsaid) -> list[dict[str, Any]]:
         """What ``append_log`` was given, oldest first: images seen, and figures that are numbers.
 
@@ -270,10 +299,16 @@ class RunFolder:
         text = read_text(self.diverged, _TEXT_SIZE, say)
         return None if text is None else text.strip()
 
-    def rewind(self, images_seen: int, say: Say) -> None:
+    def rewind(self, images_seen: int, say: Say, *, unfinished: bool = False) -> None:
         """Forget log lines, scores and grids made after ``images_seen``, which come anew, and half-written files.
 
         Damaged lines are left out and named through ``say``, but for a last one, which a kill may have cut short.
+
+        Args:
+            images_seen: where the run goes on.
+            say: told of damage.
+            unfinished: whether there are rounds before ``images_seen`` that no log line told of when that was saved; a
+                line of this position then came later, for an edit.
 
         Raises:
             SaddleError: the log cannot be read or written.
@@ -289,7 +324,7 @@ class RunFolder:
             unread: list[OSError] = []
             with atomic_path(file) as temporary, temporary.open("wb") as kept:
                 for line, entry in read_entries(file, say, unread=unread.append):
-                    if entry["images"] <= images_seen:
+                    if entry["images"] < images_seen + (file != self.log or not unfinished):
                         kept.write(line + b"\n")
                 if unread:  # nothing is replaced by what could be read until then
                     reason = unread[0].strerror or unread[0]

@@ -37,7 +37,7 @@ def unsaid(_text: str) -> None:
 def read_file(path: Path, most: int, say: Say = unsaid) -> bytes | None:
     """The content of a regular file of at most ``most`` bytes; None where there is none, or another thing."""
     try:
-        with _open(path) as file:
+        with open_log(path) as file:
             return bytes(read_at_most(file, most))
     except FileNotFoundError:
         return None
@@ -84,7 +84,7 @@ def read_entries(
     names: set[str] = set()
     number = left_out = 0
     try:
-        with _open(path) as file:
+        with open_log(path) as file:
             while most > 0 and (line := file.readline(_LINE_SIZE + 1)):
                 number += 1
                 whole = line.endswith(b"\n") or len(line) <= _LINE_SIZE
@@ -93,7 +93,7 @@ def read_entries(
                     if not whole:
                         most -= _skip_line(file, most)
                         raise ValueError(f"it has more than {readable_size(_LINE_SIZE)}")
-                    entry = _entry(line, names)
+                    entry = read_line(line, names)
                 except ValueError as error:
                     if line.endswith(b"\n") or not whole:
                         left_out += 1
@@ -122,7 +122,12 @@ def say_left_out(path: Path, left_out: Sequence[str], say: Say) -> None:
         say(f"{path} is damaged: {len(left_out) - _NAMED:,} other entries are left out")
 
 
-def _open(path: Path) -> io.BufferedReader:
+def open_log(path: Path) -> io.BufferedReader:
+    """Open a regular file that is no link.
+
+    Raises:
+        OSError: it is another thing, or not there.
+    """
     if path.is_symlink():
         raise OSError(0, "it is a link")
     return open_regular(path)
@@ -159,7 +164,7 @@ def _object(content: bytes) -> dict[str, Any]:
     return found
 
 
-def _entry(line: bytes, names: set[str]) -> dict[str, Any]:
+def read_line(line: bytes, names: set[str]) -> dict[str, Any]:
     """What a line says; ``names`` are those of all lines so far, and grow.
 
     Raises:

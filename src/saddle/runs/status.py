@@ -16,6 +16,7 @@ from saddle.config import Config, difference, load_recipe, parse_settings, resol
 from saddle.config.resolve import inline_toml, settle
 from saddle.errors import RunError, SaddleError
 from saddle.runs.folder import RunFolder
+from saddle.runs.following import read_end
 from saddle.runs.reading import Say, unsaid
 from saddle.runs.scores import Evaluation, read_evaluations
 
@@ -30,8 +31,8 @@ class Status:
     """How a run stands.
 
     Args:
-        state: running: a process trains it now; stopped: it can be resumed; finished; diverged: its losses or weights
-            were no longer finite.
+        state: running: a process trains it now; paused: one holds it, and waits; stopped: it can be resumed; finished;
+            diverged: its losses or weights were no longer finite.
         images: seen so far.
         saved: images seen at the last checkpoint, from which the run would resume; 0 before the first one.
         total: images seen at the end; None where the length is given in epochs, as long as nothing is logged.
@@ -41,7 +42,7 @@ class Status:
         written: when the run last wrote something, in local time.
     """
 
-    state: Literal["running", "stopped", "finished", "diverged"]
+    state: Literal["running", "paused", "stopped", "finished", "diverged"]
     images: int
     saved: int
     total: int | None
@@ -49,6 +50,11 @@ class Status:
     seconds: float | None
     score: tuple[str, float] | None
     written: datetime
+
+    @property
+    def is_held(self) -> bool:
+        """Whether a process has the run in its hands."""
+        return self.state in ("running", "paused")
 
     @property
     def progress(self) -> str:
@@ -59,9 +65,17 @@ class Status:
         return f"{self.images:,} of {self.total:,} images ({share} %)"
 
 
-def read_status(run: RunFolder, config: Config, say: Say = unsaid) -> Status:
-    """How the run with this config stands. What is damaged in its folder is left out, and ``say`` is told."""
-    log, scores, diverged = run.read_log(say), run.read_scores(say), run.read_diverged(say)
+def read_status(run: RunFolder, config: Config, say: Say = unsaid, *, quick: bool = False) -> Status:
+    """How the run with this config stands. What is damaged in its folder is left out, and ``say`` is told.
+
+    Args:
+        run: its folder.
+        config: of the run.
+        say: told of damage.
+        quick: read of its logs only the last lines, which is enough where nobody wants to know of damage.
+    """
+    log, scores = (read_end(run.log), read_end(run.scores)) if quick else (run.read_log(say), run.read_scores(say))
+    diverged = run.read_diverged(say)
     evaluated = _evaluated(read_evaluations(run, say), run, config.evaluate.metric)
     checkpoints = run.all_checkpoints()
     saved = checkpoints[-1][0] if checkpoints else 0
@@ -72,7 +86,7 @@ def read_status(run: RunFolder, config: Config, say: Say = unsaid) -> Status:
     score = _number(scores[-1], config.evaluate.metric) if scores else evaluated
     files = [run.config, run.log, run.scores, run.diverged, run.evaluation, *(path for _, path in checkpoints[-1:])]
     return Status(
-        state="running" if is_locked(run) else state,
+        state=state if not is_locked(run) else "paused" if os.path.lexists(_of_whole(run).paused) else "running",
         images=max(logged, saved),
         saved=saved,
         total=config.images or _images_of(config.epochs or 0.0, log),
@@ -81,6 +95,11 @@ def read_status(run: RunFolder, config: Config, say: Say = unsaid) -> Status:
         score=None if score is None else (config.evaluate.metric, score),
         written=datetime.fromtimestamp(max(map(_written, files))),
     )
+
+
+def _of_whole(run: RunFolder) -> RunFolder:
+    """The run that is trained: of a member, its population."""
+    return run.population or run
 
 
 def _written(file: Path) -> float:

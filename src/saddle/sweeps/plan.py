@@ -143,7 +143,7 @@ def check_same(plan: Plan, search: Search) -> None:
     changes: list[tuple[Any, ...]] = [
         change
         for change in difference(recorded, config)
-        if role(change[0]) not in (Role.THREADS, Role.WATCH) and change[0] not in _MAY_DIFFER
+        if role(change[0]) not in (Role.THREADS, Role.WATCH, Role.EVENTS) and change[0] not in _MAY_DIFFER
     ]
     keys = dict.fromkeys((*begun["over"], *over))
     changes += [(f"over {key}", begun["over"].get(key, "–"), over.get(key, "–")) for key in keys]

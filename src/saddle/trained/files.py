@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal, Self, TypeVar
 
@@ -88,13 +89,13 @@ class ClassifierHeader(NetworkHeader):
 Header = TypeVar("Header", bound=NetworkHeader)
 
 
-def save_network(path: Path, network: nn.Module, scaling: Scaling, header: NetworkHeader) -> None:
-    """Write the weights and buffers of ``network``, the scaling of its data and the header.
+def save_network(path: Path, state: Mapping[str, Tensor], scaling: Scaling, header: NetworkHeader) -> None:
+    """Write a network's ``state_dict``, the scaling of its data and the header.
 
     Raises:
         CheckpointError: the file cannot be written; an older one is untouched.
     """
-    tensors = {f"{_NETWORK}{name}": tensor for name, tensor in network.state_dict().items()}
+    tensors = {f"{_NETWORK}{name}": tensor for name, tensor in state.items()}
     tensors |= {_FACTOR: scaling.factor, _OFFSET: scaling.offset}
     save_tensors(path, tensors, header.model_dump(mode="json"))
 

@@ -10,7 +10,6 @@ from typing import Literal, overload
 import torch
 from PIL import Image
 from torch import Tensor, nn
-from torch.nn.functional import one_hot
 
 from saddle.base.chance import stream
 from saddle.base.machine import find_device
@@ -28,7 +27,7 @@ from saddle.trained.inversion import Inversion, check_search, find_latents
 from saddle.trained.labels import Label, Labels, check_labels, find_class, find_classes, takes_no_labels
 from saddle.trained.likelihood import check_smooth
 from saddle.trained.opening import open_generator
-from saddle.trained.walks import Place, along
+from saddle.trained.walks import Place, along, way_between
 
 
 class Generator:
@@ -77,7 +76,7 @@ class Generator:
                 expected="the suffix .safetensors",
                 remedy=f"name it {path.stem}.safetensors",
             )
-        save_network(path, self.network, self._scaling, self.header)
+        save_network(path, self.network.state_dict(), self._scaling, self.header)
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -288,21 +287,7 @@ class Generator:
         Raises:
             ConfigError: fewer than two steps, an unknown space, an impossible label, or a pixelcnn.
         """
-        check_smooth(self.network)
-        if steps < 2:
-            raise ConfigError("an interpolation has a first and a last step", expected="at least 2 steps", got=steps)
-        numbers = steps * (self.header.latent.width + prod(self.shape))
-        check_memory(4 * numbers, f"{steps:,} samples", remedy="take fewer steps")
-        share = torch.linspace(0, 1, steps)[:, None]
-        start = self.latent(first)
-        path = along(start, start if last is None else self.latent(last), share, space, self.header.latent)
-        if label is None and last_label is None and not self.class_names:
-            return self(path)
-        chosen = self.label(0 if label is None else label)
-        if last_label is None:
-            return self(path, torch.full((steps,), chosen))
-        begin, end = one_hot(torch.tensor([chosen, self.label(last_label)]), len(self.class_names)).float()
-        return self(path, torch.lerp(begin, end, share))
+        return self(*way_between(self, first, last, steps, space=space, label=label, last_label=last_label))
 
     def walk(
         self, places: Sequence[Place], steps: int, *, count: int = 1, space: str | None = None, label: Labels = None

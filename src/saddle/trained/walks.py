@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 import re
-from typing import NamedTuple
+from math import prod
+from typing import TYPE_CHECKING, NamedTuple
 
 import torch
 from torch import Tensor
-from torch.nn.functional import cosine_similarity
+from torch.nn.functional import cosine_similarity, one_hot
 
+from saddle.base.sizes import check_memory
 from saddle.config.networks import LatentConfig
 from saddle.errors import ConfigError
+from saddle.trained.labels import Label
+from saddle.trained.likelihood import check_smooth
+
+if TYPE_CHECKING:
+    from saddle.trained.generator import Generator
 
 # Where a latent is found: a seed, which means the first latent of that seed, or (seed, number).
 Place = int | tuple[int, int]
@@ -53,6 +60,39 @@ def parse_terms(text: str) -> list[Term]:
     return [
         Term(1 if sign == "+" else -1, parse_places(places)) for sign, places in re.findall(r"([+-])([^+-]*)", signed)
     ]
+
+
+def way_between(
+    generator: Generator,
+    first: Place,
+    last: Place | None,
+    steps: int,
+    *,
+    space: str | None = None,
+    label: Label | None = None,
+    last_label: Label | None = None,
+) -> tuple[Tensor, Tensor | None]:
+    """The latents and labels of ``Generator.interpolate``, whose arguments and errors these are.
+
+    Returns:
+        Latents (steps, latent width); class indices (steps,) or mixtures (steps, classes), None without classes.
+    """
+    check_smooth(generator.network)
+    if steps < 2:
+        raise ConfigError("an interpolation has a first and a last step", expected="at least 2 steps", got=steps)
+    numbers = steps * (generator.header.latent.width + prod(generator.shape))
+    check_memory(4 * numbers, f"{steps:,} samples", remedy="take fewer steps")
+    share = torch.linspace(0, 1, steps)[:, None]
+    start = generator.latent(first)
+    end = start if last is None else generator.latent(last)
+    path = along(start, end, share, space, generator.header.latent)
+    if label is None and last_label is None and not generator.class_names:
+        return path, None
+    chosen = generator.label(0 if label is None else label)
+    if last_label is None:
+        return path, torch.full((steps,), chosen)
+    ends = one_hot(torch.tensor([chosen, generator.label(last_label)]), len(generator.class_names)).float()
+    return path, torch.lerp(ends[0], ends[1], share)
 
 
 def along(start: Tensor, end: Tensor, share: Tensor, space: str | None, latent: LatentConfig) -> Tensor:

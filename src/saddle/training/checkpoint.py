@@ -16,13 +16,14 @@ from saddle.data.scaling import Scaling
 from saddle.errors import CheckpointError, DamagedFile
 from saddle.runs.folder import RunFolder
 from saddle.trained.files import GeneratorHeader, NetworkHeader, load_network, save_network
+from saddle.training.best import Best
 from saddle.training.health import check_weights
 from saddle.training.learner import Learner
 from saddle.training.record import Record
 from saddle.training.scorer import Scorer
 
 _FORMATS = "saddle-checkpoint-"
-_FORMAT = f"{_FORMATS}4"
+_FORMAT = f"{_FORMATS}5"
 
 
 @dataclass
@@ -32,10 +33,11 @@ class Checkpoints:
     Args:
         run: where.
         identity: of the run, by the settings that decide its result; another run's checkpoints are refused.
-        keep: how many of the newest checkpoints stay, beside the one with the best score.
+        keep: how many of the newest checkpoints stay.
         learner, record, scorer: what is saved; a restored run goes on with exactly these.
         scaling, header: go into the generator file, written beside each checkpoint; the header's position is replaced.
         further: other files that are written beside each checkpoint: where, the network, and its header.
+        sound: after how many images the run was sound for the last time; the newest checkpoint up to there stays, too.
     """
 
     run: RunFolder
@@ -47,7 +49,9 @@ class Checkpoints:
     scaling: Scaling
     header: GeneratorHeader
     further: Sequence[tuple[Path, nn.Module, NetworkHeader]] = ()
+    sound: Callable[[], int] | None = None
     _saved: float = field(default_factory=time.monotonic, init=False)
+    _best_saved: dict[Path, int | None] = field(default_factory=dict[Path, int | None], init=False)
 
     def save(self, images_seen: int) -> None:
         """Write a checkpoint and the generator file, then drop old checkpoints.
@@ -57,7 +61,7 @@ class Checkpoints:
             CheckpointError: the disk is full or not writable; older files are untouched.
         """
         self.record.agree()
-        tensors = self.learner.state() | self.record.state()
+        tensors = self.learner.state() | self.record.state() | self.scorer.state()
         processes.first(lambda: self._write(tensors, images_seen))
         self._saved = time.monotonic()
 
@@ -67,47 +71,53 @@ class Checkpoints:
         header["processes"] = processes.count()
         # The checkpoint comes last: a kill in between is made good by the rounds that are then played again.
         for path, network, kind in self._shared:
-            save_network(path, network, self.scaling, kind.model_copy(update={"images_seen": images_seen}))
-        for path, network in self._best(images_seen):
-            save_network(path, network, self.scaling, self.header.model_copy(update={"images_seen": images_seen}))
+            header_now = kind.model_copy(update={"images_seen": images_seen})
+            save_network(path, network.state_dict(), self.scaling, header_now)
+        self.save_best()
         save_tensors(self.run.checkpoint(images_seen), tensors, header)
-        for position, path in self.run.all_checkpoints()[: -self.keep]:
-            if position != self.scorer.best_at:
-                path.unlink()
+        older = self.run.all_checkpoints()[: -self.keep]
+        if self.sound is not None:
+            last_sound = max((at for at, _ in self.run.all_checkpoints() if at <= self.sound()), default=None)
+            older = [(at, path) for at, path in older if at != last_sound]
+        for _, path in older:
+            path.unlink()
         for path in self.run.checkpoints.glob("*.damaged"):  # put aside by ``restore``; this one takes their place
             path.unlink()
 
-    def _best(self, images_seen: int) -> list[tuple[Path, nn.Module]]:
-        """The generators whose score after so many images is the best so far, and where they are kept."""
-        return [(self.run.best, self.learner.result)] if self.scorer.best_at == images_seen else []
+    def save_best(self) -> None:
+        """Write the best generator so far, if it is another one than when it was written last.
+
+        Raises:
+            CheckpointError: as ``save``.
+        """
+        for path, best in self._bests:
+            if best.at is not None and best.at != self._best_saved.get(path):
+                save_network(path, best.weights, self.scaling, self._header_of(best.at))
+                self._best_saved[path] = best.at
+
+    @property
+    def _bests(self) -> list[tuple[Path, Best]]:
+        """Where the best generator is kept."""
+        return [(self.run.best, self.scorer.best)]
+
+    def _header_of(self, images_seen: int) -> GeneratorHeader:
+        return self.header.model_copy(update={"images_seen": images_seen})
 
     def regain(self, images_seen: int, say: Callable[[str], None]) -> None:
         """Write the files that one shares anew from the restored state where they are missing, damaged or older."""
         for path, network, kind in self._shared:
             header = kind.model_copy(update={"images_seen": images_seen})
             if not _is_whole(path, header):
-                save_network(path, network, self.scaling, header)
+                save_network(path, network.state_dict(), self.scaling, header)
                 say(f"{path} was missing or damaged, and is made again from the checkpoint")
 
     def _regain_best(self, say: Callable[[str], None]) -> None:
-        """The same for the best generator, from the checkpoint of its score; the learner is left with that one's state.
-
-        Without that checkpoint it is lost until a better one comes, which stops nothing.
-        """
-        best_at, path = self.scorer.best_at, self.run.best
-        if best_at is None or _is_whole(path, header := self.header.model_copy(update={"images_seen": best_at})):
-            return
-        source = self.run.checkpoint(best_at)
-        try:
-            tensors, saved = load_tensors(source)
-            check_header(source, saved, self.identity, best_at)
-            self.learner.load(tensors)
-        except (CheckpointError, KeyError, TypeError, ValueError, AttributeError) as error:
-            why = error.what if isinstance(error, CheckpointError) else repr(error)
-            say(f"{path} is missing or damaged, and cannot be made again: {why}")
-            return
-        save_network(path, self.learner.result, self.scaling, header)
-        say(f"{path} was missing, damaged or newer, and is made again from the checkpoint after {best_at:,} images")
+        """The same for the best generator, which the checkpoint holds."""
+        for path, best in self._bests:
+            if best.at is not None and not _is_whole(path, header := self._header_of(best.at)):
+                save_network(path, best.weights, self.scaling, header)
+                say(f"{path} was missing, damaged or newer, and is made again from the checkpoint")
+            self._best_saved[path] = best.at
 
     @property
     def _shared(self) -> list[tuple[Path, nn.Module, NetworkHeader]]:
@@ -133,7 +143,6 @@ class Checkpoints:
         if processes.count() > 1:
             tensors = processes.shared(self.learner.state() | self.record.state())
             header = processes.first(self.record.header)
-            self.scorer.best_at = processes.first(lambda: self.scorer.best_at)
             if not processes.is_first():
                 self.learner.load(tensors)
                 self.record.load(tensors, header)
@@ -151,14 +160,14 @@ class Checkpoints:
                 continue
             check_header(path, header, self.identity, images_seen)
             try:
-                self.scorer.load(header["scorer"])
-                self._regain_best(say)
                 self.learner.load(tensors)
                 self.record.load(tensors, header["record"])
+                self.scorer.load(tensors, header["scorer"])
             except (KeyError, TypeError, ValueError, AttributeError) as error:
                 raise CheckpointError(
                     f"{path} holds nothing that saddle wrote", got=repr(error), remedy=f"remove {path} and resume"
                 ) from None
+            self._regain_best(say)
             if (before := header.get("processes", 1)) != processes.count():
                 say(
                     f"the number of processes is {processes.count()} instead of {before}: from here on, the bytes may "

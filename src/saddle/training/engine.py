@@ -46,12 +46,24 @@ class Engine:
     ) -> None:
         self._learner = learner
         self._precision = precision
-        self._replayed: Replayed | None = None
+        self._replayed = None if recorder is None else Replayed(learner, recorder)
+        self._say = say
         check_precision(precision, learner.device)
-        if recorder is not None and learner.obstacle is not None:
-            say(f"rounds are played one operation after the other, and not replayed as a whole: {learner.obstacle}")
-        elif recorder is not None:
-            self._replayed = Replayed(learner, recorder)
+        self._player = self._choose_player()
+
+    def forget(self) -> None:
+        """The learner has other numbers, or its state was loaded: what was recorded of its rounds holds no more."""
+        if self._replayed is not None:
+            self._replayed.forget()
+        self._player = self._choose_player()
+
+    def _choose_player(self) -> Learner | Replayed:
+        if self._replayed is None:
+            return self._learner
+        if (obstacle := self._learner.obstacle) is None:
+            return self._replayed
+        self._say(f"rounds are played one operation after the other, and not replayed as a whole: {obstacle}")
+        return self._learner
 
     def play(self, batches: Sequence[Batch], number: int, seed: int) -> dict[str, Tensor]:
         """One round, in which everything random follows from ``seed``; see ``Learner.play``.
@@ -60,7 +72,7 @@ class Engine:
         """
         seed_round(seed, self._learner.device)
         with products_in(self._precision, self._learner.device):
-            return (self._replayed or self._learner).play(batches, number)
+            return self._player.play(batches, number)
 
 
 def are_replayed(device: torch.device, execution: str) -> bool:

@@ -120,6 +120,14 @@ class GAN:
         """The averaged G."""
         return self.averaged
 
+    def retune(self, config: Config) -> None:
+        """Take over the numbers that may change while a run goes on; see ``Learner.retune``."""
+        config = shared_config(config)
+        self.rule.retune(config.game)
+        self.generator.retune(config.generator.optimizer)
+        self.discriminator.retune(config.discriminator.optimizer, config.game.clip)
+        self._average = config.average
+
     def schedule(self, position: int) -> None:
         """Set the optimizers and the weights of the penalties for the round that begins at ``position``.
 

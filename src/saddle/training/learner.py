@@ -8,6 +8,7 @@ from typing import Protocol
 import torch
 from torch import Tensor, nn
 
+from saddle.config.schema import Config
 from saddle.game.batch import Batch
 
 
@@ -44,6 +45,13 @@ class Learner(Sampled, Protocol):
     @property
     def turns(self) -> int:
         """How many batches of real samples a round takes."""
+        ...
+
+    def retune(self, config: Config) -> None:
+        """Take over the numbers that may change while a run goes on (``saddle.config.editing``).
+
+        ``schedule`` comes between this and the next round, and recordings of rounds are made anew.
+        """
         ...
 
     def schedule(self, position: int) -> None:

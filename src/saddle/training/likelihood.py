@@ -51,6 +51,11 @@ class Likelihood:
         assert isinstance(averaged, PixelCNN)
         return averaged
 
+    def retune(self, config: Config) -> None:
+        """Take over the numbers that may change while a run goes on; see ``Learner.retune``."""
+        self.player.retune(config.generator.optimizer)
+        self._half_life = config.average
+
     def schedule(self, position: int) -> None:
         """Set the optimizer's numbers for the round that begins at ``position``."""
         self.player.schedule(position)

@@ -6,24 +6,27 @@ the engine. What differs between systems lives in the rule, the networks and the
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import NamedTuple
 
 from saddle.base import processes
 from saddle.base.chance import stream
 from saddle.config.schema import Config
 from saddle.game.feed import Feed
+from saddle.scoring.look import COUNT
 from saddle.training.checkpoint import Checkpoints
 from saddle.training.engine import Engine
 from saddle.training.health import check_figures
 from saddle.training.learner import Learner
 from saddle.training.record import Record
 from saddle.training.scorer import Scorer
+from saddle.training.steering import Steering
 
 # What `auto` means: so many log lines, sample grids and checkpoints in a run. A checkpoint also comes when the last one
 # is older than this.
 _LINES, _GRIDS, _CHECKPOINTS = 50, 20, 10
 _CHECKPOINT_SECONDS = 300.0
+# The least images seen from one look to the next: its samples are 3 % of these.
+LOOK = 32 * COUNT
 
 
 class Intervals(NamedTuple):
@@ -31,10 +34,12 @@ class Intervals(NamedTuple):
 
     Args:
         log, samples, evaluate, checkpoint: the intervals.
+        look: a multiple of ``log``, so that the samples that are looked at are few beside the images seen.
         checkpoint_seconds: a checkpoint also comes when the last one is older than this; infinite: never for that.
     """
 
     log: int
+    look: int
     samples: int
     evaluate: int
     checkpoint: int
@@ -47,8 +52,10 @@ class Intervals(NamedTuple):
         def every(setting: int | str, parts: int) -> int:
             return setting if isinstance(setting, int) else max(1, total // parts)
 
+        log = every(config.log.every, _LINES)
         return cls(
-            log=every(config.log.every, _LINES),
+            log=log,
+            look=log * -(-LOOK // log),
             samples=every(config.samples.every, _GRIDS),
             evaluate=config.evaluate.every,
             checkpoint=every(config.checkpoint.every, _CHECKPOINTS),
@@ -67,9 +74,9 @@ def train(
     record: Record,
     scorer: Scorer,
     checkpoints: Checkpoints,
-    stopping: Callable[[], bool],
+    steering: Steering,
 ) -> int:
-    """Play rounds from ``position`` until ``total`` images were seen or ``stopping()`` says so.
+    """Play rounds from ``position`` until ``total`` images were seen or ``steering`` says so.
 
     Everything random in a round comes from the stream of (seed, position), so that a run continued at a position
     goes on as if it had never stopped. Nothing in a round waits for the device, except where an interval ends.
@@ -80,14 +87,19 @@ def train(
     Raises:
         Diverged: losses or weights are not finite.
     """
-    batch, intervals = config.batch_size, Intervals.of(config, total)
+    batch, intervals = config.batch_size, Intervals.of(steering.config, total)
     images = batch * learner.turns  # that a round takes
     while position < total:
-        # Whether to stop, and whether a checkpoint is overdue, several processes must see alike.
+        # Whether to stop, whether something is asked, and whether a checkpoint is overdue, several processes must see
+        # alike.
         overdue_here = checkpoints.age > intervals.checkpoint_seconds
-        stop, overdue = processes.largest(stopping(), overdue_here)
+        stop, asked, overdue = processes.largest(steering.stops(), steering.is_asked(position), overdue_here)
         if stop:
             break
+        if asked:
+            position = steering.answer(position)
+            intervals = Intervals.of(steering.config, total)
+            continue
         start = position
         learner.schedule(start)
         batches = [feed.batch(start + turn * batch, batch) for turn in range(learner.turns)]
@@ -100,13 +112,13 @@ def train(
 
         record.add(figures, position)
         if due(intervals.log):
-            check_figures(record.write(position), position)
+            check_figures(record.write(position, look=total >= LOOK and due(intervals.look)), position)
         if due(intervals.samples):
             record.draw_samples(position)
         if due(intervals.evaluate):
             with record.paused():
                 scorer.score(position)
-        if due(intervals.checkpoint) or overdue or scorer.best_at == position:
+        if due(intervals.checkpoint) or overdue:
             checkpoints.save(position)
     return position
 

@@ -45,6 +45,11 @@ class Player:
         self._steps = torch.ones(()) if historical else None
         self.schedule(0)
 
+    def retune(self, config: OptimizerConfig, clip: float = 0.0) -> None:
+        """Take over the numbers that may change while a run goes on, of an optimizer of the same kind."""
+        assert type(config) is type(self._config)
+        self._config, self._clip = config, clip
+
     def schedule(self, images_seen: int) -> None:
         """Set the numbers of the optimizer for the round that begins at ``images_seen``."""
         config = self._config
@@ -105,6 +110,7 @@ class Player:
             RuntimeError, LookupError, ValueError: names, shapes or types do not fit.
         """
         self.network.load_state_dict(below("network.", tensors))
+        self.optimizer.state.clear()  # it may hold more by now than was saved, such as momentum that came later
         saved: dict[int, dict[str, Tensor]] = {}
         for name, value in below("optimizer.", tensors).items():
             index, _, key = name.partition(".")

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import math
 import shutil
-from collections.abc import Callable, Generator, Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import fmean
-from tempfile import TemporaryDirectory
 from typing import Any
 
+import torch
 from PIL import Image
 from torch import Tensor, nn
 
@@ -24,10 +24,15 @@ from saddle.config.members import member_config
 from saddle.data.scaling import Scaling
 from saddle.data.store import Store
 from saddle.errors import DamagedFile, Diverged, RunError
+from saddle.runs.edits import config_after, in_force, read_edits, write_edits
 from saddle.runs.folder import RunFolder
 from saddle.runs.reading import unsaid
+from saddle.scoring.look import Real
 from saddle.trained.files import NetworkHeader
+from saddle.training.alarm import Alarm
+from saddle.training.best import Best
 from saddle.training.checkpoint import Checkpoints, check_header, header_of
+from saddle.training.fork import new_run, write_environment, write_parent
 from saddle.training.gan import GAN
 from saddle.training.health import check_figures, check_weights
 from saddle.training.record import Record
@@ -98,17 +103,34 @@ class PopulationRecord(Record):
     Args:
         config, run, store, learner, scaling, progress: as of ``Record``, for the population.
         members: of it.
+        scorer: is told what looks at members give.
+        real: what their samples are looked at beside, or None.
     """
 
     def __init__(
-        self, config: Config, run: RunFolder, store: Store, scaling: Scaling, progress: Progress, members: Members
+        self,
+        config: Config,
+        run: RunFolder,
+        store: Store,
+        scaling: Scaling,
+        progress: Progress,
+        members: Members,
+        scorer: PopulationScorer,
+        real: Real | None = None,
     ) -> None:
         super().__init__(config, run, store, members.learner, scaling, progress)
         self._members = members
+        total = config.total_images(len(store))
+
+        def alarm_of(number: int) -> Alarm:
+            return Alarm(members.folders[number], total, lambda text: progress.say(f"member {number}, {text}"))
+
         self._each = [
-            Record(own, folder, store, learner, scaling, Silent(), sight)
-            for own, folder, learner, sight in zip(
-                members.configs, members.folders, members.learners, members.learner.sights, strict=True
+            Record(own, folder, store, learner, scaling, Silent(), sight, real, each.note, alarm_of(number))
+            for number, (own, folder, learner, sight, each) in enumerate(
+                zip(
+                    members.configs, members.folders, members.learners, members.learner.sights, scorer.each, strict=True
+                )
             )
         ]
 
@@ -119,7 +141,7 @@ class PopulationRecord(Record):
             if number not in self._members.lost:
                 self._members.folders[number].diverged.unlink(missing_ok=True)
 
-    def write(self, images_seen: int) -> dict[str, float]:
+    def write(self, images_seen: int, *, look: bool = False) -> dict[str, float]:
         if self._sums is None:
             return {}
         means = (self._sums / self._rounds).T.tolist()
@@ -127,11 +149,12 @@ class PopulationRecord(Record):
         for number in self._members.living:
             record = self._each[number]
             with self._members.watching(number):
-                line = record._write(dict(zip(self._names, means[number], strict=True)), images_seen)
+                line = record._write(dict(zip(self._names, means[number], strict=True)), images_seen, look=look)
                 record._start_line(images_seen)
                 check_figures(line, images_seen)
                 lines.append(line)
-        figures = self._write({name: fmean(line[name] for line in lines) for name in lines[0]}, images_seen)
+        means_of_all = {name: fmean(line[name] for line in lines) for name in lines[0]}
+        figures = self._write(means_of_all, images_seen, look=False)
         self._start_line(images_seen)
         return figures
 
@@ -148,17 +171,27 @@ class PopulationRecord(Record):
                 pictures.append(picture)
         self._save_picture(_montage(pictures[:_SHOWN]), images_seen)
 
+    def state(self) -> dict[str, Tensor]:
+        seen = [record._seen for record in self._each]
+        if not (known := [one for one in seen if one is not None]):
+            return super().state()
+        rows = [torch.zeros_like(known[0]) if one is None else one for one in seen]
+        return super().state() | {"record.seen": torch.stack(rows)}
+
     def header(self) -> dict[str, Any]:
         return super().header() | {"lost": self._members.lost}
 
     def load(self, tensors: Mapping[str, Tensor], header: Mapping[str, Any]) -> None:
-        super().load(tensors, header)
+        sums = {name: tensor for name, tensor in tensors.items() if name != "record.seen"}
+        super().load(sums, header)
         numbers = range(len(self._each))
         if any(number not in numbers for number in header["lost"]):
             raise ValueError(f"the members {header['lost']!r} have diverged, of {len(self._each)}")
         self._members.lost[:] = header["lost"]
-        for record in self._each:
-            record.load({}, header)
+        seen = tensors.get("record.seen")
+        for number, record in enumerate(self._each):
+            record.load({} if seen is None else {"record.seen": seen[number]}, header)
+            record._rounds = self._rounds  # summed by the whole
 
     def close(self) -> None:
         super().close()
@@ -183,33 +216,38 @@ class PopulationScorer(Scorer):
         for number in self._members.living:
             with self._members.watching(number):
                 self.each[number].score(images_seen)
-        self._note_best()
 
-    def _note_best(self) -> None:
-        """The last time that a member was better than it had been before."""
-        self.best_at = max((each.best_at for each in self.each if each.best_at is not None), default=None)
+    def state(self) -> dict[str, Tensor]:
+        """The best generator of each member; of one that has none yet, what it is now."""
+        if all(each.best.at is None for each in self.each):
+            return {}
+        weights = [each.best.weights or each.best.now() for each in self.each]
+        return {f"best.{name}": torch.stack([one[name] for one in weights]) for name in weights[0]}
 
     def header(self) -> dict[str, Any]:
         return {"members": [each.header() for each in self.each]}
 
-    def load(self, header: Mapping[str, Any]) -> None:
-        for each, own in zip(self.each, header["members"], strict=True):
-            each.load(own)
-        self._note_best()
+    def load(self, tensors: Mapping[str, Tensor], header: Mapping[str, Any]) -> None:
+        stacked = {name: tensor for name, tensor in tensors.items() if name.startswith("best.")}
+        for number, (each, own) in enumerate(zip(self.each, header["members"], strict=True)):
+            each.load(
+                {name: tensor[number] for name, tensor in stacked.items()} if own["best"] is not None else {}, own
+            )
 
 
 @dataclass
 class PopulationCheckpoints(Checkpoints):
-    """One checkpoint of the whole, and for each member the files that one shares.
-
-    A member's best generator cannot be made again: not every checkpoint of a best one is kept.
-    """
+    """One checkpoint of the whole, and for each member the files that one shares."""
 
     members: Members = field(kw_only=True)
 
     def _write(self, tensors: Mapping[str, Tensor], images_seen: int) -> None:
         count = len(self.members.folders)
-        apart = {name: _by_member(name, tensor, count) for name, tensor in tensors.items() if tensor.dim()}
+        apart = {
+            name: _by_member(name, tensor, count)
+            for name, tensor in tensors.items()
+            if tensor.dim() and not name.startswith("best.")
+        }
         for number in self.members.living:
             with self.members.watching(number):
                 check_weights({name: tensor[number] for name, tensor in apart.items()}, images_seen)
@@ -228,19 +266,16 @@ class PopulationCheckpoints(Checkpoints):
                 shared.append((members.folders[number].path / path.name, members.learner.classifier(number), kind))
         return shared
 
-    def _best(self, images_seen: int) -> list[tuple[Path, nn.Module]]:
+    @property
+    def _bests(self) -> list[tuple[Path, Best]]:
         assert isinstance(self.scorer, PopulationScorer)
-        each, members = self.scorer.each, self.members
-        better = [number for number in members.living if each[number].best_at == images_seen]
-        return [(members.folders[number].best, members.learners[number].result) for number in better]
-
-    def _regain_best(self, say: Callable[[str], None]) -> None:
-        pass
+        each = zip(self.members.folders, self.scorer.each, strict=True)
+        return [(folder.best, scorer.best) for folder, scorer in each]
 
 
 def _by_member(name: str, tensor: Tensor, count: int) -> Tensor:
     """State of a population with one row for each member: a view."""
-    return tensor.view(-1, count).T if name.startswith("record.") else tensor
+    return tensor.view(-1, count).T if name == "record.sums" else tensor
 
 
 def take_out(run: RunFolder, number: int, out: RunFolder) -> None:
@@ -257,37 +292,34 @@ def take_out(run: RunFolder, number: int, out: RunFolder) -> None:
         raise RunError(f"{run.path} is a single run and no population", expected="a run with members > 1")
     if not 0 <= number < config.members:
         raise RunError(f"{run.path} has no member {number}", expected=f"a number from 0 to {config.members - 1}")
-    if out.path.exists() and (not out.path.is_dir() or any(out.path.iterdir())):
-        raise RunError(f"{out.path} is not empty", expected="a new or empty folder", remedy="give another --out")
-    out.check()
     member, own = run.member(number), member_config(config, number)
     images_seen, tensors, header = _newest(run, config)
     if number in header["record"]["lost"]:
         raise RunError(f"member {number} of {run.path} has diverged", got=member.read_diverged())
     rows = {name: _by_member(name, tensor, config.members) for name, tensor in tensors.items()}
     state = {_alone(name): tensor[number] if tensor.dim() else tensor for name, tensor in rows.items()}
+    edits = [edit for edit in in_force(read_edits(run.edits)) if edit.images <= images_seen]
+    game = config_after(own, [edit for edit in edits if edit.images < images_seen]).game
     scorer, record = header["scorer"]["members"][number], {**header["record"]}
     del record["lost"]
     if "record.sums" in state:  # of penalties that this member does without, a run of its own has no figures
-        without = [name for name in _PENALTIES & {*record["figures"]} if not getattr(own.game, name)]
+        without = [name for name in _PENALTIES & {*record["figures"]} if not getattr(game, name)]
         places = [place for place, name in enumerate(record["figures"]) if name not in without]
         record["figures"] = [record["figures"][place] for place in places]
         state["record.sums"] = state["record.sums"].reshape(-1)[places]
-    out.path.parent.mkdir(parents=True, exist_ok=True)
-    with TemporaryDirectory(prefix=f".{out.path.name}.", dir=out.path.parent) as folder:
-        made = RunFolder(Path(folder) / "run")
-        shutil.copytree(member.path, made.path, ignore=_not_of_a_run)
+    with new_run(out) as made:
+        shutil.copytree(member.path, made.path, ignore=_not_of_a_run, dirs_exist_ok=True)
         made.report.unlink(missing_ok=True)
-        for path in (run.environment, run.data_preview):
-            if path.is_file():
-                shutil.copy(path, made.path)
+        if run.data_preview.is_file():
+            shutil.copy(run.data_preview, made.path)
+        write_environment(run, made, out.path)
         made.rewind(images_seen, unsaid)
         write_text(made.config, to_toml(own))
+        if edits:
+            write_edits(made.edits, edits)
         made.checkpoints.mkdir()
         save_tensors(made.checkpoint(images_seen), state, header_of(identity_of(own), images_seen, record, scorer))
-        if out.path.is_dir():
-            out.path.rmdir()
-        made.path.replace(out.path)
+        write_parent(made, run, images_seen, run.checkpoint(images_seen), number)
 
 
 def _not_of_a_run(folder: str, names: list[str]) -> list[str]:

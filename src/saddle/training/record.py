@@ -14,21 +14,26 @@ from PIL import Image
 from torch import Tensor
 
 from saddle.base import processes
+from saddle.base.chance import stream
 from saddle.base.progress import Progress
 from saddle.config.schema import Config
 from saddle.data.scaling import Scaling, to_pixels
 from saddle.data.store import Store
 from saddle.errors import CheckpointError, ConfigError
 from saddle.runs.folder import RunFolder
+from saddle.scoring.look import Real
 from saddle.show.grid import save_picture, tile, tile_pairs
 from saddle.show.points import picture_points
 from saddle.show.preview import spread
 from saddle.trained.draw import draw_samples
+from saddle.training.alarm import Alarm
 from saddle.training.health import watched
 from saddle.training.learner import Sampled
+from saddle.training.sampling import saved_samples
 
 # Fixed latents have a stream of their own, so that pictures never disturb training.
 _SAMPLES_SEED = 0
+_LOOK_SEED = stream(0, "look")
 _GRID_CLASSES = 20  # that a class grid shows at most
 _REFERENCE = 10_000  # real points beside generated ones
 _SEEN, _SEEN_COLUMNS = 32, 8  # real images beside what D sees of them
@@ -45,6 +50,9 @@ class Record:
         learner, scaling: what samples are drawn from, and how they become pictures.
         progress: who watches.
         sight: what D sees of samples (n, C, H, W) at present, for a picture of it; None: the samples themselves.
+        real: what samples are looked at beside; None: they are not looked at.
+        note: is told what a look gives, and after how many images seen.
+        alarm: reads each line of the log; None: nobody does.
     """
 
     def __init__(
@@ -56,6 +64,9 @@ class Record:
         scaling: Scaling,
         progress: Progress,
         sight: Callable[[Tensor], Tensor] | None = None,
+        real: Real | None = None,
+        note: Callable[[Mapping[str, float], int], None] | None = None,
+        alarm: Alarm | None = None,
     ) -> None:
         self._run = run
         self._store = store
@@ -63,6 +74,11 @@ class Record:
         self._scaling = scaling
         self._progress = progress
         self._sight = sight
+        self._real = real
+        self._note = note
+        self.alarm = alarm
+        self._conditional = config.conditional is True
+        self._seen: Tensor | None = None  # what was compared in the last look
         self._truth = None if store.distribution is None else store.distribution.coordinate
         self._grid = _Grid.of(config, store)
         self._names: list[str] = []
@@ -90,12 +106,17 @@ class Record:
 
     def begin(self, images_seen: int, total: int) -> None:
         """Training is about to go on from ``images_seen``: forget what was written after it, start the bar."""
-        processes.first(lambda: self._run.rewind(images_seen, self._progress.say))
+        processes.first(lambda: self._rewind(images_seen))
         if self._wants_events and processes.is_first():
             self._events = _tensorboard(self._run, images_seen)
         self._since = self._shown = images_seen
         self._started = self._lap = time.monotonic()
         self._progress.start("training", total, "images seen", done=images_seen)
+
+    def _rewind(self, images_seen: int) -> None:
+        self._run.rewind(images_seen, self._progress.say, unfinished=self._rounds > 0)
+        if self.alarm is not None:
+            self.alarm.begin(self._run.read_log())
 
     def add(self, figures: Mapping[str, Tensor], images_seen: int) -> None:
         """Add a round's figures, (members,) on the device, to the running sums and move the bar; waits for nothing.
@@ -115,12 +136,17 @@ class Record:
         self._progress.advance(images_seen - self._shown)
         self._shown = images_seen
 
-    def write(self, images_seen: int) -> dict[str, float]:
+    def write(self, images_seen: int, *, look: bool = False) -> dict[str, float]:
         """Write the means since the last line to ``log.jsonl`` and return them. This waits for the device.
 
         They are means over all processes.
 
+        Args:
+            images_seen: by now.
+            look: whether the line tells, too, what a look at samples gives.
+
         Raises:
+            Diverged: the samples are not finite.
             SaddleError: the log cannot be written.
         """
         if self._sums is None:
@@ -128,15 +154,15 @@ class Record:
         self.agree()
         means = (self._sums / self._rounds).squeeze(1)
         figures = dict(zip(self._names, means.tolist(), strict=True))
-        figures = processes.first(lambda: self._write(figures, images_seen))
+        figures = processes.first(lambda: self._write(figures, images_seen, look=look))
         self._start_line(images_seen)
         return figures
 
     def _start_line(self, images_seen: int) -> None:
         self._sums, self._rounds, self._since, self._lap = None, 0, images_seen, time.monotonic()
 
-    def _write(self, means: Mapping[str, float], images_seen: int) -> dict[str, float]:
-        figures = {**means, **self._moments(images_seen)}
+    def _write(self, means: Mapping[str, float], images_seen: int, *, look: bool) -> dict[str, float]:
+        figures = {**means, **self._moments(images_seen), **(self._look(images_seen) if look else {})}
         now = time.monotonic()
         rate = (images_seen - self._since) / max(now - self._lap, 1e-9)
         entry: dict[str, Any] = {"images": images_seen, "epoch": round(images_seen / len(self._store), 4)}
@@ -146,7 +172,10 @@ class Record:
         if self._events is not None:
             for name, value in figures.items():
                 self._events.add_scalar(name, value, images_seen)
-        self._progress.status(_line(figures))
+        verdict = None if self.alarm is None else self.alarm.add(entry)
+        self._progress.status(
+            _line(figures) + (f"  {verdict.kind}" if verdict is not None and verdict.is_alarm else "")
+        )
         return figures
 
     def draw_samples(self, images_seen: int) -> None:
@@ -216,14 +245,29 @@ class Record:
             samples = self._draw()
         return {"sample_mean": samples.mean().item(), "sample_std": samples.std().item()}
 
+    def _look(self, images_seen: int) -> dict[str, float]:
+        """The figures of ``saddle.scoring.look``."""
+        if self._real is None:
+            return {}
+        beside, shape = self._real.chosen, self._store.shape
+        labels = torch.from_numpy(beside.labels) if self._conditional and beside.labels is not None else None
+        with watched(images_seen):
+            drawn = self._learner, self._scaling, shape, _LOOK_SEED, len(beside)
+            samples = saved_samples(*drawn, labels, beside.inputs)
+        figures, self._seen = self._real.look(samples, self._seen)
+        if self._note is not None:
+            self._note(figures, images_seen)
+        return figures
+
     def agree(self) -> None:
         """Let several processes have the same sums: the mean of theirs."""
         if self._sums is not None:
             processes.average([self._sums])
 
     def state(self) -> dict[str, Tensor]:
-        """Sums since the last log line, so that a continued run writes the same lines."""
-        return {} if self._sums is None else {"record.sums": self._sums.flatten()}
+        """Sums since the last log line, and the last look, so that a continued run writes the same lines."""
+        tensors = {"record.sums": None if self._sums is None else self._sums.flatten(), "record.seen": self._seen}
+        return {name: tensor for name, tensor in tensors.items() if tensor is not None}
 
     def header(self) -> dict[str, Any]:
         """What ``state`` means: the names of its figures, how many rounds they sum, and the seconds so far."""
@@ -239,6 +283,7 @@ class Record:
         if not isinstance(seconds, int | float) or not 0 <= seconds < _LONGEST:
             raise ValueError(f"{seconds!r} seconds")
         self._earlier = seconds
+        self._sums, self._rounds, self._seen = None, 0, None
         if "record.sums" in tensors:
             sums = tensors["record.sums"]
             if not isinstance(rounds, int) or not 0 < rounds < _LONGEST:
@@ -247,6 +292,8 @@ class Record:
                 raise ValueError(f"{tuple(sums.shape)} sums of {len(names)} figures")
             self._names, self._rounds = list(names), rounds
             self._sums = sums.to(self._learner.device, copy=True).reshape(len(self._names), -1)
+        if (seen := tensors.get("record.seen")) is not None and self._real is not None:
+            self._seen = self._real.checked(seen)
 
     def close(self) -> None:
         """End the bar and the event file."""

@@ -84,7 +84,7 @@ class Replayed:
     """Plays a learner's rounds: the first few of each kind as they are, the others by replaying a recording.
 
     Args:
-        learner: whose rounds; see ``Learner.kind``. Its state must not be loaded anew once one was recorded.
+        learner: whose rounds; see ``Learner.kind``. ``forget`` follows when its state is loaded anew.
         recorder: of the learner's device.
     """
 
@@ -93,6 +93,14 @@ class Replayed:
         self._recorder = recorder
         self._played: dict[Hashable, int] = {}
         self._recordings: dict[Hashable, _Recording] = {}
+        self._forgotten: list[_Recording] = []
+
+    def forget(self) -> None:
+        """Record all kinds of rounds anew."""
+        # Until then the old ones hold the memory that recordings share, which is lost with the last of them.
+        self._forgotten += self._recordings.values()
+        self._played.clear()
+        self._recordings.clear()
 
     def play(self, batches: Sequence[Batch], number: int) -> dict[str, Tensor]:
         """As ``Learner.play``; the next round overwrites the figures.
@@ -106,6 +114,7 @@ class Replayed:
                 self._played[kind] += 1
                 return self._play_once(batches, number)
             self._recordings[kind] = self._record(batches, number)
+            self._forgotten.clear()
         recording = self._recordings[kind]
         for kept, given in zip(recording.batches, batches, strict=True):
             for place, value in zip(_tensors(kept), _tensors(given), strict=True):

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import copy
-import math
 import warnings
 from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any, Literal
 
-import torch
 from torch import Tensor
 
 from saddle.base import processes
@@ -26,14 +24,16 @@ from saddle.runs.folder import RunFolder
 from saddle.scoring.likelihood import asked_about
 from saddle.scoring.measures import Measure, choose, floor_samples
 from saddle.scoring.sides import Extracted, RealData
-from saddle.trained.draw import as_saved, draw_samples
 from saddle.trained.likelihood import log_likelihoods
+from saddle.training.best import Best
 from saddle.training.health import watched
 from saddle.training.learner import Sampled
+from saddle.training.sampling import saved_samples
 
 # A stream that nothing else draws from: the best of many scores is too good for the latents that it was found with, so
 # ``saddle evaluate`` takes others.
 _SEED = stream(0, "scores")
+_FIGURE = "distance"  # of a look, which chooses where nothing is scored
 
 # Asked after each score, with its line of ``scores.jsonl``: whether the run goes on.
 GoOn = Callable[[Mapping[str, Any]], bool]
@@ -55,7 +55,6 @@ class Scorer:
         MetricError: nor does the extractor.
     """
 
-    best_at: int | None = None  # images seen
     stopped: bool = False  # whether the answer was once that the run does not go on
 
     def __init__(
@@ -76,8 +75,11 @@ class Scorer:
         self._go_on = go_on
         self._epoch = len(store)
         self._shape = store.shape
-        self._best: float | None = None
         self._real: RealData | None = None
+        by = (
+            {**self._settings.model_dump(mode="json", exclude={"every"})} if self._settings.every else {"look": _FIGURE}
+        )
+        self.best = Best(learner, by)
         if not self._settings.every or not processes.is_first():
             return
         extractor = find_extractor(self._settings.extractor, store)
@@ -85,7 +87,7 @@ class Scorer:
             store, open_held_out(config.data, store), open_validation(config.data, store), extractor, progress
         )
         self._measure, better = deciding(config, self._real)
-        self._sign = 1 if better == "higher" else -1
+        self.best = Best(learner, by, higher=better == "higher")
         self._labels = self._real.labels_to_ask_for(self._settings.count, _SEED) if config.conditional else None
         if self._measure.asks_about is None:
             self._real.prepare()
@@ -103,10 +105,16 @@ class Scorer:
         """The same for one member of a population: the real side is prepared once for all of them."""
         other = copy.copy(self)
         other._run, other._learner, other._progress, other._go_on = run, learner, Silent(), None
+        other.best = self.best.of_member(learner)
         return other
 
+    def note(self, figures: Mapping[str, float], images_seen: int) -> None:
+        """Let a look decide which generator is the best, in a run that is not scored."""
+        if not self._settings.every and _FIGURE in figures:
+            self.best.offer(figures[_FIGURE], images_seen)
+
     def score(self, images_seen: int) -> None:
-        """Score the generator now and write that down; ``best_at`` then tells whether it is the best so far.
+        """Score the generator now and write that down.
 
         Of several processes, the first one does it while the others wait.
 
@@ -115,9 +123,9 @@ class Scorer:
             SaddleError: the score cannot be written.
         """
         if self._settings.every:
-            self.best_at = processes.first(lambda: self._score(images_seen))
+            processes.first(lambda: self._score(images_seen))
 
-    def _score(self, images_seen: int) -> int | None:
+    def _score(self, images_seen: int) -> None:
         assert self._real is not None
         with watched(images_seen):
             samples = self._samples(self._real)
@@ -125,9 +133,8 @@ class Scorer:
             warnings.simplefilter("ignore", ScoreWarning)  # they were shown before the training
             values = self._measure.compute(samples, self._real)
         figures = dict(zip(self._measure.names, map(float, values), strict=True))
-        better = self._keep_best(figures[self._settings.metric], images_seen)
+        better = self.best.offer(figures[self._settings.metric], images_seen)
         self._write(figures, images_seen, better=better)
-        return self.best_at
 
     def _samples(self, real: RealData) -> Extracted:
         if self._measure.asks_about is None:
@@ -139,24 +146,9 @@ class Scorer:
     def _draw(self) -> Tensor:
         assert self._real is not None
         pairs = self._real.pairs(self._settings.count, held_out=False)
-        inputs = None if pairs is None or pairs.inputs is None else torch.from_numpy(pairs.inputs)
-
-        def make(start: int, count: int) -> Tensor:
-            condition = None if self._labels is None else self._labels[start : start + count]
-            if inputs is not None:
-                condition = self._scaling.forward(inputs[start : start + count].to(self._learner.device))
-            return self._learner.sample(_SEED, start, count, condition)
-
+        inputs = None if pairs is None else pairs.inputs
         count = self._settings.count if inputs is None else len(inputs)
-        pieces = draw_samples(make, count, self._shape, self._scaling)
-        return torch.cat([as_saved(piece) for piece in pieces])
-
-    def _keep_best(self, value: float, images_seen: int) -> bool:
-        """Whether ``value`` is better than all before it, which is then remembered."""
-        better = math.isfinite(value) and (self._best is None or self._sign * value > self._sign * self._best)
-        if better:
-            self._best, self.best_at = value, images_seen
-        return better
+        return saved_samples(self._learner, self._scaling, self._shape, _SEED, count, self._labels, inputs)
 
     def _write(self, figures: Mapping[str, float], images_seen: int, *, better: bool) -> None:
         entry = {"images": images_seen, "epoch": round(images_seen / self._epoch, 4)}
@@ -168,24 +160,17 @@ class Scorer:
         if self._go_on is not None and not self._go_on(line):
             self.stopped = True
 
+    def state(self) -> dict[str, Tensor]:
+        """The best generator so far."""
+        return self.best.state()
+
     def header(self) -> dict[str, Any]:
-        """The best so far, and by what it is the best."""
-        settings = self._settings.model_dump(mode="json", exclude={"every"})
-        return {"best": self._best, "best_at": self.best_at, "settings": settings}
+        """What ``state`` means: the best score, and by what it is the best."""
+        return self.best.header()
 
-    def load(self, header: Mapping[str, Any]) -> None:
-        """Take over what ``header`` gave; scores by other settings cannot be compared and are forgotten.
-
-        Raises:
-            KeyError, TypeError, ValueError: it is not what ``header`` gives.
-        """
-        if header["settings"] == self._settings.model_dump(mode="json", exclude={"every"}):
-            best, best_at = header["best"], header["best_at"]
-            if (best is None) != (best_at is None) or not isinstance(best, float | None | int):
-                raise ValueError(f"the best score {best!r}, at {best_at!r}")
-            if not isinstance(best_at, int | None):
-                raise ValueError(f"the best score at {best_at!r}")
-            self._best, self.best_at = best, best_at
+    def load(self, tensors: Mapping[str, Tensor], header: Mapping[str, Any]) -> None:
+        """Take over what ``state`` and ``header`` gave; see ``Best.load``."""
+        self.best.load(tensors, header)
 
 
 def deciding(config: Config, real: RealData) -> tuple[Measure, Literal["lower", "higher"]]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import signal
-from collections.abc import Generator, Mapping
+from collections.abc import Generator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -18,23 +18,22 @@ from saddle.base import processes
 from saddle.base.files import write_text
 from saddle.base.machine import bound_spinning, find_device, keep_freed_memory, stop_signals
 from saddle.base.progress import Progress
-from saddle.config import Config, decides, difference, load_config, to_toml
+from saddle.config import Config, to_toml
 from saddle.config.keys import identity_of
-from saddle.config.networks import UNetConfig
 from saddle.config.resolve import merge_settings, settle
-from saddle.config.schedules import lengths_in
 from saddle.data.scaling import Scaling
 from saddle.data.splits import open_held_out
 from saddle.data.store import Store
-from saddle.errors import ConfigError, DataError, Diverged, Interrupted, ProcessLost, RunError
-from saddle.networks.unet import noise_of
+from saddle.errors import Collapsed, ConfigError, DataError, Diverged, Interrupted, ProcessLost, RunError
+from saddle.runs.control import Inbox
 from saddle.runs.folder import RunFolder
 from saddle.runs.lock import held
-from saddle.runs.status import RECORDED
+from saddle.scoring.look import Real
 from saddle.show.grid import save_picture
 from saddle.show.preview import draw_preview
 from saddle.trained.files import NetworkHeader
 from saddle.training import plan
+from saddle.training.alarm import Alarm
 from saddle.training.assemble import Networks, make_feed, make_learner, try_out
 from saddle.training.begin import begin_from, check_source, open_source
 from saddle.training.checkpoint import Checkpoints
@@ -42,20 +41,30 @@ from saddle.training.engine import Engine, flush_denormals, recorder_for
 from saddle.training.environment import environment
 from saddle.training.gan import GAN
 from saddle.training.headers import classifier_header, generator_header
-from saddle.training.likelihood import Likelihood, settled_latent
+from saddle.training.likelihood import Likelihood
 from saddle.training.loop import train
 from saddle.training.population import Members, PopulationCheckpoints, PopulationRecord, PopulationScorer
 from saddle.training.record import Record, check_tensorboard
+from saddle.training.response import Response
 from saddle.training.scorer import GoOn, Scorer
+from saddle.training.settled import length_in, settled
+from saddle.training.steering import Steering, prepare_edits
 
 _Lost = TypeVar("_Lost", Diverged, ProcessLost)
 
 
 def run_session(
-    config: Config, store: Store, run: RunFolder, networks: Networks, progress: Progress, go_on: GoOn | None = None
+    config: Config,
+    store: Store,
+    run: RunFolder,
+    networks: Networks,
+    progress: Progress,
+    go_on: GoOn | None = None,
+    edits: Path | None = None,
 ) -> bool:
     """Train to the config's length; a run that ``run`` holds is resumed from its newest good checkpoint.
 
+    A new run replays the edits in the file ``edits``, beside those that are asked for while it is trained.
     Where ``go_on``, asked after each score, says no, the run ends there, as if a signal had come: all is saved.
 
     Returns:
@@ -64,7 +73,7 @@ def run_session(
     Raises:
         RunError: the folder cannot be used, or holds a run with other settings.
         Diverged: see ``saddle.training.health``; the last good checkpoint stays.
-        Interrupted: SIGINT, SIGTERM or SIGHUP came; the state is saved.
+        Interrupted: SIGINT, SIGTERM or SIGHUP came, or a request to stop; the state is saved.
         ProcessLost: of several processes that train together, another one has died.
     """
     processes.check_shares(config.batch_size, "a batch", multiple=config.game.packing)
@@ -81,9 +90,10 @@ def run_session(
     with ExitStack() as stack:
         # First of all: what the folder holds must not change once it was compared.
         processes.first(lambda: stack.enter_context(held(run)))
+        processes.first(lambda: Inbox(run).open(progress.say))
         asked, given = config.device, config
-        tables, known = processes.first(lambda: _settled(given, store, run, progress))
-        config = settle(config, tables, total=_length(tables, store))
+        tables, known = processes.first(lambda: settled(given, store, run, progress))
+        config = settle(config, tables, total=length_in(tables, store))
         if store.fingerprint != config.data.fingerprint:
             raise DataError(
                 f"{store.name} is not the same for all processes", got=f"other data in number {processes.number()}"
@@ -93,7 +103,7 @@ def run_session(
         device = find_device(asked if ":" in asked else config.device)
         scaling = Scaling.fit(store, config.generator.network.output).to(device)
         found = try_out(config, store, scaling, networks, device)
-        config = settle(config, found.settings, total=_length(tables, store))
+        config = settle(config, found.settings, total=length_in(tables, store))
         if known is not None and found.speed is not None:
             seconds, score = processes.first(lambda speed=found.speed: speed)
             chosen = plan.from_speed(config, store, seconds, score)
@@ -109,12 +119,7 @@ def run_session(
         learner = make_learner(config, store, scaling, networks, device)
         scorer = processes.together(lambda: Scorer(config, run, store, learner, scaling, progress, go_on))
         with _stop_signals() as stop:
-            return _train(config, store, run, learner, scorer, scaling, progress, stop)
-
-
-def _length(tables: Mapping[str, Any], store: Store) -> int:
-    """In images seen, of a config's tables."""
-    return Config.model_validate(tables).total_images(len(store))
+            return _train(config, store, run, learner, scorer, scaling, progress, stop, edits)
 
 
 def _train(
@@ -126,11 +131,21 @@ def _train(
     scaling: Scaling,
     progress: Progress,
     stop: _Stop,
+    edits: Path | None,
 ) -> bool:
     """Train in the folder that is held now; as ``run_session``."""
     total = config.total_images(len(store))
-    processes.first(lambda: _complete_folder(run, config, store, learner.device))
+    processes.first(lambda: _prepare_folder(run, edits, config, store, learner.device, progress))
     record, scorer, checkpoints = _writers(config, store, run, learner, scorer, scaling, progress)
+    alarm = record.alarm
+    recorder = recorder_for(learner.device, config.execution)
+    engine = Engine(learner, config.precision, recorder, progress.say)
+    steering = Steering(
+        config, total, run, learner, engine, record, checkpoints, progress,
+        lambda: stop.signal is not None or scorer.stopped or (alarm is not None and alarm.stopped is not None),
+    )  # fmt: skip
+    if alarm is not None:
+        alarm.act = Response(config, run, steering, alarm, progress)
     position = checkpoints.restore(progress.say)
     if position >= total:
         if processes.is_first():
@@ -141,24 +156,26 @@ def _train(
         write_text(run.config, to_toml(config))  # a new length or interval
     if position:
         progress.say(f"resuming at {position:,} of {total:,} images seen")
-    if position == 0 and config.begin.source:
-        assert isinstance(learner, GAN)
+    if position == 0 and isinstance(learner, GAN):
         _begin(config, store, learner, progress)
     record.begin(position, total)
     try:
+        steering.begin(position)
         if position == 0:
             record.draw_samples(0)
+            if config.health.on_collapse == "rollback":  # it may have to begin again
+                checkpoints.save(0)
         position = train(
             config,
             total,
             position,
             feed=make_feed(config, store, scaling, learner.device),
             learner=learner,
-            engine=Engine(learner, config.precision, recorder_for(learner.device, config.execution), progress.say),
+            engine=engine,
             record=record,
             scorer=scorer,
             checkpoints=checkpoints,
-            stopping=lambda: stop.signal is not None or scorer.stopped,
+            steering=steering,
         )
         if position < total:
             checkpoints.save(position)
@@ -169,28 +186,48 @@ def _train(
     except Diverged as error:
         diverged = _with_last_good(error, run)
         if processes.is_first():
+            checkpoints.save_best()
             write_text(run.diverged, f"{diverged.what}\n")
         raise diverged from None
     except ProcessLost as error:
         raise _with_last_good(error, run) from None
     finally:
+        steering.end()
         record.close()
+    if position < total:
+        _say_why_it_ended(position, total, run, stop, steering, alarm)
+    return True
+
+
+def _say_why_it_ended(
+    position: int, total: int, run: RunFolder, stop: _Stop, steering: Steering, alarm: Alarm | None
+) -> None:
+    """Raises:
+    Interrupted: it was asked to.
+    Collapsed: its alarm ended it.
+    """
     (signal_number,) = processes.largest(stop.signal or 0)
-    if position < total and signal_number:
+    if signal_number or steering.stopped:
         raise Interrupted(
             f"stopped at {position:,} of {total:,} images seen; everything is saved in {run.path}",
             signal_number=signal_number,
             remedy="run the same command again to resume",
         )
-    return True
+    if alarm is not None and alarm.stopped is not None:
+        raise Collapsed(
+            f"stopped at {position:,} of {total:,} images seen: {alarm.stopped}",
+            remedy="everything is saved: --set health.on_collapse=warn resumes it; other settings need another --out",
+        )
 
 
 def _begin(config: Config, store: Store, learner: GAN, progress: Progress) -> None:
-    """Give the learner the networks of ``begin.source``.
+    """Give the learner the networks of ``begin.source``, if there is one.
 
     Raises:
         RunError: the source is another one than the run was set up with.
     """
+    if not config.begin.source:
+        return
     source = open_source(config.begin.source)
     if source.digest != config.begin.digest:
         raise RunError(
@@ -216,113 +253,35 @@ def _writers(
         further = [(run.classifier, learner.averaged_discriminator, classifier_header(config, store))]
     whose = run, identity_of(config), config.checkpoint.keep, learner
     how = scaling, generator_header(config, store), further
+    # A likelihood model is slow to sample from, and cannot collapse.
+    real = Real.of(store, config.data) if isinstance(learner, GAN) else None
     if config.members == 1 or isinstance(learner, Likelihood):
         sight = learner.sights[0] if isinstance(learner, GAN) else None
-        record = Record(config, run, store, learner, scaling, progress, sight)
-        return record, scorer, Checkpoints(*whose, record, scorer, *how)
+        alarm = Alarm(run, config.total_images(len(store)), progress.say)
+        record = Record(config, run, store, learner, scaling, progress, sight, real, scorer.note, alarm)
+        checkpoints = Checkpoints(*whose, record, scorer, *how)
+        if config.health.on_collapse == "rollback":
+            checkpoints.sound = lambda: alarm.watch.sound_until
+        return record, scorer, checkpoints
     members = Members(config, run, learner, progress)
     members.complete_folders()
-    record, scorer = PopulationRecord(config, run, store, scaling, progress, members), PopulationScorer(scorer, members)
+    scorer = PopulationScorer(scorer, members)
+    record = PopulationRecord(config, run, store, scaling, progress, members, scorer, real)
     return record, scorer, PopulationCheckpoints(*whose, record, scorer, *how, members=members)
-
-
-def _settled(
-    config: Config, store: Store, run: RunFolder, progress: Progress
-) -> tuple[dict[str, Any], dict[str, Any] | None]:
-    """``config`` with everything that data, machine and an earlier part of the run decide, but for the threads.
-
-    The index of a GPU is no part of it, so that a run can go on on another one.
-
-    Returns:
-        Its tables, and of a new run what was found, which they have on top of what was given.
-
-    Raises:
-        RunError: the folder holds a run with other settings.
-        ConfigError: the settings do not fit the data.
-    """
-    recorded = load_config(run.config) if run.exists() else None
-    known: dict[str, Any] = {"data": {"fingerprint": store.fingerprint}}
-    for key in RECORDED if recorded is not None else ():
-        if getattr(config, key) == "auto":
-            known[key] = getattr(recorded, key)
-    known["device"] = find_device(known.get("device", config.device)).type
-    if "conditional" not in known:
-        known["conditional"] = _conditional(config, store)
-    source = None
-    if config.begin.source and recorded is None:
-        source = open_source(config.begin.source)
-        known["begin"] = {"digest": source.digest}
-    elif config.begin.source and recorded is not None:
-        known["begin"] = {"digest": recorded.begin.digest}
-    if config.learner == "likelihood":
-        known["latent"] = settled_latent(config, store)
-    if isinstance(config.generator.network, UNetConfig):
-        known["latent"] = noise_of(config.generator.network, store.shape).model_dump()
-    if recorded is not None:
-        known = merge_settings([known, plan.from_record(config, recorded)])
-    else:
-        chosen = plan.from_data(config, store, find_device(known["device"]), source)
-        known = merge_settings([known, chosen])
-    total = known.get("images") or config.total_images(len(store))
-    if total < 1:
-        raise ConfigError(
-            "this length is less than one image", got=f"epochs = {config.epochs} of {len(store):,} images"
-        )
-    config = settle(config, known, total=total, recorded=recorded)
-    if recorded is not None:
-        _check_same(recorded, config, run)
-        if recorded.threads != config.threads != "auto":
-            progress.say(
-                f"{config.threads} threads instead of {recorded.threads}: from here on, the bytes may differ from "
-                "those of a run that kept them"
-            )
-        ends = lengths_in(config.model_dump())
-        if ends and max(ends) < total:
-            progress.say(
-                f"the schedules of this run were made for {max(ends):,} images: after these, their numbers stay as "
-                "they are then"
-            )
-    return config.model_dump(mode="json"), known if recorded is None else None
-
-
-def _check_same(recorded: Config, config: Config, run: RunFolder) -> None:
-    """Refuse to resume a run with settings that decide its result and are not those it began with."""
-    changes = [change for change in difference(recorded, config) if decides(change[0])]
-    if recorded.data.fingerprint == config.data.fingerprint:
-        places = ("data.source", "data.inputs")  # the same data at another place
-        changes = [change for change in changes if change[0] not in places]
-    if recorded.begin.source and config.begin.source:  # it has begun, and does not need the source again
-        changes = [change for change in changes if change[0] != "begin.source"]
-    if changes:
-        raise RunError(
-            f"{run.path} holds a run with other settings; only the length, the intervals, the threads and how it is "
-            "scored may change",
-            details=(f"  {key}: {before} → {after}" for key, before, after in changes),
-            remedy="give --out another folder, or the settings that the run was started with",
-        )
-
-
-def _conditional(config: Config, store: Store) -> bool:
-    """Whether labels go to G and D.
-
-    Raises:
-        ConfigError: they should, and the data have none.
-    """
-    if config.conditional == "auto":
-        return len(store.class_names) > 1
-    if config.conditional and store.labels is None:
-        raise ConfigError(
-            f"{store.name} has no labels, and this recipe is conditional",
-            expected="data with labels: class folders, idx files with labels, or an .npz with `labels`",
-            remedy="--set conditional=false trains without",
-        )
-    return config.conditional
 
 
 def _say_prospect(config: Config, run: RunFolder, total: int, progress: Progress) -> None:
     seconds = float((run.read_log() or [{}])[-1].get("seconds", 0.0))
     if words := plan.prospect(run.read_scores(), config.evaluate.metric, total, seconds):
         progress.say(words)
+
+
+def _prepare_folder(
+    run: RunFolder, edits: Path | None, config: Config, store: Store, device: torch.device, progress: Progress
+) -> None:
+    """Make what is missing in the folder, once its edits are known to fit."""
+    prepare_edits(run, edits, config, config.total_images(len(store)), progress.say)
+    _complete_folder(run, config, store, device)
 
 
 def _complete_folder(run: RunFolder, config: Config, store: Store, device: torch.device) -> None:

@@ -1,0 +1,292 @@
+"""What the log of a run says of its health: a verdict after each look at samples.
+
+A look (``saddle.scoring.look``) is an entry of the log that holds ``variety`` and its companions. Every verdict is a
+function of the entries up to it and of the run's length, so it can be found again from ``log.jsonl`` alone: while the
+run is trained, when it is resumed, and long after.
+
+The numbers in the rules were chosen on the part ``rules`` of the labelled runs of ``benchmarks/alarm.py``; how often
+they are right, ``docs/health.md`` says.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from math import isfinite
+from statistics import fmean, median
+from typing import Any, Literal, NamedTuple
+
+Kind = Literal[
+    "unknown",
+    "learning",
+    "done",
+    "past its best",
+    "memorising",
+    "partly collapsed",
+    "collapsed",
+    "D has won",
+    "G oscillates",
+    "diverging",
+]
+# Those that a user has to be told, while there is something to save.
+ALARMS: tuple[Kind, ...] = ("collapsed", "partly collapsed", "D has won", "G oscillates", "memorising", "diverging")
+
+# Those from which a run rarely recovers by itself.
+FAILED: tuple[Kind, ...] = ("collapsed", "D has won", "diverging")
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What the log says after ``images`` images seen.
+
+    Args:
+        kind: the verdict.
+        images: of the entry that it is based on.
+        since: images seen when it was first told without a break.
+        evidence: the figures that it is based on, by their names in the log.
+        words: the verdict in a sentence.
+        advice: what to try; empty where nothing is wrong.
+    """
+
+    kind: Kind
+    images: int
+    since: int
+    evidence: Mapping[str, float] = field(default_factory=dict[str, float])
+    words: str = ""
+    advice: str = ""
+
+    @property
+    def is_alarm(self) -> bool:
+        return self.kind in ALARMS
+
+
+# What a look gives that the rules cannot do without.
+FIGURES = ("variety", "kinds", "nearest", "spread", "inside", "coverage", "distance")
+
+
+def is_look(entry: Mapping[str, Any]) -> bool:
+    """Whether an entry of a log tells what a look at samples gave."""
+    return all(entry.get(name) is not None and isfinite(entry[name]) for name in FIGURES)
+
+
+class _Look(NamedTuple):
+    """A look, with D's figures as means since the look before."""
+
+    images: int
+    share: float  # of the run
+    variety: float
+    kinds: float
+    nearest: float
+    spread: float
+    inside: float
+    coverage: float
+    distance: float
+    change: float | None
+    copies: float | None
+    d_real: float | None
+    d_fake: float | None
+    loss: float | None  # the larger one of both players
+
+    def evidence(self, *names: str) -> dict[str, float]:
+        values = {name: getattr(self, name) for name in names}
+        return {name: value for name, value in values.items() if value is not None}
+
+
+# At the beginning every generator makes one kind of sample: so long a run may take to begin.
+_GRACE = 0.05
+_ALARM_AFTER = 2  # looks in a row that show the same
+
+
+class Watch:
+    """Reads the entries of a log one by one.
+
+    Args:
+        total: the run's length in images seen.
+    """
+
+    def __init__(self, total: int) -> None:
+        self._total = total
+        self._looks: list[_Look] = []
+        self._since: list[Mapping[str, Any]] = []  # entries after the last look
+        self.sound_until = 0  # images seen at the last look that showed nothing wrong
+        self.verdict = Verdict("unknown", 0, 0, words="There has been no look at samples yet.")
+
+    def add(self, entry: Mapping[str, Any]) -> Verdict:
+        """The verdict after this entry, which follows those added before."""
+        self._since.append(entry)
+        if is_look(entry):
+            self._looks.append(_look(self._since, self._total))
+            self._since = []
+            kind, evidence = self._judge()
+            if kind not in ALARMS and _is_sound(self._looks[-1]):
+                self.sound_until = int(entry["images"])
+            self._tell(kind, int(entry["images"]), evidence)
+        return self.verdict
+
+    def _tell(self, kind: Kind, images: int, evidence: dict[str, float]) -> None:
+        since = self.verdict.since if self.verdict.kind == kind else images
+        self.verdict = Verdict(kind, images, since, evidence, _sentence(kind, evidence), ADVICE.get(kind, ""))
+
+    def _judge(self) -> tuple[Kind, dict[str, float]]:
+        for kind, rule in _RULES:
+            if (evidence := rule(self._looks)) is not None:
+                return kind, evidence
+        return "learning", self._looks[-1].evidence("variety", "coverage", "inside", "distance")
+
+
+def _look(entries: list[Mapping[str, Any]], total: int) -> _Look:
+    entry = entries[-1]
+
+    def mean(name: str) -> float | None:
+        known = [float(each[name]) for each in entries if name in each]
+        return fmean(known) if known else None
+
+    images = int(entry["images"])
+    losses = [abs(loss) for loss in (mean("discriminator_loss"), mean("generator_loss")) if loss is not None]
+    means = {"d_real": mean("d_real"), "d_fake": mean("d_fake"), "loss": max(losses, default=None)}
+    known: dict[str, Any] = {name: entry.get(name) for name in (*FIGURES, "change", "copies")}
+    return _Look(images=images, share=images / total, **means, **known)
+
+
+Rule = Callable[[list[_Look]], dict[str, float] | None]
+
+
+def _collapsed(looks: list[_Look]) -> dict[str, float] | None:
+    last = looks[-_ALARM_AFTER:]
+    if len(last) < _ALARM_AFTER or not all(_is_few(look) for look in last):
+        return None
+    if last[-1].share < _GRACE and not _has_begun(looks[:-_ALARM_AFTER]):
+        return None
+    return last[-1].evidence("kinds", "variety", "nearest", "spread")
+
+
+def _d_has_won(looks: list[_Look]) -> dict[str, float] | None:
+    last = looks[-_ALARM_AFTER:]
+    if len(last) < _ALARM_AFTER:
+        return None
+    for look in last:
+        if look.d_real is None or look.d_fake is None or not (look.d_real > 0.9 and look.d_fake < 0.1):
+            return None
+        if look.coverage > 0.3:
+            return None
+    return last[-1].evidence("d_real", "d_fake", "inside", "coverage")
+
+
+def _partly(looks: list[_Look]) -> dict[str, float] | None:
+    last = looks[-3:]
+    if len(last) < 3 or last[-1].share < 2 * _GRACE:
+        return None
+    if any(_is_sound(look) or not _are_alike(look) for look in last) or _improves(looks):
+        return None
+    return last[-1].evidence("variety", "coverage", "kinds")
+
+
+def _oscillates(looks: list[_Look]) -> dict[str, float] | None:
+    last = looks[-3:]
+    if len(last) < 3 or last[-1].share < 2 * _GRACE:
+        return None
+    if any(look.change is None or look.change < 0.5 or look.coverage > 0.8 for look in last) or _improves(looks):
+        return None
+    return last[-1].evidence("change", "coverage", "variety")
+
+
+def _memorising(looks: list[_Look]) -> dict[str, float] | None:
+    last = looks[-_ALARM_AFTER:]
+    if len(last) < _ALARM_AFTER or any(look.copies is None or look.copies < 0.3 for look in last):
+        return None
+    return last[-1].evidence("copies")
+
+
+def _diverging(looks: list[_Look]) -> dict[str, float] | None:
+    losses = [look.loss for look in looks if look.loss is not None]
+    if len(losses) < 2 * _ALARM_AFTER:
+        return None
+    usual = median(losses[:-_ALARM_AFTER])
+    if any(loss < max(100.0, 100 * usual) for loss in losses[-_ALARM_AFTER:]):
+        return None
+    return {"loss": losses[-1], "usual": usual}
+
+
+def _past(looks: list[_Look]) -> dict[str, float] | None:
+    best = min(looks, key=lambda look: look.distance)
+    now = min(look.distance for look in looks[-3:])
+    if looks[-1].share - best.share < 0.15 or now < 1.5 * best.distance:
+        return None
+    return {"distance": looks[-1].distance, "best": best.distance, "best_at": best.images}
+
+
+def _done(looks: list[_Look]) -> dict[str, float] | None:
+    before = [look.distance for look in looks if look.share <= looks[-1].share - 0.3]
+    if not before or min(look.distance for look in looks) < 0.97 * min(before):
+        return None
+    return {"distance": looks[-1].distance}
+
+
+def _are_alike(look: _Look) -> bool:
+    """Samples nearer to each other than real ones are, or within a smaller space."""
+    return look.nearest < 0.8 or look.spread < 0.7
+
+
+def _is_few(look: _Look) -> bool:
+    return (look.variety < 0.25 and _are_alike(look)) or look.nearest < 0.1
+
+
+def _improves(looks: list[_Look]) -> bool:
+    """Whether samples have come to lie near clearly more of the real ones over the last looks."""
+    return len(looks) > 3 and looks[-1].coverage > 1.15 * max(looks[-4].coverage, 0.1)
+
+
+def _is_sound(look: _Look) -> bool:
+    return look.variety > 0.6 and look.coverage > 0.6
+
+
+def _has_begun(looks: Iterable[_Look]) -> bool:
+    """Whether samples once were of many kinds."""
+    return any(look.variety > 0.4 for look in looks)
+
+
+_RULES: tuple[tuple[Kind, Rule], ...] = (
+    ("diverging", _diverging),
+    ("D has won", _d_has_won),
+    ("collapsed", _collapsed),
+    ("G oscillates", _oscillates),
+    ("partly collapsed", _partly),
+    ("memorising", _memorising),
+    ("past its best", _past),
+    ("done", _done),
+)
+
+# What each verdict means, with its evidence, and what to try.
+_SENTENCES: dict[Kind, str] = {
+    "collapsed": "G has collapsed: its samples spread over as few as {kinds:.0f} real ones, where as many real samples "
+    "spread over {real:.0f}.",
+    "partly collapsed": "G has partly collapsed: its samples have {variety:.0%} of the variety of real ones, and lie "
+    "near {coverage:.0%} of them.",
+    "D has won": "D has won: it tells real from generated samples nearly without error (D(x) {d_real:.2f}, D(G(z)) "
+    "{d_fake:.2f}), and G's samples come near {coverage:.0%} of the real ones.",
+    "G oscillates": "G oscillates: since the last look, its samples have moved by {change:.0%} of the distance between "
+    "two real ones, and they lie near {coverage:.0%} of these.",
+    "memorising": "G repeats its training images: {copies:.0%} of its samples are as near to one as only 1 % of images "
+    "are that it has not seen.",
+    "diverging": "The losses grow without bound: {loss:.3g}, after {usual:.3g} before.",
+    "past its best": "The run is past its best, which was after {best_at:,.0f} images and is kept: since then, the "
+    "distance from real samples has grown from {best:.3g} to {distance:.3g}.",
+    "done": "Nothing has improved over the last third of the run: the distance from real samples stays at "
+    "{distance:.3g}.",
+    "learning": "G is learning: its samples have {variety:.0%} of the variety of real ones, and lie near "
+    "{coverage:.0%} of them.",
+}  # fmt: skip
+ADVICE: dict[Kind, str] = {
+    "collapsed": "Try a penalty on D's gradient (game.r1 = 1) and learning rates a quarter as large.",
+    "partly collapsed": "Try a penalty on D's gradient (game.r1 = 1), or smaller learning rates.",
+    "D has won": "Try a penalty on D's gradient (game.r1 = 1), or a smaller learning rate for D.",
+    "G oscillates": "Try smaller learning rates, and an averaged generator (average.half_life = 10_000).",
+    "memorising": "Try game.augment.kind = diffaugment, more images, or a shorter run.",
+    "diverging": "Try smaller learning rates, or a penalty on D's gradient (game.r1 = 1).",
+    "past its best": "Take best.safetensors, or let the learning rates fall towards the end.",
+}
+
+
+def _sentence(kind: Kind, evidence: Mapping[str, float]) -> str:
+    real = evidence["kinds"] / max(evidence["variety"], 1e-9) if kind == "collapsed" else 0.0
+    return _SENTENCES[kind].format(**evidence, real=real)

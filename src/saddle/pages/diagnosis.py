@@ -1,0 +1,134 @@
+"""Is my loss normal? A run's curves beside those of runs like it that went well and badly."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from saddle.base.files import write_text
+from saddle.config import load_config
+from saddle.errors import RunError
+from saddle.health.course import judge, length
+from saddle.health.library import Curve, as_log, like, usual
+from saddle.health.losses import judge_losses, read_losses
+from saddle.health.rules import is_look
+from saddle.pages.html import figure, left_out, page, paragraph, section, table
+from saddle.runs.folder import RunFolder
+from saddle.runs.log import Log, series
+from saddle.show.plots import beside_plot
+
+_SHOWN = (
+    ("discriminator_loss", "loss of D"),
+    ("generator_loss", "loss of G"),
+    ("d_real", "D(x)"),
+    ("d_fake", "D(G(z))"),
+    ("variety", "variety"),
+    ("coverage", "coverage"),
+)
+
+
+@dataclass(frozen=True)
+class Diagnosis:
+    """What was found.
+
+    Args:
+        lines: in words.
+        page: where the page is.
+    """
+
+    lines: tuple[str, ...]
+    page: Path
+
+
+@dataclass(frozen=True)
+class _Case:
+    """What is held beside the library: entries whose images are thousandths of the run, and what is said of it."""
+
+    name: str
+    log: list[dict[str, Any]]
+    words: list[str]
+    curves: list[Curve]
+    of: str
+    notes: list[str]
+
+
+def diagnose(source: Path, out: Path | None = None) -> Diagnosis:
+    """Write the page on a run, or on a CSV file of another tool's losses.
+
+    Args:
+        source: a run folder, or a file.
+        out: where; None: ``diagnosis.html`` in the run folder, or beside the file.
+
+    Raises:
+        RunError: there is no run, its log is empty, or the file has other columns.
+        SaddleError: the page cannot be written.
+    """
+    is_run = source.is_dir()
+    case = _of_run(RunFolder(source)) if is_run else _of_file(source)
+    rows = [row for key, label in _SHOWN if (row := _row(case, key, label)) is not None]
+    lines = [
+        *case.words,
+        *(f"{label}: {now}; runs {case.of} that went well: {well}; badly: {badly}" for label, now, well, badly in rows),
+    ]
+    plots = [
+        figure(beside_plot(case.log, [as_log(each) for each in case.curves if each.went_well],
+                           [as_log(each) for each in case.curves if not each.went_well], key, label),
+               f"{label}: this run in black, runs {case.of} that went well in blue, and that went badly in orange.")
+        for key, label in _SHOWN
+        if len(series(case.log, key)[0])
+    ]  # fmt: skip
+    head = ("in the last quarter", "this run", "runs that went well", "runs that went badly")
+    sections = [
+        section("Verdict", "".join(map(paragraph, case.words))),
+        section(f"Beside runs {case.of}", table(rows, head) + f'<div class="pair">{"".join(plots)}</div>'),
+        left_out(case.notes),
+    ]
+    path = out or (source / "diagnosis.html" if is_run else source.with_suffix(".diagnosis.html"))
+    write_text(path, page(f"{case.name}: is it normal?", "", sections))
+    return Diagnosis(tuple(lines), path)
+
+
+def _of_run(run: RunFolder) -> _Case:
+    if not run.exists():
+        raise RunError(f"{run.path} holds no run", expected="a folder that saddle train made, or a CSV file")
+    notes: list[str] = []
+    config, log = load_config(run.config), run.read_log(notes.append)
+    if not log:
+        raise RunError(f"the log of {run.path} has no lines yet", remedy="train it until its first log line")
+    total = length(config, log)
+    words = ["No look at samples is in the log, so its health is not known; see `saddle health`."]
+    if any(map(is_look, log)):
+        now = judge(log, total).now
+        words = [now.words, *([f"First: {now.advice}"] if now.advice else [])]
+    found = like(config.recipe, config.game.loss)
+    same = all(curve.recipe == config.recipe for curve in found)
+    of = f"of {config.recipe}" if same else f"with the loss {config.game.loss}"
+    return _Case(run.path.resolve().name, _shares(log, total), words, found, of, notes)
+
+
+def _of_file(path: Path) -> _Case:
+    losses = read_losses(path)
+    _, words, advice = judge_losses(losses)
+    pairs = zip(losses.discriminator, losses.generator, strict=True)
+    count = len(losses.discriminator)
+    log = [
+        {"images": 1000 * (place + 1) // count, "discriminator_loss": d, "generator_loss": g}
+        for place, (d, g) in enumerate(pairs)
+    ]
+    return _Case(path.name, log, [words, f"First: {advice}"], like("", "non_saturating"), "with the usual loss", [])
+
+
+def _shares(log: Log, total: int) -> list[dict[str, Any]]:
+    return [{**entry, "images": 1000 * entry["images"] / total} for entry in log]
+
+
+def _row(case: _Case, key: str, label: str) -> tuple[str, str, str, str] | None:
+    """A figure at the end of this run and of others, in words."""
+    images, values = series(case.log, key)
+    late = values[images > 0.75 * images[-1]] if len(images) else values
+    if not len(late):
+        return None
+    ranges = [usual(case.curves, key, went_well=went_well) for went_well in (True, False)]
+    well, badly = ("–" if found is None else f"{found[0]:.3g} to {found[1]:.3g}" for found in ranges)
+    return label, f"{late.mean():.3g}", well, badly

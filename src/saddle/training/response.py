@@ -1,0 +1,70 @@
+"""What a run does when its alarm says that the training has failed: it stops, or goes back and tries other settings."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from saddle.base.progress import Progress
+from saddle.config import Config
+from saddle.health.rules import FAILED, Verdict
+from saddle.runs.folder import RunFolder
+from saddle.training.alarm import Alarm
+from saddle.training.steering import Steering
+
+_SLOWER = 0.25  # times the learning rates, at each way back
+_GAMMA = 1.0  # of the penalty on real samples, where there was none
+
+
+class Response:
+    """Answers verdicts as ``health.on_collapse`` says.
+
+    Args:
+        config: of the run.
+        run, steering, alarm: of the run.
+        progress: is told.
+    """
+
+    def __init__(self, config: Config, run: RunFolder, steering: Steering, alarm: Alarm, progress: Progress) -> None:
+        self._settings = config.health
+        self._run, self._steering, self._alarm, self._progress = run, steering, alarm, progress
+
+    def __call__(self, verdict: Verdict) -> None:
+        """Act on a verdict that was just told."""
+        if verdict.kind not in FAILED or self._settings.on_collapse == "warn":
+            return
+        if self._settings.on_collapse == "stop":
+            self._alarm.stopped = verdict.words
+            return
+        if self._steering.rollbacks >= self._settings.rollbacks:
+            self._progress.say(f"the run has gone back {self._settings.rollbacks} times (health.rollbacks): it goes on")
+            return
+        sound = self._alarm.watch.sound_until
+        to = max((images for images, _ in self._run.all_checkpoints() if images <= sound), default=None)
+        if to is None:
+            self._progress.say("there is no checkpoint from before the collapse to go back to: the run goes on")
+        else:
+            self._steering.go_back(to, gentler(self._steering.config))
+
+
+def gentler(config: Config) -> dict[str, Any]:
+    """Settings that differ from those of ``config`` in what makes a game stable, by dotted key.
+
+    Both learning rates become a quarter, and D's gradient on real samples is penalised where it was not (R1, Mescheder
+    et al. 2018).
+    """
+    settings: dict[str, Any] = {}
+    for player in ("generator", "discriminator"):
+        rate = getattr(config, player).optimizer.learning_rate
+        settings[f"{player}.optimizer.learning_rate"] = (
+            _SLOWER * rate if isinstance(rate, float | int) else _scaled(rate.model_dump(mode="json"))
+        )
+    game = config.game
+    if not (game.r1 or game.r2 or game.gradient_penalty or game.clip):
+        settings["game.r1"] = _GAMMA
+    return settings
+
+
+def _scaled(schedule: Mapping[str, Any]) -> dict[str, Any]:
+    values = {name: _SLOWER * schedule[name] for name in ("value", "to", "minimum") if name in schedule}
+    return {**schedule, **values}
