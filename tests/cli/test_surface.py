@@ -105,7 +105,7 @@ GENERATOR = [
     "walk",
 ]
 RUN = [
-    *("config", "edit", "edits", "evaluate", "generator", "interpolate", "log", "member"),
+    *("config", "edit", "edits", "evaluate", "generator", "health", "interpolate", "log", "member"),
     *("path", "pause", "report", "resume", "sample", "save", "scores", "status", "stop", "walk"),
 ]
 

@@ -53,6 +53,7 @@ def test_a_run_that_has_collapsed_stops_and_may_go_on(tmp_path: Path):
     assert again.log[-1]["images"] >= 40_000
 
 
+@pytest.mark.slow
 def test_a_run_goes_back_with_gentler_settings_and_repeats(tmp_path: Path):
     settings = {**COLLAPSING, "health.on_collapse": "rollback", "health.rollbacks": 1}
     run = saddle.train("mlp-tanh", data="digits", out=tmp_path / "run", settings=settings).folder
@@ -64,6 +65,7 @@ def test_a_run_goes_back_with_gentler_settings_and_repeats(tmp_path: Path):
     assert again.best.read_bytes() == run.best.read_bytes()
 
 
+@pytest.mark.slow
 def test_members_are_told_of_by_their_numbers(tmp_path: Path):
     settings = {**COLLAPSING, "members": 2}
     run = saddle.train("mlp-tanh", data="digits", out=tmp_path / "run", settings=settings)
