@@ -23,7 +23,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from summary import machine
+from summary import machine, table
 
 RESULTS = Path(__file__).parent / "results" / "alarm.json"
 LIBRARY = Path(__file__).parent.parent / "src" / "saddle" / "health" / "curves.json"
@@ -401,33 +401,62 @@ def wilson(hits: int, count: int) -> tuple[float, float]:
 
 
 def judge(part: str | None) -> None:
-    """Print how often the rules are right, and each case in which they are not."""
-    found = list(judged(json.loads(RESULTS.read_text())["runs"]))
-    for each in ("rules", "held-out") if part is None else (part,):
-        mine = [case for case in found if case.part == each]
+    """Print how often the rules are right, as the tables of docs/health.md, and each case that is not."""
+    runs = json.loads(RESULTS.read_text())["runs"]
+    found = list(judged(runs))
+    print(table(("part", "runs", "collapses told in time", "healthy runs alarmed", "delay"), summary(found)))
+    print(f"by the losses alone, it would find fault with {by_losses(runs, found)}")
+    for case in found:
+        if part in (None, case.part) and (words := mistake(case)):
+            print(f"{case.part}: {case.run}: {words}")
+
+
+def summary(found: list[Judged]) -> list[tuple[str, ...]]:
+    """For each part: its runs, hits and false alarms with their intervals, and delays as shares of the run."""
+    rows: list[tuple[str, ...]] = []
+    for part in ("rules", "held-out"):
+        mine = [case for case in found if case.part == part]
         collapsed = [case for case in mine if case.outcome.name == "collapsed"]
         healthy = [case for case in mine if case.outcome.name == "healthy"]
         hits, false = sum(case.is_hit for case in collapsed), sum(bool(case.alarms) for case in healthy)
         delays = sorted(case.delay for case in collapsed if case.delay is not None)
-        print(f"{each}: {len(mine)} runs, {len(mine) - len(collapsed) - len(healthy)} of them unclear")
-        print(f"  collapses told within {WITHIN:.0%} of the run: {_share(hits, len(collapsed))}")
-        print(f"  healthy runs alarmed: {_share(false, len(healthy))}")
-        if delays:
-            print(f"  delay: median {delays[len(delays) // 2]:.1%} of the run, longest {delays[-1]:.1%}")
-        for case in collapsed:
-            if not case.is_hit:
-                print(f"  missed: {case.run}, collapsed at {case.outcome.onset:.2f}; told: {case.alarms or 'nothing'}")
-        for case in healthy:
-            if case.alarms:
-                print(f"  false: {case.run}: {case.alarms}")
-        for case in mine:
-            if case.outcome.name == "unclear":
-                print(f"  unclear: {case.run}: {case.alarms or 'nothing told'}")
+        counts = (
+            f"{len(collapsed)} collapsed, {len(healthy)} healthy, {len(mine) - len(collapsed) - len(healthy)} unclear"
+        )
+        delay = f"median {delays[len(delays) // 2]:.1%}, longest {delays[-1]:.1%}" if delays else "–"
+        rows.append((part, counts, _share(hits, len(collapsed)), _share(false, len(healthy)), delay))
+    return rows
+
+
+def by_losses(runs: list[dict[str, Any]], found: list[Judged]) -> str:
+    """How many collapsed and healthy runs a verdict on their losses alone, at their end, finds fault with."""
+    from saddle.health.losses import Losses, judge_losses
+
+    counts = {"collapsed": [0, 0], "healthy": [0, 0]}
+    for run, case in zip(runs, found, strict=True):
+        if case.outcome.name == "unclear":
+            continue
+        log = run["log"]
+        d, g = ([float(value) for value in log[f"{name}_loss"]] for name in ("discriminator", "generator"))
+        kind, *_ = judge_losses(Losses(log["images"], d, g))
+        counts[case.outcome.name][0] += kind is not None
+        counts[case.outcome.name][1] += 1
+    return ", and ".join(f"{told} of {count} {name} runs" for name, (told, count) in counts.items())
+
+
+def mistake(case: Judged) -> str:
+    """What the rules got wrong, or what is unclear, in words; empty where they were right."""
+    alarms = ", ".join(f"{kind} at {share:.0%}" for share, kind in case.alarms) or "nothing"
+    if case.outcome.name == "collapsed" and not case.is_hit:
+        return f"missed; it collapsed at {case.outcome.onset:.0%}, and was told: {alarms}"
+    if case.outcome.name == "healthy" and case.alarms:
+        return f"false alarm: {alarms}"
+    return f"unclear; told: {alarms}" if case.outcome.name == "unclear" else ""
 
 
 def _share(hits: int, count: int) -> str:
     low, high = wilson(hits, count)
-    return f"{hits} of {count}, {hits / max(count, 1):.1%} (95 % interval {low:.1%} to {high:.1%})"
+    return f"{hits} of {count} ({low:.1%} to {high:.1%})" if count else "–"
 
 
 def main() -> None:

@@ -238,7 +238,7 @@ def beside_plot(log: Log, well: Sequence[Log], badly: Sequence[Log], key: str, l
             (named[name],) = axes.plot(images / 10, values, color=colour, linewidth=0.8, alpha=0.5)
     images, values = series(log, key)
     (named["this run"],) = axes.plot(images / 10, smooth(values), color="black", linewidth=1.8)
-    low, high = np.percentile(np.concatenate([series(each, key)[1] for each in (log, *well, *badly)]), [2, 98])
+    low, high = np.percentile(np.concatenate([series(each, key)[1] for each in (log, *well, *badly)]), [5, 92])
     margin = max((high - low) / 10, 0.02 * abs(high), 1e-6)
     axes.set_ylim(low - margin, high + margin)  # single points far away would hide all else
     add_legend(axes, named)
