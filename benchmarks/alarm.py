@@ -10,7 +10,7 @@ or by the modes of points. ``collect`` brings logs and measurements into ``resul
 the rules to that file alone.
 
 The labels are made from the measurements, never from what the alarm looks at; see ``label``. The rules were made with
-the part ``rules``. All recipes and data sets of the part ``held-out`` are others.
+the part ``rules``. The data sets of the part ``held-out`` are others, and most of its recipes.
 """
 
 from __future__ import annotations
@@ -244,12 +244,19 @@ class Outcome(NamedTuple):
     """What became of a run, by its measurements.
 
     Args:
-        name: ``healthy``, ``collapsed`` or ``unclear``.
-        onset: of a collapsed run, the share of it at which it was measured for the first time.
+        name: ``healthy``, ``fell``, ``never learnt`` or ``unclear``.
+        onset: of a run that fell, the share of it at which it was bad for the first time.
     """
 
     name: str
     onset: float = 0.0
+
+    @property
+    def is_collapse(self) -> bool:
+        return self.name in COLLAPSES
+
+
+COLLAPSES = ("fell", "never learnt")
 
 
 def label(run: Mapping[str, Any]) -> Outcome:
@@ -259,20 +266,20 @@ def label(run: Mapping[str, Any]) -> Outcome:
     tenth, and of points where recall is below three tenths. It is *good* where there are eight tenths of the classes
     and recall is at least three tenths, and of points where it is at least six tenths.
 
-    *Collapsed*: three positions in a row, 12 % of the run, are bad, and the last lies beyond a tenth of the run.
-    *Healthy*: no position beyond a tenth is bad, and nine tenths of those beyond three tenths are good. All others are
-    *unclear* and count for nothing. A run that diverged is collapsed from there on, if it was not before.
+    *Fell*: three positions in a row, 12 % of the run, are bad after one that was not, or the run diverged. *Never
+    learnt*: all positions are bad, but for a tenth of them at most. *Healthy*: no position beyond a tenth is bad, and
+    nine tenths of those beyond three tenths are good. All others are *unclear*, such as runs that learn late.
     """
     points = run["truth"]
     shares = [point["images"] / run["total"] for point in points]
     bad, good = [_is_bad(point) for point in points], [_is_good(point) for point in points]
-    for place in range(len(points) - 2):
+    if sum(bad) >= 0.9 * len(bad):
+        return Outcome("never learnt")
+    for place in range(bad.index(False), len(points) - 2):
         if all(bad[place : place + 3]):
-            end = next((later for later in range(place, len(points)) if not bad[later]), len(points))
-            if shares[end - 1] > 0.1:
-                return Outcome("collapsed", shares[place] if place else 0.0)
+            return Outcome("fell", shares[place])
     if run["outcome"] == "diverged":
-        return Outcome("collapsed", shares[-1] if shares else 0.0)
+        return Outcome("fell", shares[-1])
     late = [each for share, each in zip(shares, good, strict=True) if share > 0.3]
     if not any(each for share, each in zip(shares, bad, strict=True) if share > 0.1) and sum(late) >= 0.9 * len(late):
         return Outcome("healthy")
@@ -349,7 +356,9 @@ class Judged(NamedTuple):
         part: of the set.
         outcome: by its measurements.
         alarms: what was told, and at which share of the run.
-        told: of a collapsed run, the share at which an alarm was first in force at or after the onset; or None.
+        told: of a collapsed run, the share at which an alarm was first in force, from one position before the onset on;
+            or None.
+        said_past: whether it was said to be past its best, which is no alarm.
     """
 
     run: str
@@ -357,6 +366,7 @@ class Judged(NamedTuple):
     outcome: Outcome
     alarms: tuple[tuple[float, str], ...]
     told: float | None
+    said_past: bool
 
     @property
     def delay(self) -> float | None:
@@ -378,16 +388,17 @@ def judged(runs: list[dict[str, Any]]) -> Iterator[Judged]:
     for run in runs:
         outcome, watch = label(run), Watch(run["total"])
         alarms: list[tuple[float, str]] = []
-        told = None
+        told, said_past = None, False
         for values in zip(*run["log"].values(), strict=True):
             entry = {key: value for key, value in zip(run["log"], values, strict=True) if value is not None}
             before, share = watch.verdict.kind, entry["images"] / run["total"]
             verdict = watch.add(entry)
+            said_past |= verdict.kind == "past its best"
             if verdict.is_alarm and verdict.kind != before:
                 alarms.append((round(share, 2), verdict.kind))
-            if verdict.is_alarm and share >= outcome.onset and told is None:
+            if verdict.is_alarm and outcome.is_collapse and share >= outcome.onset - 1 / POSITIONS and told is None:
                 told = share
-        yield Judged(run["name"], run["part"], outcome, tuple(alarms), told if outcome.name == "collapsed" else None)
+        yield Judged(run["name"], run["part"], outcome, tuple(alarms), told, said_past)
 
 
 def wilson(hits: int, count: int) -> tuple[float, float]:
@@ -397,14 +408,16 @@ def wilson(hits: int, count: int) -> tuple[float, float]:
     z, share = 1.96, hits / count
     middle = (share + z * z / (2 * count)) / (1 + z * z / count)
     half = z * math.sqrt(share * (1 - share) / count + z * z / (4 * count * count)) / (1 + z * z / count)
-    return middle - half, middle + half
+    return max(0.0, middle - half), min(1.0, middle + half)
 
 
 def judge(part: str | None) -> None:
     """Print how often the rules are right, as the tables of docs/health.md, and each case that is not."""
     runs = json.loads(RESULTS.read_text())["runs"]
     found = list(judged(runs))
-    print(table(("part", "runs", "collapses told in time", "healthy runs alarmed", "delay"), summary(found)))
+    print(table(("part", "outcome", "runs", "told", "delay"), summary(found)))
+    healthy = [case for case in found if case.outcome.name == "healthy"]
+    print(f"{sum(case.said_past for case in healthy)} of {len(healthy)} healthy runs were said to be past their best")
     print(f"by the losses alone, it would find fault with {by_losses(runs, found)}")
     for case in found:
         if part in (None, case.part) and (words := mistake(case)):
@@ -415,17 +428,26 @@ def summary(found: list[Judged]) -> list[tuple[str, ...]]:
     """For each part: its runs, hits and false alarms with their intervals, and delays as shares of the run."""
     rows: list[tuple[str, ...]] = []
     for part in ("rules", "held-out"):
-        mine = [case for case in found if case.part == part]
-        collapsed = [case for case in mine if case.outcome.name == "collapsed"]
-        healthy = [case for case in mine if case.outcome.name == "healthy"]
-        hits, false = sum(case.is_hit for case in collapsed), sum(bool(case.alarms) for case in healthy)
-        delays = sorted(case.delay for case in collapsed if case.delay is not None)
-        counts = (
-            f"{len(collapsed)} collapsed, {len(healthy)} healthy, {len(mine) - len(collapsed) - len(healthy)} unclear"
-        )
-        delay = f"median {delays[len(delays) // 2]:.1%}, longest {delays[-1]:.1%}" if delays else "–"
-        rows.append((part, counts, _share(hits, len(collapsed)), _share(false, len(healthy)), delay))
+        for name in (*COLLAPSES, "healthy", "unclear"):
+            mine = [case for case in found if case.part == part and case.outcome.name == name]
+            told = sum(case.is_hit if case.outcome.is_collapse else bool(case.alarms) for case in mine)
+            delays = sorted(max(case.delay, 0.0) for case in mine if case.delay is not None)
+            delay = f"median {delays[len(delays) // 2]:.0%}, longest {delays[-1]:.0%}" if delays else "–"
+            rows.append((part, name, str(len(mine)), _share(told, len(mine)), delay))
     return rows
+
+
+def mistake(case: Judged) -> str:
+    """What the rules got wrong, in words; empty where they were right, or where nobody can tell."""
+    alarms = ", ".join(f"{kind} at {share:.0%}" for share, kind in case.alarms) or "nothing"
+    if case.outcome.is_collapse and not case.is_hit:
+        return f"missed; {case.outcome.name} at {case.outcome.onset:.0%}, told: {alarms}"
+    return f"false alarm: {alarms}" if case.outcome.name == "healthy" and case.alarms else ""
+
+
+def _share(hits: int, count: int) -> str:
+    low, high = wilson(hits, count)
+    return f"{hits} of {count} ({low:.0%} to {high:.0%})" if count else "–"
 
 
 def by_losses(runs: list[dict[str, Any]], found: list[Judged]) -> str:
@@ -433,30 +455,16 @@ def by_losses(runs: list[dict[str, Any]], found: list[Judged]) -> str:
     from saddle.health.losses import Losses, judge_losses
 
     counts = {"collapsed": [0, 0], "healthy": [0, 0]}
+    names = {"fell": "collapsed", "never learnt": "collapsed", "healthy": "healthy"}
     for run, case in zip(runs, found, strict=True):
-        if case.outcome.name == "unclear":
+        if case.outcome.name not in names or "generator_loss" not in run["log"]:
             continue
         log = run["log"]
         d, g = ([float(value) for value in log[f"{name}_loss"]] for name in ("discriminator", "generator"))
-        kind, *_ = judge_losses(Losses(log["images"], d, g))
-        counts[case.outcome.name][0] += kind is not None
-        counts[case.outcome.name][1] += 1
+        kind, *_ = judge_losses(Losses(d, g))
+        counts[names[case.outcome.name]][0] += kind is not None
+        counts[names[case.outcome.name]][1] += 1
     return ", and ".join(f"{told} of {count} {name} runs" for name, (told, count) in counts.items())
-
-
-def mistake(case: Judged) -> str:
-    """What the rules got wrong, or what is unclear, in words; empty where they were right."""
-    alarms = ", ".join(f"{kind} at {share:.0%}" for share, kind in case.alarms) or "nothing"
-    if case.outcome.name == "collapsed" and not case.is_hit:
-        return f"missed; it collapsed at {case.outcome.onset:.0%}, and was told: {alarms}"
-    if case.outcome.name == "healthy" and case.alarms:
-        return f"false alarm: {alarms}"
-    return f"unclear; told: {alarms}" if case.outcome.name == "unclear" else ""
-
-
-def _share(hits: int, count: int) -> str:
-    low, high = wilson(hits, count)
-    return f"{hits} of {count} ({low:.1%} to {high:.1%})" if count else "–"
 
 
 def main() -> None:

@@ -19,7 +19,7 @@ def written(path: Path, head: str, rows: list[str]) -> Path:
 
 
 def losses(d: list[float], g: list[float]) -> Losses:
-    return Losses(range(len(d)), d, g)
+    return Losses(d, g)
 
 
 @pytest.mark.parametrize(
@@ -33,13 +33,14 @@ def test_columns_are_known_by_many_names(tmp_path: Path, head: str):
         "0.5" if "d" in name.lower().replace("epoch", "") and "loss" in name.lower() else "1.5" for name in names
     )
     found = read_losses(written(tmp_path / "losses.csv", head, [row] * LINES))
-    assert len(found.discriminator) == len(found.generator) == len(found.positions) == LINES
+    assert len(found.discriminator) == len(found.generator) == LINES
 
 
-def test_positions_are_those_of_the_file(tmp_path: Path):
-    rows = [f"{10 * number},1.0,2.0" for number in range(LINES)]
-    found = read_losses(written(tmp_path / "losses.csv", "step,d_loss,g_loss", rows))
-    assert list(found.positions[:3]) == [0, 10, 20] and set(found.generator) == {2.0}
+def test_either_loss_may_have_lines_of_its_own(tmp_path: Path):
+    rows = ["0,1.0,", "0,,2.0"] * LINES
+    found = read_losses(written(tmp_path / "losses.csv", "step,d_loss,g_loss", [*rows, ""]))
+    assert found == Losses([1.0] * LINES, [2.0] * LINES)
+    assert judge_losses(found)[0] is None
 
 
 @pytest.mark.parametrize(
@@ -59,6 +60,10 @@ def test_what_is_missing_is_said(tmp_path: Path, head: str, rows: list[str], sai
 def test_files_that_are_none(tmp_path: Path):
     with pytest.raises(RunError, match="no file"):
         read_losses(tmp_path / "none.csv")
+    with pytest.raises(RunError, match=r"no number(.|\n)*high"):
+        read_losses(written(tmp_path / "words.csv", "d_loss,g_loss", ["1,high"] * LINES))
+    with pytest.raises(RunError, match="cannot be read"):
+        read_losses(written(tmp_path / "long.csv", "d_loss,g_loss", [f'"{"1" * 200_000}",1']))
     (tmp_path / "binary.csv").write_bytes(bytes(range(256)))
     with pytest.raises(RunError, match="cannot be read"):
         read_losses(tmp_path / "binary.csv")

@@ -122,3 +122,13 @@ def test_a_log_without_looks_is_refused_and_says_what_is_missing(tmp_path: Path)
         read_health(run)
     run.append_log({"images": 128, "epoch": 0.2, **SOUND})
     assert read_health(run).now.kind == "learning"
+
+
+def test_outputs_without_bounds_are_no_probabilities():
+    looks = [{**each, "d_real": 4.0, "d_fake": -3.5, "coverage": 0.1, "variety": 0.5} for each in improving()]
+    assert "D has won" not in [kind for kind, _ in alarms(judge(log(looks), TOTAL))]
+
+
+def test_a_distance_of_nothing_is_not_surpassed():
+    looks = [{"distance": 0.0 if number < 5 else 0.015} for number in range(50)]
+    assert judge(log(looks), TOTAL).now.kind != "past its best"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -73,10 +75,7 @@ def test_noise_lies_outside(digits: Real):
 
 def test_training_images_are_copies_and_held_out_ones_are_not(digits: Real):
     copies, _ = digits.look(others(digits.store), None)
-    held_out = digits.store.held_out
-    assert held_out is not None or digits._known is not None
-    _, limit = digits._known  # pyright: ignore[reportGeneralTypeIssues]
-    assert copies["copies"] == 1 and limit > 0
+    assert copies["copies"] == 1
     blurred = (others(digits.store).float() * 0.6 + others(digits.store).flip(0).float() * 0.4).to(torch.uint8)
     mixed, _ = digits.look(blurred, None)
     assert mixed["copies"] < 0.1
@@ -96,3 +95,22 @@ def test_too_few_samples_are_not_looked_at(digits: Real):
     assert Real.of(some, DIGITS) is None
     just = Real.of(digits.store.taking(slice(0, 2 * FEWEST)), DIGITS)
     assert just is not None and just.count == FEWEST
+
+
+def test_where_points_lie_and_in_which_units_changes_nothing(ring: Real):
+    points = others(ring.store)
+    far = replace(ring.store, values=(ring.store.values * [3, 500] + [20_000, -70_000]).astype(np.float32))
+    moved = Real.of(far, RING)
+    assert moved is not None
+    here, _ = ring.look(points, None)
+    there, _ = moved.look(torch.from_numpy((points.numpy() * [3, 500] + [20_000, -70_000]).astype(np.float32)), None)
+    for name in ("spread", "nearest", "variety", "coverage"):
+        assert there[name] == pytest.approx(here[name], rel=0.1), name
+
+
+def test_the_targets_of_pairs_are_no_copies(digits: Real):
+    pairs = replace(digits.store, inputs=digits.store.values)
+    real = Real.of(pairs, DIGITS)
+    assert real is not None
+    figures, _ = real.look(others(digits.store), None)
+    assert "copies" not in figures

@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 import io
 import json
-import os
+import re
 import shutil
 import sys
 import threading
 import time
 from collections.abc import Generator
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -81,6 +82,11 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.fixture(autouse=True)
+def _no_answer_is_told_twice(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("saddle.studio.server._MOMENT", 0)
+
+
 @pytest.fixture(scope="module")
 def page(folder: Path) -> Generator[Service]:
     yield from listen(folder)
@@ -127,6 +133,13 @@ def test_curves_come_in_parts(page: Service):
     assert (more["start"], more["images"], more["figures"]) == (30, [1984], {"generator_loss": [0.1]})
     shown = page.ask("/api/window?run=one&first=100&last=700").json["log"]
     assert shown["images"][0] <= 100
+
+
+def test_what_others_wrote_is_as_they_wrote_it():
+    static = Path(starting.__file__).parent / "static"
+    sums = re.findall(r"\| `(uplot[.\w]+)` \| `(\w{64})` \|", (static / "README.md").read_text())
+    assert {name: sha256((static / name).read_bytes()).hexdigest() for name, _ in sums} == dict(sums)
+    assert {name for name, _ in sums} == {file.name for file in static.glob("uplot*")}
 
 
 @pytest.mark.parametrize(
@@ -315,7 +328,7 @@ def test_two_studios_and_a_folder_that_comes_later(tmp_path: Path):
             assert one.ask("/api/runs").json["runs"] == []
             make_run(tmp_path / "later" / "run")
             assert len(two.ask("/api/runs").json["runs"]) == 1
-            os.rename(tmp_path / "later" / "run", tmp_path / "later" / "renamed")
+            (tmp_path / "later" / "run").rename(tmp_path / "later" / "renamed")
             assert [row["name"] for row in one.ask("/api/runs").json["runs"]] == ["renamed"]
             (tmp_path / "later" / "renamed" / "log.jsonl").write_bytes(b'{"images": 64}\n{"ima')
             assert one.ask("/api/curves?run=renamed").json["log"]["images"] == [64]

@@ -113,7 +113,25 @@ def picture(page: Any, name: str, **options: Any) -> None:
 
 
 def test_a_run_from_the_form_to_playing(studio: Studio, open_page: OpenPage, tmp_path: Path):
-    page = open_page("/#/start")
+    page, run = open_page("/#/start"), studio.folder / "from-the-page"
+    start(page)
+    steer(page, run)
+    fork_and_restart(page, studio)
+    watch(page)
+    play(page)
+    compare(page)
+    assert page.complaints == []
+    phone(
+        open_page("/#/run/from-the-page", viewport={"width": 375, "height": 740}, locale="ko-KR", color_scheme="dark")
+    )
+    again = tmp_path / "again"
+    words = ["train", "digits", "--set", "images=60000", "--set", "threads=1", "--edits", run / "edits.jsonl"]
+    command = [sys.executable, "-m", "saddle", *map(str, words), "--out", str(again)]
+    subprocess.run(command, check=True, capture_output=True, env=os.environ | {"OMP_NUM_THREADS": "1"})
+    assert (again / "generator.safetensors").read_bytes() == (run / "generator.safetensors").read_bytes()
+
+
+def start(page: Any) -> None:
     page.wait_for_selector("text=batch_size")
     page.get_by_label("batch_size", exact=True).fill("-3")
     page.wait_for_selector("[aria-invalid=true]")
@@ -128,9 +146,10 @@ def test_a_run_from_the_form_to_playing(studio: Studio, open_page: OpenPage, tmp
     page.wait_for_selector("[aria-invalid=true]", state="detached")
     page.get_by_role("button", name="Start the training").click()
 
+
+def steer(page: Any, run: Path) -> None:
     page.get_by_role("button", name="Pause").click()  # once it is there
     until(page, is_state(page, "paused"))
-    run = studio.folder / "from-the-page"
     before = page.inner_text("#progress")
     page.get_by_role("button", name="Resume").click()
     until(page, lambda: page.inner_text("#progress") != before)
@@ -148,7 +167,10 @@ def test_a_run_from_the_form_to_playing(studio: Studio, open_page: OpenPage, tmp
     del page.complaints[:]
     page.get_by_label("game.r1", exact=True).fill("1")
     page.get_by_role("button", name="Apply").click()
-    until(page, lambda: (run / "edits.jsonl").exists())
+    until(page, (run / "edits.jsonl").exists)
+
+
+def fork_and_restart(page: Any, studio: Studio) -> None:
     page.get_by_label("Name of the new run").fill("forked")
     page.locator("#fork").click()
     page.wait_for_selector("a:has-text('forked stands at')")
@@ -163,6 +185,9 @@ def test_a_run_from_the_form_to_playing(studio: Studio, open_page: OpenPage, tmp
     del page.complaints[:]
     page.get_by_role("button", name="Resume").click()
     until(page, is_state(page, "finished"))
+
+
+def watch(page: Any) -> None:
     page.get_by_role("tab", name="Watch").click()
     until(page, lambda: "game.r1 = 1" in page.inner_text("[role=tabpanel]"))
     assert page.locator(".uplot").count() >= 3
@@ -174,6 +199,8 @@ def test_a_run_from_the_form_to_playing(studio: Studio, open_page: OpenPage, tmp
     page.get_by_role("button", name="Whole run").click()
     picture(page, "run", full_page=True)
 
+
+def play(page: Any) -> None:
     page.get_by_role("tab", name="Play").click()
     page.wait_for_selector(".pictures button")
     samples = page.locator(".pictures button")
@@ -184,6 +211,16 @@ def test_a_run_from_the_form_to_playing(studio: Studio, open_page: OpenPage, tmp
     with page.expect_download() as waiting:
         page.locator("#download").click()
     assert Path(waiting.value.path()).read_bytes().startswith(b"\x89PNG")
+
+
+def phone(page: Any) -> None:
+    page.wait_for_selector(".uplot")
+    until(page, lambda: "G가 학습하고 있습니다" in page.inner_text("[role=tabpanel]"))
+    picture(page, "phone")
+    assert page.complaints == []
+
+
+def compare(page: Any) -> None:
     page.get_by_role("link", name="Runs", exact=True).click()
     page.wait_for_selector("td.name")
     boxes = page.get_by_role("checkbox")
@@ -194,24 +231,6 @@ def test_a_run_from_the_form_to_playing(studio: Studio, open_page: OpenPage, tmp
     boxes.nth(1).check()
     page.get_by_role("button", name="Compare the two chosen").click()
     until(page, lambda: page.locator(".uplot").count() >= 4)
-    assert page.complaints == []
-
-    again = tmp_path / "again"
-    words = [
-        "train",
-        "digits",
-        "--set",
-        "images=60000",
-        "--set",
-        "threads=1",
-        "--edits",
-        run / "edits.jsonl",
-        "--out",
-        again,
-    ]
-    environment = os.environ | {"OMP_NUM_THREADS": "1"}
-    subprocess.run([sys.executable, "-m", "saddle", *map(str, words)], check=True, capture_output=True, env=environment)
-    assert (again / "generator.safetensors").read_bytes() == (run / "generator.safetensors").read_bytes()
 
 
 def test_a_phone_in_korean_in_the_dark_and_a_hostile_name(studio: Studio, open_page: OpenPage):
@@ -224,11 +243,9 @@ def test_a_phone_in_korean_in_the_dark_and_a_hostile_name(studio: Studio, open_p
     assert HOSTILE in phone.inner_text("td.name")
     phone.get_by_role("link", name=HOSTILE).click()
     phone.wait_for_selector(".uplot")
-    for tab in ("관찰", "조정", "놀이", "설정과 로그"):
+    for tab in ("관찰", "조정", "써 보기", "설정과 로그"):
         phone.get_by_role("tab", name=tab).click()
         phone.wait_for_timeout(200)
         assert phone.evaluate("document.documentElement.scrollWidth") <= 375
     phone.get_by_role("tab", name="관찰").click()
-    phone.wait_for_timeout(500)
-    picture(phone, "phone")
     assert phone.complaints == []

@@ -12,6 +12,7 @@ from saddle.errors import Collapsed, ConfigError
 from saddle.health.course import read_health
 from saddle.runs.edits import read_edits
 from saddle.runs.folder import RunFolder
+from saddle.training.steering import Steering
 
 # Small networks at the tutorial's rates, which make few kinds of sample and stay there.
 COLLAPSING = {
@@ -49,6 +50,8 @@ def test_a_run_that_has_collapsed_stops_and_may_go_on(tmp_path: Path):
         saddle.train("mlp-tanh", data="digits", out=out, settings=settings)
     run = RunFolder(out)
     assert run.generator.is_file() and run.all_checkpoints()
+    with pytest.raises(Collapsed):  # whoever types the same has not read it
+        saddle.train("mlp-tanh", data="digits", out=out, settings=settings)
     again = saddle.train("mlp-tanh", data="digits", out=out, settings=COLLAPSING)
     assert again.log[-1]["images"] >= 40_000
 
@@ -63,6 +66,25 @@ def test_a_run_goes_back_with_gentler_settings_and_repeats(tmp_path: Path):
     again = saddle.train("mlp-tanh", data="digits", out=tmp_path / "again", settings=settings, edits=run.edits).folder
     assert again.generator.read_bytes() == run.generator.read_bytes()
     assert again.best.read_bytes() == run.best.read_bytes()
+
+
+@pytest.mark.slow
+def test_a_way_back_that_a_kill_has_cut_off_is_taken_when_the_run_is_resumed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    settings = {**COLLAPSING, "health.on_collapse": "rollback", "health.rollbacks": 1, "checkpoint.every": 800}
+    whole = saddle.train("mlp-tanh", data="digits", out=tmp_path / "whole", settings=settings).folder
+    with monkeypatch.context() as patched:  # the process ends after the alarm, and before it acts
+        patched.setattr(Steering, "go_back", end)
+        with pytest.raises(KeyboardInterrupt):
+            saddle.train("mlp-tanh", data="digits", out=tmp_path / "cut", settings=settings)
+    cut = saddle.train("mlp-tanh", data="digits", out=tmp_path / "cut", settings=settings).folder
+    assert read_edits(cut.edits) == read_edits(whole.edits)
+    assert cut.generator.read_bytes() == whole.generator.read_bytes()
+
+
+def end(*_: object) -> None:
+    raise KeyboardInterrupt
 
 
 @pytest.mark.slow

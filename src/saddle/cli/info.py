@@ -50,8 +50,7 @@ def info(run: Annotated[Path, typer.Argument(metavar="RUN", help="A run folder."
 
 def _facts(config: Config, run: RunFolder, status: Status) -> Iterator[tuple[str, str]]:
     from saddle.base.progress import duration
-    from saddle.health.course import judge, length
-    from saddle.health.rules import is_look
+    from saddle.health.course import health_of
     from saddle.runs.log import last_figures
 
     data, split = config.data, "" if config.data.split == "train" else f", split {config.data.split}"
@@ -76,9 +75,8 @@ def _facts(config: Config, run: RunFolder, status: Status) -> Iterator[tuple[str
         yield "trained for", duration(status.seconds)
     yield "last written", f"{status.written:%Y-%m-%d %H:%M:%S}"
     log = run.read_log()
-    if any(map(is_look, log)):
-        now = judge(log, length(config, log)).now
-        yield "health", f"{now.kind}. {now.words} {now.advice}".strip()
+    if (health := health_of(config, log)) is not None:
+        yield "health", f"{health.now.kind}. {health.now.words} {health.now.advice}".strip()
     figures = last_figures(log)
     if known := [f"{name} {value}" for name, value in figures.items() if value != "–"]:
         yield "last figures", ", ".join(known)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from saddle.config import Config, load_config
@@ -41,14 +41,23 @@ def read_health(run: RunFolder) -> Health:
     log, config = run.read_log(notes.append), load_config(run.config)
     if config.members > 1:
         raise RunError(f"{run.path} is a population", remedy="ask for one of its members: --member 0")
-    if not any(map(is_look, log)):
+    if (found := health_of(config, log)) is None:
         raise RunError(
             f"the log of {run.path} holds no look at samples, from which health is told",
             expected=f"lines that hold {', '.join(FIGURES)}",
             got=f"{len(log)} lines without" if log else "no lines",
             remedy="a run of fewer than 8,192 images, one of an older version, and a likelihood model have none",
         )
-    return judge(log, length(config, log), notes)
+    if (why := run.read_diverged(notes.append)) is not None:
+        notes.append(why)
+    return replace(found, notes=tuple(notes))
+
+
+def health_of(config: Config, log: Sequence[Mapping[str, Any]]) -> Health | None:
+    """The verdicts on a run with this log; None of a population, and where nobody looked at samples."""
+    if config.members > 1 or not any(map(is_look, log)):
+        return None
+    return judge(log, length(config, log))
 
 
 def length(config: Config, log: Sequence[Mapping[str, Any]]) -> int:
@@ -57,10 +66,10 @@ def length(config: Config, log: Sequence[Mapping[str, Any]]) -> int:
     if config.images is not None:
         return config.images
     epoch = last.get("epoch")
-    return round((config.epochs or 0) * last["images"] / epoch) if epoch else int(last["images"])
+    return config.total_images(round(last["images"] / epoch)) if epoch else int(last["images"])
 
 
-def judge(log: Sequence[Mapping[str, Any]], total: int, notes: Sequence[str] = ()) -> Health:
+def judge(log: Sequence[Mapping[str, Any]], total: int) -> Health:
     """The verdicts on a run of ``total`` images with this log."""
     watch = Watch(total)
     told: list[Verdict] = []
@@ -68,4 +77,4 @@ def judge(log: Sequence[Mapping[str, Any]], total: int, notes: Sequence[str] = (
         before = watch.verdict
         if watch.add(entry).kind != before.kind:
             told.append(watch.verdict)
-    return Health(watch.verdict, tuple(told), tuple(notes))
+    return Health(watch.verdict, tuple(told))

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 from saddle.runs.log import Log, series
 
 FIGURES = ("discriminator_loss", "generator_loss", "d_real", "d_fake", "variety", "coverage")
-_LATE = 0.75  # what comes after this share of a run is its end
+_QUARTER = 0.25
 
 
 class Curve(NamedTuple):
@@ -23,7 +23,7 @@ class Curve(NamedTuple):
     Args:
         name: in the labelled set.
         recipe, loss: what was trained, and ``game.loss``.
-        went_well: how it ended; else it collapsed.
+        went_well: it was healthy; else it collapsed, or never learnt.
         share: of the run, of each point.
         figures: by the names in the log, a value for each point, None where there was none.
     """
@@ -35,10 +35,10 @@ class Curve(NamedTuple):
     share: Sequence[float]
     figures: Mapping[str, Sequence[float | None]]
 
-    def at_end(self, figure: str) -> list[float]:
-        """The values of a figure in the last quarter of the run."""
+    def up_to(self, share: float, figure: str) -> list[float]:
+        """The values of a figure in the quarter of the run that ends at this share of it."""
         pairs = zip(self.share, self.figures.get(figure, ()), strict=False)
-        return [value for share, value in pairs if share > _LATE and value is not None]
+        return [value for at, value in pairs if share - _QUARTER < at <= share and value is not None]
 
 
 @cache
@@ -56,9 +56,16 @@ def like(recipe: str, loss: str) -> list[Curve]:
     return [curve for curve in curves() if curve.loss == loss]
 
 
-def usual(found: Sequence[Curve], figure: str, *, went_well: bool) -> tuple[float, float] | None:
-    """The smallest and the largest value of a figure at the end of runs that went well or badly; None without any."""
-    values = [value for curve in found if curve.went_well is went_well for value in curve.at_end(figure)]
+def usual(found: Sequence[Curve], figure: str, share: float = 1.0, *, went_well: bool) -> tuple[float, float] | None:
+    """The smallest and the largest value that a figure had in runs that went well or badly; None without any.
+
+    Args:
+        found: the runs.
+        figure: by its name in the log.
+        share: of the run; the quarter before it counts.
+        went_well: or badly.
+    """
+    values = [value for curve in found if curve.went_well is went_well for value in curve.up_to(share, figure)]
     return (min(values), max(values)) if values else None
 
 

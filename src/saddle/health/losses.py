@@ -10,13 +10,13 @@ from statistics import fmean, median
 from typing import NamedTuple
 
 from saddle.base.opening import open_regular
+from saddle.base.text import one_line
 from saddle.errors import RunError
 from saddle.health.rules import ADVICE, Kind
 
 # Columns by the names that other tools give them, small letters and digits alone.
 _OF_D = ("discriminatorloss", "dloss", "lossd", "ld", "errd", "lossdiscriminator", "dislosses", "disloss", "criticloss")
 _OF_G = ("generatorloss", "gloss", "lossg", "lg", "errg", "lossgenerator", "genlosses", "genloss")
-_POSITION = ("images", "step", "steps", "iteration", "iterations", "iter", "epoch", "batch", "kimg", "nimg")
 _FEWEST = 20  # lines
 _MOST = 2**28  # bytes
 _BALANCED = (2 * math.log(2), math.log(2))  # of D and of G, where D says one half to everything
@@ -24,20 +24,14 @@ _NEAR = 0.05
 
 
 class Losses(NamedTuple):
-    """The losses of a run, in order.
+    """The losses of a run, each in the order of its lines; either may have been written in lines of its own."""
 
-    Args:
-        positions: images seen, steps or what the file counts in; else the number of the line.
-        discriminator, generator: the losses, NaN where a line has none.
-    """
-
-    positions: Sequence[float]
     discriminator: Sequence[float]
     generator: Sequence[float]
 
 
 def read_losses(path: Path) -> Losses:
-    """The losses in a CSV file with a line of names.
+    """The losses in a CSV file with a line of names; empty cells are left out.
 
     Raises:
         RunError: it cannot be read, a column is missing, or there are too few lines.
@@ -46,29 +40,25 @@ def read_losses(path: Path) -> Losses:
         with open_regular(path) as file:
             content = file.read(_MOST + 1)
         lines = content.decode("utf-8-sig").splitlines()
+        separator = max(",;\t", key=lines[0].count) if lines else ","
+        head, *rows = csv.reader(lines, delimiter=separator) if lines else [[]]
     except FileNotFoundError:
         raise RunError(f"there is no file {path}", expected="a run folder, or a CSV file of losses") from None
-    except (OSError, UnicodeDecodeError) as error:
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise RunError(f"{path} cannot be read", expected="a CSV file of losses", got=error) from None
     if len(content) > _MOST or not lines:
         raise RunError(f"{path} is {'too large' if lines else 'empty'}", expected="a CSV file of losses")
-    separator = max(",;\t", key=lines[0].count)
-    head, *rows = csv.reader(lines, delimiter=separator)
-    places = [_place(head, names) for names in (_OF_D, _OF_G, _POSITION)]
-    of_d, of_g, position = places
-    if of_d is None or of_g is None:
-        missing = " and ".join(name for name, place in (("D", of_d), ("G", of_g)) if place is None)
+    places = {name: _place(head, names) for name, names in (("D", _OF_D), ("G", _OF_G))}
+    if missing := " and ".join(name for name, place in places.items() if place is None):
         raise RunError(
             f"{path} names no loss of {missing}", expected="columns such as d_loss and g_loss",
             got=", ".join(head[:20]) or "no names", remedy="name the columns so in the first line",
         )  # fmt: skip
-    if len(rows) < _FEWEST:
-        raise RunError(f"{path} is too short to say anything", expected=f"at least {_FEWEST} lines", got=len(rows))
-    numbers = range(1, len(rows) + 1)
-    positions = [
-        _number(row, position) if position is not None else number for row, number in zip(rows, numbers, strict=True)
-    ]
-    return Losses(positions, [_number(row, of_d) for row in rows], [_number(row, of_g) for row in rows])
+    losses = Losses(*([_number(path, row[place]) for row in rows if row[place:] and row[place].strip()]
+                      for place in places.values() if place is not None))  # fmt: skip
+    if (fewest := min(map(len, losses))) < _FEWEST:
+        raise RunError(f"{path} is too short to say anything", expected=f"at least {_FEWEST} lines", got=fewest)
+    return losses
 
 
 def judge_losses(losses: Losses) -> tuple[Kind | None, str, str]:
@@ -81,13 +71,13 @@ def judge_losses(losses: Losses) -> tuple[Kind | None, str, str]:
     d, g = losses.discriminator, losses.generator
     if not all(map(math.isfinite, (*d, *g))):
         return "diverging", "There are losses that are no finite numbers: the run has diverged.", ADVICE["diverging"]
-    start = len(d) * 3 // 4
     for values in (d, g):
+        start = len(values) * 3 // 4
         usual, late = median(map(abs, values[:start])), median(map(abs, values[start:]))
         if late > max(100.0, 100 * usual):
             words = f"A loss grows without bound: {late:.3g} in the last quarter, {usual:.3g} before."
             return "diverging", words, ADVICE["diverging"]
-    late_d, late_g = fmean(d[start:]), fmean(g[start:])
+    late_d, late_g = (fmean(values[len(values) * 3 // 4 :]) for values in (d, g))
     if abs(late_d) < _BALANCED[0] / 20 and late_g > 10 * _BALANCED[1]:
         words = f"D has won: its loss is {late_d:.3g} and that of G {late_g:.3g} over the last quarter."
         return "D has won", words, ADVICE["D has won"]
@@ -106,8 +96,11 @@ def _place(head: Sequence[str], names: Sequence[str]) -> int | None:
     return next((plain.index(name) for name in names if name in plain), None)
 
 
-def _number(row: Sequence[str], place: int | None) -> float:
+def _number(path: Path, cell: str) -> float:
+    """Raises:
+    RunError: it is none.
+    """
     try:
-        return float(row[place]) if place is not None else math.nan
-    except (ValueError, IndexError):
-        return math.nan
+        return float(cell)
+    except ValueError:
+        raise RunError(f"{path} holds what is no number in a column of losses", got=one_line(cell, 60)) from None

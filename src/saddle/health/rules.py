@@ -83,7 +83,7 @@ class _Look(NamedTuple):
     distance: float
     change: float | None
     copies: float | None
-    d_real: float | None
+    d_real: float | None  # these two only where they are probabilities
     d_fake: float | None
     loss: float | None  # the larger one of both players
 
@@ -95,6 +95,7 @@ class _Look(NamedTuple):
 # At the beginning every generator makes one kind of sample: so long a run may take to begin.
 _GRACE = 0.05
 _ALARM_AFTER = 2  # looks in a row that show the same
+_NO_DISTANCE = 0.02  # of a look: what is less is chance
 
 
 class Watch:
@@ -141,9 +142,13 @@ def _look(entries: list[Mapping[str, Any]], total: int) -> _Look:
         known = [float(each[name]) for each in entries if name in each]
         return fmean(known) if known else None
 
+    def probability(name: str) -> float | None:
+        known = [float(each[name]) for each in entries if name in each]
+        return fmean(known) if known and all(0 <= value <= 1 for value in known) else None
+
     images = int(entry["images"])
     losses = [abs(loss) for loss in (mean("discriminator_loss"), mean("generator_loss")) if loss is not None]
-    means = {"d_real": mean("d_real"), "d_fake": mean("d_fake"), "loss": max(losses, default=None)}
+    means = {"d_real": probability("d_real"), "d_fake": probability("d_fake"), "loss": max(losses, default=None)}
     known: dict[str, Any] = {name: entry.get(name) for name in (*FIGURES, "change", "copies")}
     return _Look(images=images, share=images / total, **means, **known)
 
@@ -162,7 +167,7 @@ def _collapsed(looks: list[_Look]) -> dict[str, float] | None:
 
 def _d_has_won(looks: list[_Look]) -> dict[str, float] | None:
     last = looks[-_ALARM_AFTER:]
-    if len(last) < _ALARM_AFTER:
+    if len(last) < _ALARM_AFTER or last[-1].share < _GRACE:
         return None
     for look in last:
         if look.d_real is None or look.d_fake is None or not (look.d_real > 0.9 and look.d_fake < 0.1):
@@ -210,14 +215,14 @@ def _diverging(looks: list[_Look]) -> dict[str, float] | None:
 def _past(looks: list[_Look]) -> dict[str, float] | None:
     best = min(looks, key=lambda look: look.distance)
     now = min(look.distance for look in looks[-3:])
-    if looks[-1].share - best.share < 0.15 or now < 1.5 * best.distance:
+    if looks[-1].share - best.share < 0.15 or now < 1.5 * max(best.distance, _NO_DISTANCE):
         return None
     return {"distance": looks[-1].distance, "best": best.distance, "best_at": best.images}
 
 
 def _done(looks: list[_Look]) -> dict[str, float] | None:
     before = [look.distance for look in looks if look.share <= looks[-1].share - 0.3]
-    if not before or min(look.distance for look in looks) < 0.97 * min(before):
+    if not before or min(look.distance for look in looks) < 0.97 * max(min(before), _NO_DISTANCE):
         return None
     return {"distance": looks[-1].distance}
 
@@ -258,20 +263,20 @@ _RULES: tuple[tuple[Kind, Rule], ...] = (
 
 # What each verdict means, with its evidence, and what to try.
 _SENTENCES: dict[Kind, str] = {
-    "collapsed": "G has collapsed: its samples spread over as few as {kinds:.0f} real ones, where as many real samples "
-    "spread over {real:.0f}.",
+    "collapsed": "G has collapsed: its samples are near only {kinds:.0f} of the real ones. As many real samples are "
+    "near {real:.0f}.",
     "partly collapsed": "G has partly collapsed: its samples have {variety:.0%} of the variety of real ones, and lie "
     "near {coverage:.0%} of them.",
     "D has won": "D has won: it tells real from generated samples nearly without error (D(x) {d_real:.2f}, D(G(z)) "
     "{d_fake:.2f}), and G's samples come near {coverage:.0%} of the real ones.",
     "G oscillates": "G oscillates: since the last look, its samples have moved by {change:.0%} of the distance between "
     "two real ones, and they lie near {coverage:.0%} of these.",
-    "memorising": "G repeats its training images: {copies:.0%} of its samples are as near to one as only 1 % of images "
-    "are that it has not seen.",
+    "memorising": "G repeats its training images: {copies:.0%} of its samples are copies. Of images that it has not "
+    "seen, 1 % would count as such.",
     "diverging": "The losses grow without bound: {loss:.3g}, after {usual:.3g} before.",
-    "past its best": "The run is past its best, which was after {best_at:,.0f} images and is kept: since then, the "
-    "distance from real samples has grown from {best:.3g} to {distance:.3g}.",
-    "done": "Nothing has improved over the last third of the run: the distance from real samples stays at "
+    "past its best": "The run is past its best, which was after {best_at:,.0f} images: since then, the distance from "
+    "real samples has grown from {best:.3g} to {distance:.3g}.",
+    "done": "Nothing has improved over the last 30 % of the run: the distance from real samples stays at "
     "{distance:.3g}.",
     "learning": "G is learning: its samples have {variety:.0%} of the variety of real ones, and lie near "
     "{coverage:.0%} of them.",

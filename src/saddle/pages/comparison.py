@@ -15,8 +15,7 @@ from saddle.config import Config, difference, load_config
 from saddle.config.keys import role
 from saddle.config.section import Role
 from saddle.errors import RunError
-from saddle.health.course import judge, length
-from saddle.health.rules import is_look
+from saddle.health.course import health_of
 from saddle.pages.html import figure, left_out, page, paragraph, section, table
 from saddle.pages.pictures import read_picture
 from saddle.runs.edits import in_force, in_words, read_edits
@@ -191,8 +190,8 @@ def _figures(runs: Sequence[Entrant]) -> list[tuple[str, ...]]:
         last: Mapping[str, Any] = run.log[-1] if run.log else {}
         seconds = f"{last['seconds']:,.1f}" if "seconds" in last else "–"
         columns.append({"images seen": f"{last.get('images', 0):,}", "seconds": seconds, **last_figures(run.log)})
-        if any(map(is_look, run.log)):
-            columns[-1]["health"] = judge(run.log, length(run.config, run.log)).now.kind
+        if (health := health_of(run.config, run.log)) is not None:
+            columns[-1]["health"] = health.now.kind
     names = dict.fromkeys(name for column in columns for name in column)  # runs of another kind have others
     return [(name, *(column.get(name, _NONE) for column in columns)) for name in names]
 

@@ -9,10 +9,9 @@ from typing import Any
 from saddle.base.files import write_text
 from saddle.config import load_config
 from saddle.errors import RunError
-from saddle.health.course import judge, length
+from saddle.health.course import health_of, length
 from saddle.health.library import Curve, as_log, like, usual
 from saddle.health.losses import judge_losses, read_losses
-from saddle.health.rules import is_look
 from saddle.pages.html import figure, left_out, page, paragraph, section, table
 from saddle.runs.folder import RunFolder
 from saddle.runs.log import Log, series
@@ -78,7 +77,7 @@ def diagnose(source: Path, out: Path | None = None) -> Diagnosis:
         for key, label in _SHOWN
         if len(series(case.log, key)[0])
     ]  # fmt: skip
-    head = ("in the last quarter", "this run", "runs that went well", "runs that went badly")
+    head = ("over the last quarter of the length", "this run", "runs that went well", "runs that went badly")
     sections = [
         section("Verdict", "".join(map(paragraph, case.words))),
         section(f"Beside runs {case.of}", table(rows, head) + f'<div class="pair">{"".join(plots)}</div>'),
@@ -98,9 +97,8 @@ def _of_run(run: RunFolder) -> _Case:
         raise RunError(f"the log of {run.path} has no lines yet", remedy="train it until its first log line")
     total = length(config, log)
     words = ["No look at samples is in the log, so its health is not known; see `saddle health`."]
-    if any(map(is_look, log)):
-        now = judge(log, total).now
-        words = [now.words, *([f"First: {now.advice}"] if now.advice else [])]
+    if (health := health_of(config, log)) is not None:
+        words = [health.now.words, *([f"First: {health.now.advice}"] if health.now.advice else [])]
     found = like(config.recipe, config.game.loss)
     same = all(curve.recipe == config.recipe for curve in found)
     of = f"of {config.recipe}" if same else f"with the loss {config.game.loss}"
@@ -110,11 +108,10 @@ def _of_run(run: RunFolder) -> _Case:
 def _of_file(path: Path) -> _Case:
     losses = read_losses(path)
     _, words, advice = judge_losses(losses)
-    pairs = zip(losses.discriminator, losses.generator, strict=True)
-    count = len(losses.discriminator)
     log = [
-        {"images": 1000 * (place + 1) // count, "discriminator_loss": d, "generator_loss": g}
-        for place, (d, g) in enumerate(pairs)
+        {"images": 1000 * (place + 1) / len(values), name: value}
+        for name, values in (("discriminator_loss", losses.discriminator), ("generator_loss", losses.generator))
+        for place, value in enumerate(values)
     ]
     return _Case(path.name, log, [words, f"First: {advice}"], like("", "non_saturating"), "with the usual loss", [])
 
@@ -126,9 +123,10 @@ def _shares(log: Log, total: int) -> list[dict[str, Any]]:
 def _row(case: _Case, key: str, label: str) -> tuple[str, str, str, str] | None:
     """A figure at the end of this run and of others, in words."""
     images, values = series(case.log, key)
-    late = values[images > 0.75 * images[-1]] if len(images) else values
-    if not len(late):
+    if not len(images):
         return None
-    ranges = [usual(case.curves, key, went_well=went_well) for went_well in (True, False)]
+    share = images[-1] / 1000
+    late = values[images > images[-1] - 250]
+    ranges = [usual(case.curves, key, share, went_well=went_well) for went_well in (True, False)]
     well, badly = ("–" if found is None else f"{found[0]:.3g} to {found[1]:.3g}" for found in ranges)
     return label, f"{late.mean():.3g}", well, badly

@@ -16,8 +16,7 @@ from saddle.config import Config, difference, load_config, to_toml
 from saddle.config.augment import ADAConfig
 from saddle.data.named.points import is_points, parse
 from saddle.errors import RunError
-from saddle.health.course import judge, length
-from saddle.health.rules import is_look
+from saddle.health.course import health_of
 from saddle.pages.html import figure, left_out, page, paragraph, section, table
 from saddle.pages.pictures import PictureFile, read_picture
 from saddle.runs.edits import in_force, in_words, read_edits, read_parent
@@ -189,9 +188,8 @@ def _training_plots(config: Config, log: Log, marks: Sequence[int]) -> list[Plot
 
 def _health(config: Config, log: Log) -> str:
     """What looks at samples say; nothing where there was none."""
-    if not any(map(is_look, log)):
+    if (found := health_of(config, log)) is None:
         return ""
-    found = judge(log, length(config, log))
     html = paragraph(f"Now: {found.now.kind}. {found.now.words} {found.now.advice}".strip())
     alarms = [verdict.images for verdict in found.told if verdict.is_alarm]
     caption = "How varied samples are, and how much of the data they come near; real samples have 1, the dashed line."

@@ -12,7 +12,7 @@ from saddle.base.files import unwritable
 from saddle.base.machine import find_device
 from saddle.base.progress import Progress, Silent
 from saddle.config import Config, load_config, load_recipe, resolve
-from saddle.errors import ConfigError, Diverged, RunError, TooLarge
+from saddle.errors import Collapsed, ConfigError, Diverged, RunError, TooLarge
 from saddle.reproduction.page import DEFAULT_FOLDER, Line, Place, has_reached, scored_file, write_page
 from saddle.reproduction.tables import Row, Table, choose_rows, load_table
 from saddle.runs.folder import RunFolder
@@ -128,7 +128,7 @@ def _run(row: Row, config: Config, place: Place, seed: int, progress: Progress) 
             )  # fmt: skip
     try:
         train_config(config, out=run.path, progress=progress)
-    except Diverged as error:
+    except (Diverged, Collapsed) as error:
         progress.say(f"{run.path}: {error.what}")
         return
     if row.generator == "best" and not run.best.is_file():

@@ -40,12 +40,14 @@ class Request(NamedTuple):
         set: of an edit, and perhaps of back: values by dotted key.
         to: of back: the position of the checkpoint.
         name: of its file; empty: it came from the process itself.
+        why: of back, in words.
     """
 
     do: Do
     set: Mapping[str, Any] = {}
     to: int | None = None
     name: str = ""
+    why: str = ""
 
 
 def ask(run: RunFolder, do: Do, settings: Mapping[str, Any] | None = None, to: int | None = None) -> Path:

@@ -236,7 +236,7 @@ class RunFolder:
             *(self.config, self.environment, self.log, self.scores, self.evaluation, self.diverged),
             *(self.generator, self.best, self.classifier),
             *(self.data_preview, self.augmented, self.interpolation, self.animation, self.curves, self.report),
-            *(self.edits, self.parent),
+            *(self.edits, self.parent, self.alarms),
         )
 
     def create(self) -> None:

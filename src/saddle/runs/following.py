@@ -224,7 +224,7 @@ def _joined(one: _Bucket, two: _Bucket) -> _Bucket:
 
 def _laid_out(buckets: list[_Bucket], *, wide: bool) -> tuple[list[int], dict[str, list[float | None]]]:
     ends = (0, 1) if wide else (0,)
-    images = [bucket[end] for bucket in buckets for end in ends]
+    images = [(bucket.first, bucket.last)[end] for bucket in buckets for end in ends]
     names = sorted({name for bucket in buckets for name in bucket.figures})
     figures: dict[str, list[float | None]] = {name: [] for name in names}
     for name, values in figures.items():

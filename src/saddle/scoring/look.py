@@ -18,7 +18,7 @@ from torch.nn.functional import adaptive_avg_pool2d
 from saddle.config.schema import DataConfig
 from saddle.data.scaling import as_floats
 from saddle.data.splits import open_held_out
-from saddle.data.store import Store
+from saddle.data.store import Store, Values
 from saddle.features.random_conv import RandomConv, takes
 from saddle.metrics.frechet import Moments, frechet_distance
 from saddle.metrics.nearest import copy_limit, nearest
@@ -64,7 +64,7 @@ class Real:
 
     @cached_property
     def _reference(self) -> Tensor:
-        return _coarse(self._half(0).values)
+        return self._coarse(self._half(0).values)
 
     @cached_property
     def _balls(self) -> Tensor:
@@ -72,7 +72,7 @@ class Real:
 
     @cached_property
     def _own(self) -> _Found:
-        return self._find(_coarse(self.chosen.values))
+        return self._find(self._coarse(self.chosen.values))
 
     @cached_property
     def _extractor(self) -> RandomConv | None:
@@ -86,13 +86,28 @@ class Real:
     @cached_property
     def _known(self) -> tuple[Tensor, float] | None:
         """Training images, and how near to one of them only a hundredth of held-out images comes; None: no matter."""
-        if self.store.kind != "images" or self.store.draw is not None or len(self.store) > _MOST_KNOWN:
+        fresh = self.store.draw is not None or self.store.inputs is not None  # of pairs, targets are to be met
+        if self.store.kind != "images" or fresh or len(self.store) > _MOST_KNOWN:
             return None
         held_out = open_held_out(self.data, self.store)
         if held_out is None or len(held_out) < _FEWEST_HELD_OUT:
             return None
-        known = _coarse(self.store.values)
-        return known, copy_limit(known, _coarse(held_out.spread(2 * COUNT).values))
+        known = self._coarse(self.store.values)
+        return known, copy_limit(known, self._coarse(held_out.spread(2 * COUNT).values))
+
+    @cached_property
+    def _scale(self) -> tuple[Tensor, Tensor]:
+        """The mean of real points and the spread of each coordinate, without which the widest alone would count."""
+        rows = _rows(self.store.spread(_MOST_REAL).values)
+        return rows.mean(0), rows.std(0).clamp(min=1e-12)
+
+    def _coarse(self, values: Values) -> Tensor:
+        """Samples as they are compared: (n, d), floats."""
+        rows = _rows(values)
+        if self.store.kind == "images":
+            return rows
+        mean, spread = self._scale
+        return ((rows - mean) / spread).float()
 
     def _find(self, coarse: Tensor) -> _Found:
         """What is counted of coarse samples (n, d), generated or real."""
@@ -110,7 +125,7 @@ class Real:
 
     def _distance(self, values: Tensor, found: _Found) -> float:
         if self._extractor is None:
-            return max(found.gap / max(self._own.gap, 1e-12) - 1, 0.0)
+            return found.gap / max(self._own.gap, 1e-12) - 1
         scale = max(self._moments.covariance.trace().item(), 1e-12)
         return frechet_distance(Moments.of(self._extractor(values).features), self._moments) / scale
 
@@ -146,13 +161,13 @@ class Real:
               of as many real samples.
             - ``change``: root mean square distance of a sample from that of the same latent in the last look, over
               that of two real samples.
-            - ``distance``: from 0 on. Of images the Fréchet distance of simple features, over the variance of the real
+            - ``distance``: about 0. Of images the Fréchet distance of simple features, over the variance of the real
               ones. Of points, whose mean and covariance say little, by how much the mean distances to the nearest real
               sample and back exceed those of as many real samples.
             - ``copies``: where few images are trained on, the share of samples as near to one of them as a hundredth
               of held-out images.
         """
-        coarse = _coarse(values.numpy())
+        coarse = self._coarse(values.numpy())
         found, own = self._find(coarse), self._own
         figures = {
             "spread": found.variance / max(own.variance, 1e-12),
@@ -182,11 +197,11 @@ class _Found:
     gap: float  # from each to the nearest reference sample, and from each of these to the nearest
 
 
-def _coarse(values: np.ndarray) -> Tensor:  # pyright: ignore[reportMissingTypeArgument, reportUnknownParameterType]
+def _rows(values: Values) -> Tensor:
     """Images as rows of at most 8 × 8 averages for each channel; points as they are. (n, d), floats."""
-    samples = torch.from_numpy(np.ascontiguousarray(values))
+    samples = torch.from_numpy(np.array(values))
     if samples.ndim != 4:
-        return samples.float().flatten(1)
+        return samples.double().flatten(1)
     height, width = (min(_GRID, side) for side in samples.shape[2:])
     return torch.cat(
         [adaptive_avg_pool2d(as_floats(piece), (height, width)).flatten(1) for piece in samples.split(1_000)]

@@ -19,7 +19,7 @@ from saddle.base.files import unwritable
 from saddle.base.progress import Progress, for_stream
 from saddle.config import Config, load_config, load_recipe, resolve
 from saddle.config.resolve import merge_settings
-from saddle.errors import ConfigError, Diverged, NotFinite, SaddleError, TooLarge
+from saddle.errors import Collapsed, ConfigError, Diverged, NotFinite, SaddleError, TooLarge
 from saddle.runs.folder import RunFolder
 from saddle.runs.lock import locked
 from saddle.runs.log import best_entry
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from saddle.sweeps.study import Search
 
 # What tells that the settings of a trial are no good. Everything else ends the sweep, and the trial is resumed later.
-_FAILURES = (Diverged, ConfigError, NotFinite, TooLarge, MemoryError, torch.OutOfMemoryError)
+_FAILURES = (Diverged, Collapsed, ConfigError, NotFinite, TooLarge, MemoryError, torch.OutOfMemoryError)
 
 
 class _Busy(Exception):

@@ -36,9 +36,12 @@ class Alarm:
     def begin(self, log: Iterable[Mapping[str, Any]]) -> None:
         """The run goes on after these lines: what they say was told before."""
         self.watch = Watch(self._total)
-        told = [line for entry in log if (line := self._read(entry)[1]) is not None]
+        lines = [self._read(entry)[1] for entry in log]
+        told = [line for line in lines if line is not None]
         if told or self._run.alarms.exists():
             write_text(self._run.alarms, "".join(f"{json.dumps(line)}\n" for line in told))
+        if lines and lines[-1] is not None:  # the run may have been ended before it could act on it
+            self._answer(self.watch.verdict)
 
     def add(self, entry: Mapping[str, Any]) -> Verdict:
         """The verdict after another line, which is told if it is new."""
@@ -46,9 +49,12 @@ class Alarm:
         if line is not None:
             self._run.append_alarm(line)
             self._say(f"after {verdict.images:,} images: {' '.join(filter(None, (line['words'], verdict.advice)))}")
-            if self.act is not None and verdict.is_alarm:
-                self.act(verdict)
+            self._answer(verdict)
         return verdict
+
+    def _answer(self, verdict: Verdict) -> None:
+        if self.act is not None and verdict.is_alarm:
+            self.act(verdict)
 
     def _read(self, entry: Mapping[str, Any]) -> tuple[Verdict, dict[str, Any] | None]:
         """The verdict after an entry, and what has to be told of it, if anything."""

@@ -62,6 +62,7 @@ class Best:
         Raises:
             KeyError, TypeError, ValueError: it is not what they give.
         """
+        self.value, self.at, self.weights = None, None, {}
         if header["settings"] != self._by:
             return
         best, best_at, weights = header["best"], header["best_at"], below("best.", tensors)

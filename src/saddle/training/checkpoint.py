@@ -37,7 +37,8 @@ class Checkpoints:
         learner, record, scorer: what is saved; a restored run goes on with exactly these.
         scaling, header: go into the generator file, written beside each checkpoint; the header's position is replaced.
         further: other files that are written beside each checkpoint: where, the network, and its header.
-        sound: after how many images the run was sound for the last time; the newest checkpoint up to there stays, too.
+        sound: after how many images the run was sound for the last time: the newest checkpoint up to there stays, too.
+            None: it need not.
     """
 
     run: RunFolder
@@ -49,7 +50,7 @@ class Checkpoints:
     scaling: Scaling
     header: GeneratorHeader
     further: Sequence[tuple[Path, nn.Module, NetworkHeader]] = ()
-    sound: Callable[[], int] | None = None
+    sound: Callable[[], int | None] = lambda: None
     _saved: float = field(default_factory=time.monotonic, init=False)
     _best_saved: dict[Path, int | None] = field(default_factory=dict[Path, int | None], init=False)
 
@@ -76,8 +77,8 @@ class Checkpoints:
         self.save_best()
         save_tensors(self.run.checkpoint(images_seen), tensors, header)
         older = self.run.all_checkpoints()[: -self.keep]
-        if self.sound is not None:
-            last_sound = max((at for at, _ in self.run.all_checkpoints() if at <= self.sound()), default=None)
+        if (sound := self.sound()) is not None:
+            last_sound = max((at for at, _ in self.run.all_checkpoints() if at <= sound), default=None)
             older = [(at, path) for at, path in older if at != last_sound]
         for _, path in older:
             path.unlink()

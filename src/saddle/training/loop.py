@@ -112,7 +112,10 @@ def train(
 
         record.add(figures, position)
         if due(intervals.log):
-            check_figures(record.write(position, look=total >= LOOK and due(intervals.look)), position)
+            look = crosses(start, position, intervals.look) or (
+                position >= total >= LOOK and _is_new(position, intervals)
+            )
+            check_figures(record.write(position, look=look), position)
         if due(intervals.samples):
             record.draw_samples(position)
         if due(intervals.evaluate):
@@ -121,6 +124,11 @@ def train(
         if due(intervals.checkpoint) or overdue:
             checkpoints.save(position)
     return position
+
+
+def _is_new(position: int, intervals: Intervals) -> bool:
+    """Whether the last look lies so far back that another one at the end tells something new."""
+    return 2 * (position % intervals.look) >= intervals.look
 
 
 def crosses(before: int, after: int, every: int) -> bool:

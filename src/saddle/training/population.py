@@ -153,7 +153,7 @@ class PopulationRecord(Record):
                 record._start_line(images_seen)
                 check_figures(line, images_seen)
                 lines.append(line)
-        means_of_all = {name: fmean(line[name] for line in lines) for name in lines[0]}
+        means_of_all = {name: fmean(line[name] for line in lines) for name in self._names}
         figures = self._write(means_of_all, images_seen, look=False)
         self._start_line(images_seen)
         return figures
@@ -302,6 +302,8 @@ def take_out(run: RunFolder, number: int, out: RunFolder) -> None:
     game = config_after(own, [edit for edit in edits if edit.images < images_seen]).game
     scorer, record = header["scorer"]["members"][number], {**header["record"]}
     del record["lost"]
+    if scorer["best"] is None:
+        state = {name: tensor for name, tensor in state.items() if not name.startswith("best.")}
     if "record.sums" in state:  # of penalties that this member does without, a run of its own has no figures
         without = [name for name in _PENALTIES & {*record["figures"]} if not getattr(game, name)]
         places = [place for place, name in enumerate(record["figures"]) if name not in without]
@@ -309,7 +311,8 @@ def take_out(run: RunFolder, number: int, out: RunFolder) -> None:
         state["record.sums"] = state["record.sums"].reshape(-1)[places]
     with new_run(out) as made:
         shutil.copytree(member.path, made.path, ignore=_not_of_a_run, dirs_exist_ok=True)
-        made.report.unlink(missing_ok=True)
+        for later in (made.report, made.alarms):  # they are made anew
+            later.unlink(missing_ok=True)
         if run.data_preview.is_file():
             shutil.copy(run.data_preview, made.path)
         write_environment(run, made, out.path)

@@ -17,34 +17,39 @@ _GAMMA = 1.0  # of the penalty on real samples, where there was none
 
 
 class Response:
-    """Answers verdicts as ``health.on_collapse`` says.
+    """Answers an alarm's verdicts from now on, as ``health.on_collapse`` says at that moment: it may be edited.
 
     Args:
-        config: of the run.
         run, steering, alarm: of the run.
         progress: is told.
     """
 
-    def __init__(self, config: Config, run: RunFolder, steering: Steering, alarm: Alarm, progress: Progress) -> None:
-        self._settings = config.health
+    def __init__(self, run: RunFolder, steering: Steering, alarm: Alarm, progress: Progress) -> None:
         self._run, self._steering, self._alarm, self._progress = run, steering, alarm, progress
+        alarm.act = self.answer
 
-    def __call__(self, verdict: Verdict) -> None:
+    def answer(self, verdict: Verdict) -> None:
         """Act on a verdict that was just told."""
-        if verdict.kind not in FAILED or self._settings.on_collapse == "warn":
+        settings = self._steering.config.health
+        if verdict.kind not in FAILED or settings.on_collapse == "warn":
             return
-        if self._settings.on_collapse == "stop":
+        if settings.on_collapse == "stop":
             self._alarm.stopped = verdict.words
             return
-        if self._steering.rollbacks >= self._settings.rollbacks:
-            self._progress.say(f"the run has gone back {self._settings.rollbacks} times (health.rollbacks): it goes on")
+        if self._steering.rollbacks >= settings.rollbacks:
+            self._progress.say(f"the run has gone back {settings.rollbacks} times (health.rollbacks): it goes on")
             return
         sound = self._alarm.watch.sound_until
         to = max((images for images, _ in self._run.all_checkpoints() if images <= sound), default=None)
         if to is None:
             self._progress.say("there is no checkpoint from before the collapse to go back to: the run goes on")
         else:
-            self._steering.go_back(to, gentler(self._steering.config))
+            self._steering.go_back(to, gentler(self._steering.config), verdict.kind)
+
+    def sound(self) -> int | None:
+        """After how many images a checkpoint would be gone back to; None: the run does not go back."""
+        is_used = self._steering.config.health.on_collapse == "rollback"
+        return self._alarm.watch.sound_until if is_used else None
 
 
 def gentler(config: Config) -> dict[str, Any]:

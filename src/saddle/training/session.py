@@ -145,7 +145,7 @@ def _train(
         lambda: stop.signal is not None or scorer.stopped or (alarm is not None and alarm.stopped is not None),
     )  # fmt: skip
     if alarm is not None:
-        alarm.act = Response(config, run, steering, alarm, progress)
+        checkpoints.sound = Response(run, steering, alarm, progress).sound
     position = checkpoints.restore(progress.say)
     if position >= total:
         if processes.is_first():
@@ -213,9 +213,10 @@ def _say_why_it_ended(
             signal_number=signal_number,
             remedy="run the same command again to resume",
         )
-    if alarm is not None and alarm.stopped is not None:
+    why = processes.first(lambda: None if alarm is None else alarm.stopped)
+    if why is not None:
         raise Collapsed(
-            f"stopped at {position:,} of {total:,} images seen: {alarm.stopped}",
+            f"stopped at {position:,} of {total:,} images seen: {why}",
             remedy="everything is saved: --set health.on_collapse=warn resumes it; other settings need another --out",
         )
 
@@ -259,10 +260,7 @@ def _writers(
         sight = learner.sights[0] if isinstance(learner, GAN) else None
         alarm = Alarm(run, config.total_images(len(store)), progress.say)
         record = Record(config, run, store, learner, scaling, progress, sight, real, scorer.note, alarm)
-        checkpoints = Checkpoints(*whose, record, scorer, *how)
-        if config.health.on_collapse == "rollback":
-            checkpoints.sound = lambda: alarm.watch.sound_until
-        return record, scorer, checkpoints
+        return record, scorer, Checkpoints(*whose, record, scorer, *how)
     members = Members(config, run, learner, progress)
     members.complete_folders()
     scorer = PopulationScorer(scorer, members)

@@ -70,8 +70,8 @@ class Steering:
     @property
     def rollbacks(self) -> int:
         """How often the run went back to where it was trained from then on: those that led to where it is."""
-        ahead = len(self._left)
-        past = self._read()[: -ahead or None]
+        ahead = len(self._left)  # asked by the first of several processes alone, so nothing is exchanged
+        past = in_force(read_edits(self._run.edits))[: -ahead or None]
         return sum(edit.rolled_back_from is not None for edit in past)
 
     def begin(self, position: int) -> None:
@@ -116,7 +116,7 @@ class Steering:
             position = self._meet([Request(*each) for each in requests], position)
         return position
 
-    def go_back(self, to: int, settings: Mapping[str, Any]) -> None:
+    def go_back(self, to: int, settings: Mapping[str, Any], why: str) -> None:
         """Let the run go on from its checkpoint after ``to`` images, with other settings, before the next round.
 
         What came after that checkpoint is dropped, and ``edits.jsonl`` tells of it. Of several processes, the first one
@@ -125,8 +125,9 @@ class Steering:
         Args:
             to: the position of a checkpoint that is there.
             settings: what changes, by dotted key; empty: nothing.
+            why: in words.
         """
-        self._asked.append(Request("back", settings, to))
+        self._asked.append(Request("back", settings, to, why=why))
 
     def _read(self) -> list[Edit]:
         """The edits that are in force, by position."""
@@ -243,7 +244,7 @@ class Steering:
                 edits = in_force(read_edits(self._run.edits))  # here alone: the other processes are waiting
                 config = config_after(self._begun, edits, to, self._total)
                 settings = edited(config, request.set, self._total)[1] if request.set else {}
-                edit = Edit(to, settings, position)
+                edit = Edit(to, settings, position, request.why)
                 config_after(self._begun, in_force([*edits, edit]), total=self._total)
                 # A kill between these two leaves a run that stands at ``to`` and has not changed.
                 for later, checkpoint in self._run.all_checkpoints():
