@@ -120,7 +120,7 @@ def planned() -> Iterator[Planned]:
     yield from runs("held-out", "mlp-sigmoid", 700_000, {"": {}}, 2)
     yield from runs("held-out", "mlp-dropout", 500_000, {"": {}}, 1)
     yield from runs("held-out", "goodfellow2014", 150_000, {"": {}}, 1)
-    yield from runs("held-out", "dcgan-failing", 200_000, {"": {}}, 2)
+    yield from runs("held-out", "dcgan-failing", 200_000, {"": {}}, 1)
     yield from runs("held-out", "dcgan", 100_000, {"narrow": narrow}, 2)
     yield from runs("held-out", "cgan", 200_000, {
         "": {},

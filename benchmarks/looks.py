@@ -2,7 +2,7 @@
 
     python benchmarks/looks.py [RECIPE ...] [--json FILE]
 
-A look comes after at least 8,192 images seen. Goal: at most 3 % of the training time. 4,000 random images of the
+A look comes after at least 7,680 images seen. Goal: at most 3 % of the training time. 4,000 random images of the
 recipe's size, so that copies are looked for, too; one thread, float32; rounds and looks alternate, and the fastest of
 five laps counts. The copy of the generator that is kept as the best counts to the look. The first look also computes
 what it needs of the real side; it is told apart.

@@ -54,7 +54,7 @@ def main() -> None:
         make_runs(runs, arguments.runs, arguments.lines)
         with studio(runs) as (process, address):
             figures |= in_browser(address, runs, process)
-            figures |= trained(address, runs, arguments)
+            figures |= trained(address, runs, process, arguments)
             figures["server, at the end (MB)"] = memory(process.pid)
     print(f"\n{arguments.runs} runs, {arguments.lines:,} lines in one, {arguments.pages} pages. {machine_line()}\n")
     print(table(("what", "figure"), [(name, f"{value:.4g}") for name, value in figures.items()]))
@@ -145,7 +145,9 @@ def in_browser(address: str, folder: Path, server: subprocess.Popen[str]) -> dic
     return found
 
 
-def trained(address: str, folder: Path, arguments: argparse.Namespace) -> dict[str, float]:
+def trained(
+    address: str, folder: Path, server: subprocess.Popen[str], arguments: argparse.Namespace
+) -> dict[str, float]:
     """Images per second of a training, in turns with the pages and without."""
     run = RunFolder(folder / "trained")
     settings = {"images": 100_000_000, "threads": 1, "log.every": 3200, "samples.every": 200_000}
@@ -155,6 +157,8 @@ def trained(address: str, folder: Path, arguments: argparse.Namespace) -> dict[s
     silent: dict[str, Any] = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
     training = subprocess.Popen([sys.executable, "-m", "saddle", *words], **silent)
     speeds: dict[bool, list[float]] = {False: [], True: []}
+    own: dict[bool, list[float]] = {False: [], True: []}  # images for each second that the training has a core
+    serving: dict[bool, list[float]] = {False: [], True: []}  # cores that the server takes
     try:
         while not read_end(run.log):
             time.sleep(0.2)
@@ -166,7 +170,11 @@ def trained(address: str, folder: Path, arguments: argparse.Namespace) -> dict[s
                 command = [sys.executable, __file__, "--ask", address, run.path.name, str(arguments.pages)]
                 pages = subprocess.Popen(command, **silent)
                 time.sleep(2)
+            before = cpu(training.pid), cpu(server.pid), read_end(run.log)[0]["images"]
             speeds[asked].append(speed(run, arguments.seconds))
+            after = cpu(training.pid), cpu(server.pid), read_end(run.log)[0]["images"]
+            own[asked].append((after[2] - before[2]) / (after[0] - before[0]))
+            serving[asked].append((after[1] - before[1]) / arguments.seconds)
             if pages is not None:
                 pages.kill()
                 pages.wait()
@@ -178,6 +186,9 @@ def trained(address: str, folder: Path, arguments: argparse.Namespace) -> dict[s
         "training alone (images/s)": alone,
         f"training with {arguments.pages} pages (images/s)": beside,
         "slower by (%)": 100 * (1 - beside / alone),
+        "training alone (images per second of its core)": statistics.median(own[False]),
+        f"training with {arguments.pages} pages (images per second of its core)": statistics.median(own[True]),
+        f"server with {arguments.pages} pages (cores)": statistics.median(serving[True]),
         "spread of the turns alone (%)": 100 * (max(speeds[False]) - min(speeds[False])) / alone,
     }
 
@@ -227,6 +238,12 @@ def ask_like_pages(address: str, run: str, pages: str) -> None:
         await asyncio.gather(*(page(number) for number in range(int(pages))))
 
     asyncio.run(all_pages())
+
+
+def cpu(process: int) -> float:
+    """Seconds that a process has had a core."""
+    fields = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def memory(process: int) -> float:

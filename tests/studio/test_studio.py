@@ -7,6 +7,7 @@ import io
 import json
 import re
 import shutil
+import subprocess
 import sys
 import threading
 import time
@@ -19,6 +20,8 @@ from urllib.parse import quote
 import pytest
 from PIL import Image
 
+import saddle
+from saddle.base.progress import Silent
 from saddle.config import load_recipe, resolve, to_toml
 from saddle.errors import ConfigError
 from saddle.runs.folder import RunFolder
@@ -40,7 +43,7 @@ MARK = {"x_saddle": "1"}
 def make_run(path: Path, lines: int = 30, images: int = 64_000, **settings: Any) -> RunFolder:
     """A run folder as training leaves it, without training."""
     run = RunFolder(path)
-    run.create()
+    path.mkdir(parents=True)
     config = resolve(load_recipe("digits"), {"images": images, "conditional": True, **settings})
     run.config.write_text(to_toml(config))
     run.environment.write_text(json.dumps({"command": f"saddle train digits --out {path}"}))
@@ -109,6 +112,16 @@ def test_the_list_tells_state_progress_and_time(page: Service):
         row = next(row for row in page.ask("/api/runs").json["runs"] if row["name"] == "one")
     assert row["state"] == "running"
     assert row["left"] == pytest.approx((64_000 - 1920) / 640)
+
+
+def test_a_population_and_its_members_know_each_other(page: Service):
+    make_run(page.file / "many", members=2)
+    make_run(page.file / "many" / "members" / "00")
+    assert page.ask("/api/run?run=many").json["members"] == ["many/members/00"]
+    member = page.ask("/api/run?run=many/members/00").json
+    assert (member["population"], member["row"]["images"]) == ("many", 1920)
+    assert post(page, "/api/ask", {"run": "many/members/00", "do": "save"}).status == 422
+    shutil.rmtree(page.file / "many")
 
 
 def test_an_alarm_shows_in_the_list_and_on_the_page(page: Service):
@@ -182,6 +195,11 @@ def test_the_page_runs_its_own_scripts_only(page: Service):
         assert page.ask(f"/static/{name}").status == 200
     for name in ("../server.py", "nothing.js", "uplot.LICENSE.txt"):
         assert page.ask(f"/static/{quote(name, safe='')}").status == 404
+
+
+def test_looking_needs_no_torch():
+    code = "import sys, saddle.studio.server; sys.exit('torch' in sys.modules or 'matplotlib' in sys.modules)"
+    subprocess.run([sys.executable, "-c", code], check=True)
 
 
 def test_both_languages_say_everything():
@@ -300,6 +318,18 @@ def test_an_uploaded_picture_is_inverted(page: Service, monkeypatch: pytest.Monk
     bad = page.ask("/api/play/invert?run=one", "POST", b"<svg onload=alert(1)>", **MARK)
     assert bad.status == 422
     assert "/tmp" not in bad.body.decode()
+
+
+def test_d_judges_the_plane(page: Service):
+    config = {"images": 320, "threads": 1, "generator.network.widths": [8], "discriminator.network.widths": [8]}
+    saddle.train("ring8", out=page.file / "plane", settings=config, progress=Silent())
+    assert page.ask("/api/run?run=plane").json["plane"] is True
+    told = page.ask("/api/play/landscape?run=plane").json
+    assert (len(told["judged"]), len(told["real"]), len(told["samples"])) == (64 * 64, 600, 600)
+    assert 0 <= min(told["judged"]) < 128 < max(told["judged"]) <= 255
+    assert all(told["low"] < value < told["high"] for point in told["real"] for value in point)
+    assert page.ask("/api/play/landscape?run=one").status == 422
+    shutil.rmtree(page.file / "plane")
 
 
 def test_read_only(folder: Path):

@@ -196,12 +196,12 @@ def test_going_back_is_noted_and_its_replay_goes_straight_on(tmp_path: Path, mon
     plan = {
         4: [("edit", {RATE: 1e-3})],  # stays
         9: [("edit", {"game.r2": 2.0})],  # is undone
-        13: [lambda: made[0].go_back(96, {"game.r1": 0.5})],  # as an alarm would
+        13: [lambda: made[0].go_back(96, {"game.r1": 0.5}, "a test")],  # as an alarm would
         16: [("edit", {"log.every": 16})],  # three rounds after it went back
     }
     run, hand = train(tmp_path / "run", plan)
     assert run.edits[2:] == [
-        {"images": 96, "set": {"game.r1": 0.5}, "rolled_back_from": 208},
+        {"images": 96, "set": {"game.r1": 0.5}, "rolled_back_from": 208, "why": "a test"},
         {"images": 144, "set": {"log.every": 16}},
     ]
     assert any("back from 208 images" in text for text in hand.said)

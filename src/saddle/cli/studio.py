@@ -27,7 +27,7 @@ def studio(
         bool, typer.Option("--read-only", help="Start, steer and fork nothing: only look, and play.")
     ] = False,
 ) -> None:
-    """Watch, steer and start runs in the browser, and play with what they have learned, until Ctrl-C or SIGTERM.
+    """Watch, steer and play with runs in the browser.
 
     The trainings do not notice when the studio ends. The token is the content of $SADDLE_TOKEN, or is made and shown
     at the start.

@@ -46,7 +46,7 @@ def read_health(run: RunFolder) -> Health:
             f"the log of {run.path} holds no look at samples, from which health is told",
             expected=f"lines that hold {', '.join(FIGURES)}",
             got=f"{len(log)} lines without" if log else "no lines",
-            remedy="a run of fewer than 8,192 images, one of an older version, and a likelihood model have none",
+            remedy="a run of fewer than 7,680 images, one of an older version, and a likelihood model have none",
         )
     if (why := run.read_diverged(notes.append)) is not None:
         notes.append(why)

@@ -25,8 +25,8 @@ from saddle.training.steering import Steering
 # is older than this.
 _LINES, _GRIDS, _CHECKPOINTS = 50, 20, 10
 _CHECKPOINT_SECONDS = 300.0
-# The least images seen from one look to the next: its samples are 3 % of these.
-LOOK = 32 * COUNT
+# The least images seen from one look to the next, of which its samples are a thirtieth.
+LOOK = 30 * COUNT
 
 
 class Intervals(NamedTuple):
