@@ -121,18 +121,18 @@ def planned() -> Iterator[Planned]:
     yield from runs("held-out", "mlp-dropout", 500_000, {"": {}}, 1)
     yield from runs("held-out", "goodfellow2014", 150_000, {"": {}}, 1)
     yield from runs("held-out", "dcgan-failing", 200_000, {"": {}}, 1)
-    yield from runs("held-out", "dcgan", 100_000, {"narrow": narrow}, 2)
-    yield from runs("held-out", "cgan", 200_000, {
+    yield from runs("held-out", "dcgan", 100_000, {"narrow": narrow}, 1)
+    yield from runs("held-out", "cgan", 100_000, {
         "": {},
         "fast": rates(8e-3, 2e-3),
         "free": plain | rates(2e-3, 2e-3),
         "rising": rising(2e-3, 0.3),
-    }, 2)  # fmt: skip
-    yield from runs("held-out", "mnist", 150_000, {
+    }, 1)  # fmt: skip
+    yield from runs("held-out", "mnist", 100_000, {
         "narrow": narrow,
         "narrow-free": narrow | plain,
         "narrow-rising": narrow | rising(2e-3, 0.3),
-    }, 2)  # fmt: skip
+    }, 1)  # fmt: skip
     yield from runs("held-out", "grid25", 1_500_000, {
         "": {},
         "free": plain,

@@ -11,7 +11,7 @@ they are right, ``docs/health.md`` says.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from math import isfinite
 from statistics import fmean, median
 from typing import Any, Literal, NamedTuple
@@ -119,6 +119,9 @@ class Watch:
             self._looks.append(_look(self._since, self._total))
             self._since = []
             kind, evidence = self._judge()
+            if self.verdict.is_alarm and kind not in ALARMS and not all(map(_is_sound, self._looks[-_ALARM_AFTER:])):
+                self.verdict = replace(self.verdict, images=int(entry["images"]))  # it is not well yet
+                return self.verdict
             if kind not in ALARMS and _is_sound(self._looks[-1]):
                 self.sound_until = int(entry["images"])
             self._tell(kind, int(entry["images"]), evidence)
@@ -160,9 +163,10 @@ def _collapsed(looks: list[_Look]) -> dict[str, float] | None:
     last = looks[-_ALARM_AFTER:]
     if len(last) < _ALARM_AFTER or not all(_is_few(look) for look in last):
         return None
-    if last[-1].share < _GRACE and not _has_begun(looks[:-_ALARM_AFTER]):
+    has_begun = _has_begun(looks[:-_ALARM_AFTER])
+    if last[-1].share < _GRACE and not has_begun:
         return None
-    return last[-1].evidence("kinds", "variety", "nearest", "spread")
+    return last[-1].evidence("kinds", "variety", "nearest", "spread") | {"varied_before": float(has_begun)}
 
 
 def _d_has_won(looks: list[_Look]) -> dict[str, float] | None:
@@ -281,6 +285,10 @@ _SENTENCES: dict[Kind, str] = {
     "learning": "G is learning: its samples have {variety:.0%} of the variety of real ones, and lie near "
     "{coverage:.0%} of them.",
 }  # fmt: skip
+_NOT_BEGUN = (
+    "G makes nearly one kind of sample, as it has since the run began: its samples are near only {kinds:.0f} of the "
+    "real ones. As many real samples are near {real:.0f}."
+)
 ADVICE: dict[Kind, str] = {
     "collapsed": "Try a penalty on D's gradient (game.r1 = 1) and learning rates a quarter as large.",
     "partly collapsed": "Try a penalty on D's gradient (game.r1 = 1), or smaller learning rates.",
@@ -293,5 +301,8 @@ ADVICE: dict[Kind, str] = {
 
 
 def _sentence(kind: Kind, evidence: Mapping[str, float]) -> str:
-    real = evidence["kinds"] / max(evidence["variety"], 1e-9) if kind == "collapsed" else 0.0
-    return _SENTENCES[kind].format(**evidence, real=real)
+    if kind != "collapsed":
+        return _SENTENCES[kind].format(**evidence)
+    real = evidence["kinds"] / max(evidence["variety"], 1e-9)
+    sentence = _SENTENCES[kind] if evidence["varied_before"] else _NOT_BEGUN
+    return sentence.format(**evidence, real=real)
