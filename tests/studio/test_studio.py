@@ -93,6 +93,8 @@ def _no_answer_is_told_twice(monkeypatch: pytest.MonkeyPatch):
 @pytest.fixture(scope="module")
 def page(folder: Path) -> Generator[Service]:
     yield from listen(folder)
+    for process in starting.PROCESSES.values():
+        process.wait(20)
 
 
 def post(service: Service, path: str, body: Any, **headers: str) -> Answer:

@@ -15,6 +15,10 @@ from typing import Any
 
 import pytest
 
+from saddle.runs.control import ask
+from saddle.runs.folder import RunFolder
+from saddle.runs.status import is_locked
+
 CHROMIUM = shutil.which("chromium")
 PICTURES = os.environ.get("SADDLE_SCREENSHOTS")  # a folder where the documentation's pictures go
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
@@ -54,6 +58,9 @@ def studio(tmp_path: Path) -> Generator[Studio]:
     folder.mkdir()
     studio = Studio(folder)
     yield studio
+    for run in map(RunFolder, folder.iterdir()):  # of a test that has failed
+        if is_locked(run):
+            ask(run, "stop")
     studio.process.terminate()
     studio.process.wait(20)
     assert studio.process.stdout is not None
@@ -191,7 +198,8 @@ def watch(page: Any) -> None:
     page.get_by_role("tab", name="Watch").click()
     until(page, lambda: "game.r1 = 1" in page.inner_text("[role=tabpanel]"))
     assert page.locator(".uplot").count() >= 3
-    page.wait_for_selector("text=G is learning")
+    health = page.get_by_role("region", name="Health", exact=True)
+    until(page, lambda: "Evidence" in health.inner_text() and "%" in health.inner_text())
     page.get_by_role("slider", name="Samples through time").press("Home")
     until(page, lambda: "after 0 images" in page.inner_text("[role=tabpanel]"))
     page.get_by_role("slider", name="Samples through time").press("End")
@@ -215,7 +223,7 @@ def play(page: Any) -> None:
 
 def phone(page: Any) -> None:
     page.wait_for_selector(".uplot")
-    until(page, lambda: "G가 학습하고 있습니다" in page.inner_text("[role=tabpanel]"))
+    until(page, lambda: "근거" in page.inner_text("[role=tabpanel]"))
     picture(page, "phone")
     assert page.complaints == []
 

@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from math import isfinite
-from statistics import fmean, median
+from statistics import median
 from typing import Any, Literal, NamedTuple
 
 Kind = Literal[
@@ -95,7 +95,7 @@ class _Look(NamedTuple):
 # At the beginning every generator makes one kind of sample: so long a run may take to begin.
 _GRACE = 0.05
 _ALARM_AFTER = 2  # looks in a row that show the same
-_NO_DISTANCE = 0.02  # of a look: what is less is chance
+_NO_DISTANCE = 0.05  # of a look: what is less is chance
 
 
 class Watch:
@@ -108,16 +108,18 @@ class Watch:
     def __init__(self, total: int) -> None:
         self._total = total
         self._looks: list[_Look] = []
-        self._since: list[Mapping[str, Any]] = []  # entries after the last look
+        self._since = {name: _Mean() for name in _BETWEEN}  # of the entries after the last look
         self.sound_until = 0  # images seen at the last look that showed nothing wrong
         self.verdict = Verdict("unknown", 0, 0, words="There has been no look at samples yet.")
 
     def add(self, entry: Mapping[str, Any]) -> Verdict:
         """The verdict after this entry, which follows those added before."""
-        self._since.append(entry)
+        for name, mean in self._since.items():
+            if name in entry:
+                mean.add(float(entry[name]))
         if is_look(entry):
-            self._looks.append(_look(self._since, self._total))
-            self._since = []
+            self._looks.append(_look(entry, self._since, self._total))
+            self._since = {name: _Mean() for name in _BETWEEN}
             kind, evidence = self._judge()
             if self.verdict.is_alarm and kind not in ALARMS and not all(map(_is_sound, self._looks[-_ALARM_AFTER:])):
                 self.verdict = replace(self.verdict, images=int(entry["images"]))  # it is not well yet
@@ -138,20 +140,34 @@ class Watch:
         return "learning", self._looks[-1].evidence("variety", "coverage", "inside", "distance")
 
 
-def _look(entries: list[Mapping[str, Any]], total: int) -> _Look:
-    entry = entries[-1]
+_BETWEEN = ("d_real", "d_fake", "discriminator_loss", "generator_loss")
 
-    def mean(name: str) -> float | None:
-        known = [float(each[name]) for each in entries if name in each]
-        return fmean(known) if known else None
 
-    def probability(name: str) -> float | None:
-        known = [float(each[name]) for each in entries if name in each]
-        return fmean(known) if known and all(0 <= value <= 1 for value in known) else None
+class _Mean:
+    """The mean of numbers, and whether all of them are probabilities."""
 
+    def __init__(self) -> None:
+        self._sum, self._count, self._within = 0.0, 0, True
+
+    def add(self, value: float) -> None:
+        self._sum, self._count = self._sum + value, self._count + 1
+        self._within = self._within and 0 <= value <= 1
+
+    @property
+    def value(self) -> float | None:
+        return self._sum / self._count if self._count else None
+
+    @property
+    def probability(self) -> float | None:
+        return self.value if self._within else None
+
+
+def _look(entry: Mapping[str, Any], since: Mapping[str, _Mean], total: int) -> _Look:
+    """The look that an entry tells of, with the means since the one before."""
     images = int(entry["images"])
-    losses = [abs(loss) for loss in (mean("discriminator_loss"), mean("generator_loss")) if loss is not None]
-    means = {"d_real": probability("d_real"), "d_fake": probability("d_fake"), "loss": max(losses, default=None)}
+    losses = [since[name].value for name in ("discriminator_loss", "generator_loss")]
+    means = {name: since[name].probability for name in ("d_real", "d_fake")}
+    means["loss"] = max((abs(loss) for loss in losses if loss is not None), default=None)
     known: dict[str, Any] = {name: entry.get(name) for name in (*FIGURES, "change", "copies")}
     return _Look(images=images, share=images / total, **means, **known)
 

@@ -143,7 +143,7 @@ class Follower:
 
     def part(self, life: int = 0, width: int = 0, start: int = 0) -> Part:
         """What is new to someone who knows the first ``start`` places of this life and width, or all of it."""
-        if self._offset < self._size and self._size > _LONG and self.count < 2**16:
+        if self._size - self._offset > _LONG:
             return self._glance()
         known = life == self.life and width == self.width and start <= len(self._buckets)
         begin = start if known else 0
@@ -195,6 +195,7 @@ class Follower:
                     if entry["images"] > reached:
                         reached = entry["images"]
                         yield entry
+                yield from (entry for entry in read_end(self._path) if entry["images"] > reached)
         except OSError:
             return
 

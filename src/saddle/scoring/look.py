@@ -7,6 +7,7 @@ jumps about. How good a generator is, the measures tell.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -28,6 +29,7 @@ FEWEST = 32  # with fewer real samples on a side nothing can be told
 _GRID = 8  # pixels of a side that images are averaged to
 _BALL = 5  # a real sample's neighbourhood reaches to its fifth nearest other one
 _MOST_REAL = 4_096  # whose mean and covariance samples are compared with
+_NO_GAP = 1e-6  # a smaller distance, over the spread of the points, counts as this
 _MOST_KNOWN = 10_000  # of so few images a generator may know each by heart
 _FEWEST_HELD_OUT = 100
 
@@ -120,12 +122,12 @@ class Real:
             kinds=torch.special.entr(counts).sum().exp().item(),
             inside=inside.any(1).double().mean().item(),
             coverage=inside.any(0).double().mean().item(),
-            gap=distances.amin(1).mean().item() + distances.amin(0).mean().item(),
+            gap=sum(distances.amin(axis).clamp(min=_NO_GAP).log().mean().item() for axis in (0, 1)) / 2,
         )
 
     def _distance(self, values: Tensor, found: _Found) -> float:
         if self._extractor is None:
-            return found.gap / max(self._own.gap, 1e-12) - 1
+            return math.exp(found.gap - self._own.gap) - 1
         scale = max(self._moments.covariance.trace().item(), 1e-12)
         return frechet_distance(Moments.of(self._extractor(values).features), self._moments) / scale
 
@@ -162,8 +164,9 @@ class Real:
             - ``change``: root mean square distance of a sample from that of the same latent in the last look, over
               that of two real samples.
             - ``distance``: about 0. Of images the Fréchet distance of simple features, over the variance of the real
-              ones. Of points, whose mean and covariance say little, by how much the mean distances to the nearest real
-              sample and back exceed those of as many real samples.
+              ones. Of points, whose mean and covariance say little, by how much the distances to the nearest real
+              sample and back (geometric means, which single points far away do not decide) exceed those of as many
+              real samples.
             - ``copies``: where few images are trained on, the share of samples as near to one of them as a hundredth
               of held-out images.
         """
@@ -194,7 +197,7 @@ class _Found:
     kinds: float
     inside: float
     coverage: float
-    gap: float  # from each to the nearest reference sample, and from each of these to the nearest
+    gap: float  # mean logarithm of the distance to the nearest reference sample, and from each of these to the nearest
 
 
 def _rows(values: Values) -> Tensor:

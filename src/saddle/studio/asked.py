@@ -8,7 +8,6 @@ from fastapi import Request
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from saddle.studio.answers import Refused
-from saddle.studio.drawing import Form
 
 _LARGEST_SEED = 2**63 - 1
 _MOST_SETTINGS = 300
@@ -84,7 +83,7 @@ class PlayQuery(OfRun):
     count: int = Field(25, ge=1, le=4096)
     truncation: float = Field(1.0, gt=0, le=1)
     shares: str = Field("", max_length=20_000, description="Of the classes, with commas; empty: in turn.")
-    format: Form = "png"
+    format: Literal["png", "zip", "npy"] = "png"
     start: str = Field("0:0", max_length=50)
     end: str = Field("0:1", max_length=50)
     steps: int = Field(10, ge=2, le=100)

@@ -12,6 +12,7 @@ from saddle.config import Config, recipe_names, to_toml
 from saddle.config.keys import Key, all_keys, editable
 from saddle.config.members import varied
 from saddle.config.resolve import inline_toml
+from saddle.data.named.points import is_points
 from saddle.runs.edits import config_after, in_force, in_words, read_edits, read_parent
 from saddle.runs.folder import RunFolder
 from saddle.runs.reading import read_text
@@ -33,25 +34,30 @@ def describe(library: Library, run: RunFolder) -> dict[str, Any]:
     config, status = library.status(run)
     edits = read_edits(run.edits)
     now = config_after(config, in_force(edits))
-    path = str(run.path)
+    path, tables = str(run.path), now.model_dump(mode="json")
+    changing = [
+        key for key in all_keys() if editable(key.path) and belongs(key, tables) and key.path not in varied(now)
+    ]
     return {
         "name": library.name_of(run),
         "path": path,
+        "row": library.row(run),
         "config": to_toml(config),
         "environment": {name: one_line(value, 500) for name, value in run.read_environment().items()},
         "parent": read_parent(run),
-        "population": None if run.population is None else library.name_of(run.population),
+        "population": library.name_of(run).rpartition("/members/")[0] or None,
         "members": [library.name_of(member) for member in run.all_members()],
         "grids": [position for position, _ in run.sample_grids()],
         "checkpoints": [position for position, _ in run.all_checkpoints()],
         "saved": status.saved,
+        "plane": _is_plane(run, config),
         "data_picture": run.data_preview.is_file(),
         "generators": [file.name for file in (run.generator, run.best) if file.is_file()],
         "edits": [{"images": edit.images, "words": in_words(edit), "back": edit.rolled_back_from} for edit in edits],
         "alarms": alarms_of(run),
         "floors": floors_of(run),
         "metric": config.evaluate.metric,
-        "editable": [_editable(key, now) for key in all_keys() if _may_change(key, config)],
+        "editable": [shown(key, tables) for key in changing],
         "resume": resume_command(run, config),
         "can_start": start_words(run, config) is not None,
         "output": ends_of(run.path / OUTPUT),
@@ -117,25 +123,36 @@ def value_at(tables: Mapping[str, Any], path: str) -> Any:
     return value
 
 
-def belongs(key: Key, config: Config) -> bool:
-    """Whether a setting is one of the kinds of sections that a config has."""
+def belongs(key: Key, tables: Mapping[str, Any]) -> bool:
+    """Whether a setting is one of the kinds of sections that a config, as nested tables, has."""
     section, _, tag = key.of.partition(" with ")
-    if not tag:
-        return True
     name, _, kind = tag.partition(" = ")
     try:
-        return value_at(config.model_dump(mode="json"), f"{section}.{name}") == kind
+        value_at(tables, key.path)
+        return not tag or value_at(tables, f"{section}.{name}") == kind
     except KeyError:
         return False
 
 
-def _may_change(key: Key, config: Config) -> bool:
-    return editable(key.path) and belongs(key, config) and key.path not in varied(config)
+def shown(key: Key, tables: Mapping[str, Any]) -> dict[str, Any]:
+    """A setting with its value as it is typed, and what may be chosen where there are only a few values."""
+    value = value_at(tables, key.path)
+    choices = key.kind.split("|") if "|" in key.kind and " or " not in key.kind else []
+    return {
+        "key": key.path,
+        "section": key.of.partition(" with ")[0],
+        "about": key.about,
+        "kind": key.kind,
+        "help": key.help,
+        "value": "" if value is None else as_text(value),
+        "choices": ["true", "false"] if key.kind == "true or false" else choices,
+    }
 
 
-def _editable(key: Key, config: Config) -> dict[str, Any]:
-    value = value_at(config.model_dump(mode="json"), key.path)
-    return {"key": key.path, "value": as_text(value), "kind": key.kind, "help": key.help}
+def _is_plane(run: RunFolder, config: Config) -> bool:
+    """Whether these are points in two dimensions of which D judges one at a time; it costs no opening of files."""
+    plain = config.members == 1 and config.game.packing == 1 and config.learner == "gan" and not config.conditional
+    return plain and is_points(config.data.source) and bool(run.all_checkpoints()) and run.generator.is_file()
 
 
 def _verdict(verdict: Any) -> dict[str, Any]:

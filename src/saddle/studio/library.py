@@ -17,7 +17,7 @@ from PIL import Image
 from saddle.base.text import one_line
 from saddle.config import Config, load_config
 from saddle.errors import SaddleError
-from saddle.health.rules import FAILED, Verdict, Watch
+from saddle.health.rules import FAILED, Verdict, Watch, is_look
 from saddle.pages.pictures import read_picture
 from saddle.runs.folder import RunFolder
 from saddle.runs.following import Follower, Part, read_end
@@ -29,7 +29,8 @@ from saddle.studio.answers import Refused
 _SIDE = 144  # pixels of a thumbnail
 _THUMBNAILS = 400  # that are kept
 _FOLLOWED = 20  # logs of which a picture is kept
-_READING = 0.15  # seconds of a log at once
+_READING = 0.3  # seconds of a log at once
+_MOST_BETWEEN = 10_000  # entries between two looks
 _LONGEST_NAME = 500
 _TEXT = 2**22  # bytes of the lines of a file of alarms
 
@@ -56,13 +57,19 @@ class Followed:
         self.lock = threading.Lock()
         self._watch = Watch(total)
         self._told: list[Verdict] = []
+        self._since = 0
         self.log = Follower(run.log, self._add, self._begin)
         self.scores = Follower(run.scores)
 
     def _begin(self) -> None:
         self._watch, self._told = Watch(self.total), []
+        self._since = 0
 
     def _add(self, entry: Mapping[str, Any]) -> None:
+        # It keeps what lies between two looks at samples, and a log need not hold any.
+        self._since = 0 if is_look(entry) else self._since + 1
+        if self._since > _MOST_BETWEEN:
+            return
         before = self._watch.verdict.kind
         if self._watch.add(entry).kind != before:
             self._told.append(self._watch.verdict)
@@ -149,6 +156,14 @@ class Library:
         with self._lock:
             self._kept = {name: kept for name, kept in self._kept.items() if name in known}
         return rows
+
+    def row(self, run: RunFolder) -> dict[str, Any]:
+        """What the list says of a run.
+
+        Raises:
+            SaddleError, OSError: it is damaged.
+        """
+        return {"name": self.name_of(run), **self._know(run).told}
 
     def _know(self, run: RunFolder) -> _Kept:
         name = self.name_of(run)

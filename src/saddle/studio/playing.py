@@ -25,15 +25,18 @@ from saddle.runs.folder import RunFolder
 from saddle.show.grid import to_pictures
 from saddle.show.points import picture_points
 from saddle.studio.answers import Refused
+from saddle.studio.asked import PlayQuery
 from saddle.studio.batching import Wanted
-from saddle.studio.drawing import MEDIA, Form, check_form, check_size, encoded
+from saddle.studio.drawing import MEDIA, check_form, check_size, encoded
 from saddle.trained.generator import Generator, load
 from saddle.trained.inputs import check_latents_alone
+from saddle.trained.likelihood import check_smooth
 from saddle.trained.nearest import check_for_copies
 from saddle.trained.walks import along, parse_place, parse_terms, place_name
 
 _KEPT = 3  # generators in memory
-_MOST_PICTURES, _MOST_DOWNLOADED = 100, 4096
+_MOST_PICTURES, _MOST_ROWS, _MOST_DOWNLOADED = 100, 12, 4096
+_AT_ONCE = 256  # samples
 _STEPS = 200  # of a search for a latent
 
 
@@ -71,10 +74,10 @@ class Player:
         check_latents_alone(found.generator.header)
         return found.generator
 
-    def info(self, run: RunFolder, best: bool) -> dict[str, Any]:
+    def info(self, run: RunFolder, query: PlayQuery) -> dict[str, Any]:
         """What one can play with."""
         with self._lock:
-            header = self.generator(run, best).header
+            header = self.generator(run, query.best).header
         return {
             "kind": header.kind,
             "shape": header.shape,
@@ -84,72 +87,72 @@ class Player:
             "latent": header.latent.model_dump(mode="json"),
         }
 
-    def samples(
-        self, run: RunFolder, best: bool, seed: int, first: int, count: int, truncation: float, shares: Sequence[float]
-    ) -> dict[str, Any]:
-        """Samples by seed and number, as pictures; ``shares``: of the classes, none: the classes in turn."""
+    def samples(self, run: RunFolder, query: PlayQuery) -> dict[str, Any]:
+        """Samples by seed and number, as pictures."""
         with self._lock:
-            generator = self.generator(run, best)
-            check_size(count, _MOST_PICTURES, generator.shape, "png")
-            wanted = _wanted(generator, seed, first, count, truncation, shares)
+            generator = self.generator(run, query.best)
+            most = _MOST_PICTURES if generator.header.kind == "images" else _MOST_DOWNLOADED
+            check_size(query.count, most, generator.shape, "png")
+            wanted = _wanted(generator, query)
             samples = generator(*wanted)
-        places = [place_name((seed, first + number)) for number in range(count)]
-        words = [*_start(run, best, "sample"), "--seed", str(seed), "--count", str(first + count)]
-        words += ["--truncation", f"{truncation:g}"] if truncation < 1 else []
+        numbers = range(query.first, query.first + query.count)
+        words = [*_start(run, query, "sample"), "--seed", str(query.seed), "--count", str(numbers.stop)]
+        words += ["--truncation", f"{query.truncation:g}"] if query.truncation < 1 else []
         # A grid of the command has a row for each class; its other forms have the classes in turn, as here.
-        words += ["--out", "samples.npz" if generator.class_names and not shares else "grid.png"]
-        return {"pictures": _pictures(samples), "places": places, "command": _command(generator, words, shares)}
+        words += ["--out", "samples.npz" if generator.class_names and not query.parts else "grid.png"]
+        return {
+            "pictures": _pictures(samples),
+            "places": [place_name((query.seed, number)) for number in numbers],
+            "command": _command(generator, words, query.parts),
+        }
 
-    def download(
-        self, run: RunFolder, best: bool, form: Form, seed: int, count: int, truncation: float, shares: Sequence[float]
-    ) -> tuple[bytes, str]:
+    def download(self, run: RunFolder, query: PlayQuery) -> tuple[bytes, str]:
         """Samples as a file, and its media type."""
         with self._lock:
-            generator = self.generator(run, best)
+            generator, form = self.generator(run, query.best), query.format
             check_form(generator, form)
-            check_size(count, _MOST_DOWNLOADED, generator.shape, form)
+            check_size(query.count, _MOST_DOWNLOADED, generator.shape, form)
+            wanted = _wanted(generator, query)
             pieces: list[Tensor] = []
-            wanted = _wanted(generator, seed, 0, count, truncation, shares)
-            for start in range(0, count, 256):
-                labels = None if wanted.labels is None else wanted.labels[start : start + 256]
-                pieces.append(generator(wanted.latents[start : start + 256], labels))
+            for start in range(0, query.count, _AT_ONCE):
+                labels = None if wanted.labels is None else wanted.labels[start : start + _AT_ONCE]
+                pieces.append(generator(wanted.latents[start : start + _AT_ONCE], labels))
         return encoded(torch.cat(pieces), wanted.labels, form), MEDIA[form]
 
-    def between(
-        self, run: RunFolder, best: bool, first: str, last: str, steps: int, shares: Sequence[float]
-    ) -> dict[str, Any]:
+    def between(self, run: RunFolder, query: PlayQuery) -> dict[str, Any]:
         """The way from one sample to another."""
         with self._lock:
-            generator = self.generator(run, best)
-            if not 2 <= steps <= _MOST_PICTURES:
-                raise Refused(422, "so many steps are no way", expected=f"2 to {_MOST_PICTURES}", got=str(steps))
-            ends = [generator.latent(parse_place(place)) for place in (first, last)]
-            path = along(*ends, torch.linspace(0, 1, steps)[:, None], None, generator.header.latent)
-            samples = generator(path, _one_label(generator, shares, steps))
-        words = [*_start(run, best, "interpolate"), "--from", first, "--to", last, "--steps", str(steps)]
-        command = _command(generator, [*words, "--out", "strip.png"], shares, one=True)
-        return {"pictures": _pictures(samples), "command": command}
+            generator = self.generator(run, query.best)
+            check_smooth(generator.network)
+            start, end = (generator.latent(parse_place(place)) for place in (query.start, query.end))
+            path = along(start, end, torch.linspace(0, 1, query.steps)[:, None], None, generator.header.latent)
+            samples = generator(path, _one_label(generator, query.parts, query.steps))
+        words = [*_start(run, query, "interpolate"), "--from", query.start, "--to", query.end]
+        words += ["--steps", str(query.steps), "--out", "strip.png"]
+        return {"pictures": _pictures(samples), "command": _command(generator, words, query.parts, one=True)}
 
-    def arithmetic(self, run: RunFolder, best: bool, text: str, shares: Sequence[float]) -> dict[str, Any]:
+    def arithmetic(self, run: RunFolder, query: PlayQuery) -> dict[str, Any]:
         """The sum of latents: the sample of each term's mean, then that of the result."""
         with self._lock:
-            generator = self.generator(run, best)
-            terms = parse_terms(text)
+            generator = self.generator(run, query.best)
+            terms = parse_terms(query.sum)
             if not 1 <= len(terms) <= 20 or sum(len(term.places) for term in terms) > 200:
                 raise Refused(422, "this sum has too many terms", expected="at most 20, of at most 200 latents")
             means = [generator.mean_latent(term.places) for term in terms]
             result = torch.stack([term.sign * mean for term, mean in zip(terms, means, strict=True)]).sum(0)
             latents = torch.cat([*means, result])
-            samples = generator(latents, _one_label(generator, shares, len(latents)))
+            samples = generator(latents, _one_label(generator, query.parts, len(latents)))
         names = [f"{'-' if term.sign < 0 else '+'} {one_line(term.names, 60)}" for term in terms]
-        command = _command(generator, [*_start(run, best, "arithmetic"), text.strip()], shares, one=True)
+        words = [*_start(run, query, "arithmetic"), query.sum.strip()]
+        command = _command(generator, words, query.parts, one=True)
         return {"pictures": _pictures(samples), "names": [*names, "="], "command": command}
 
-    def nearest(self, run: RunFolder, best: bool, seed: int, count: int) -> dict[str, Any]:
+    def nearest(self, run: RunFolder, query: PlayQuery) -> dict[str, Any]:
         """Samples beside their neighbours in the data."""
         with self._lock:
-            self.generator(run, best)
-            found = check_for_copies(_file(run, best), min(count, 12), seed=seed, neighbours=5, device="cpu")
+            self.generator(run, query.best)
+            count = min(query.count, _MOST_ROWS)
+            found = check_for_copies(_file(run, query.best), count, seed=query.seed, neighbours=5, device="cpu")
         distances, indices, copies = found.neighbours
         values = np.asarray(found.data.values)
         images = found.data.kind == "images"
@@ -158,7 +161,7 @@ class Player:
                 "sample": _pictures(found.samples[row : row + 1])[0],
                 "neighbours": [
                     {
-                        "picture": _png(to_pictures(values[index][None])[0]) if images else None,
+                        "picture": _png(to_pictures(values[index][None].astype(np.uint8))[0]) if images else None,
                         "index": int(index),
                         "distance": float(distance),
                         "copies": int(times),
@@ -170,17 +173,25 @@ class Player:
             }
             for row in range(len(found.samples))
         ]
-        words = [*_start(run, best, "nearest"), "--seed", str(seed), "--count", str(len(rows))]
+        words = [*_start(run, query, "nearest"), "--seed", str(query.seed), "--count", str(len(rows))]
         return {"rows": rows, "median": found.median, "held_out": found.held_out, "command": shlex.join(words)}
 
-    def invert(self, run: RunFolder, best: bool, content: bytes) -> dict[str, Any]:
+    def landscape(self, run: RunFolder, query: PlayQuery) -> dict[str, Any]:
+        """D's judgement of the plane, with points on it; the newest checkpoint's, whatever the query says."""
+        from saddle.studio.landscape import landscape
+
+        del query
+        with self._lock:
+            return landscape(run)
+
+    def invert(self, run: RunFolder, query: PlayQuery, content: bytes) -> dict[str, Any]:
         """The latent whose sample comes nearest to a picture that was sent.
 
         Raises:
             DataError: it is no picture.
         """
         with self._lock:
-            generator = self.generator(run, best)
+            generator = self.generator(run, query.best)
             if generator.header.kind != "images":
                 raise ConfigError("this generator makes points, not images")
             channels, height, width = generator.shape
@@ -194,7 +205,7 @@ class Player:
             found = generator.invert(given, steps=_STEPS, restarts=4)
             samples = generator(found.latents, found.labels)
         label = None if found.labels is None else generator.class_names[int(found.labels[0])]
-        words = [*_start(run, best, "invert"), "--image", "FILE", "--steps", str(_STEPS)]
+        words = [*_start(run, query, "invert"), "--image", "FILE", "--steps", str(_STEPS)]
         return {
             "pictures": _pictures(torch.cat([given, samples])),
             "error": float(found.errors[0]),
@@ -207,17 +218,17 @@ class Player:
 def _file(run: RunFolder, best: bool) -> Path:
     file = run.best if best else run.generator
     if file.is_symlink() or not file.is_file():
-        raise Refused(404, "this run has saved no generator yet", remedy="wait for its first checkpoint, or save it now")
+        raise Refused(
+            404, "this run has saved no generator yet", remedy="wait for its first checkpoint, or save it now"
+        )
     return file
 
 
-def _wanted(
-    generator: Generator, seed: int, first: int, count: int, truncation: float, shares: Sequence[float]
-) -> Wanted:
-    latents = generator.latents(count, seed, start=first, truncation=truncation)
-    if generator.class_names and not shares:
-        return Wanted(latents, torch.arange(first, first + count) % len(generator.class_names))
-    return Wanted(latents, _one_label(generator, shares, count))
+def _wanted(generator: Generator, query: PlayQuery) -> Wanted:
+    latents = generator.latents(query.count, query.seed, start=query.first, truncation=query.truncation)
+    if generator.class_names and not query.parts:
+        return Wanted(latents, torch.arange(query.first, query.first + query.count) % len(generator.class_names))
+    return Wanted(latents, _one_label(generator, query.parts, query.count))
 
 
 def _one_label(generator: Generator, shares: Sequence[float], count: int) -> Tensor | None:
@@ -229,19 +240,19 @@ def _one_label(generator: Generator, shares: Sequence[float], count: int) -> Ten
         return None
     chosen = list(shares) or [1.0] + [0.0] * (classes - 1)
     if len(chosen) != classes or min(chosen) < 0 or not 0 < sum(chosen) < 1e6:
-        raise ConfigError("these are no shares of the classes", expected=f"{classes} numbers from 0 on, with a sum above 0")
+        raise ConfigError(
+            "these are no shares of the classes", expected=f"{classes} numbers from 0 on, with a sum above 0"
+        )
     if sum(1 for share in chosen if share) == 1:
         return torch.full((count,), chosen.index(max(chosen)))
     return (torch.tensor(chosen) / sum(chosen)).expand(count, -1)
 
 
-def _start(run: RunFolder, best: bool, command: str) -> list[str]:
-    return ["saddle", command, str(run.best if best else run.path)]
+def _start(run: RunFolder, query: PlayQuery, command: str) -> list[str]:
+    return ["saddle", command, str(run.best if query.best else run.path)]
 
 
-def _command(
-    generator: Generator, words: Sequence[str], shares: Sequence[float], *, one: bool = False
-) -> str | None:
+def _command(generator: Generator, words: Sequence[str], shares: Sequence[float], *, one: bool = False) -> str | None:
     """The command with its class; None for a mixture of several, which no command makes."""
     chosen = [generator.class_names[at] for at, share in enumerate(shares) if share]
     if len(chosen) > 1:

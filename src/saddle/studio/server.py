@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Callable, Mapping
+import time
+from collections.abc import Awaitable, Callable, Mapping
 from hashlib import sha256
-from importlib import metadata, resources
+from importlib import resources
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -17,8 +18,8 @@ from starlette.exceptions import HTTPException
 from saddle.config import parse_settings
 from saddle.errors import ConfigError, SaddleError
 from saddle.pages.comparison import compare, write_comparison
+from saddle.pages.pictures import read_picture
 from saddle.runs.control import ask, wait_for
-from saddle.runs.folder import RunFolder
 from saddle.runs.reading import unsaid
 from saddle.studio import asked, starting
 from saddle.studio.answers import Refused, explained, status_of
@@ -28,6 +29,7 @@ from saddle.studio.guard import App, Rules, guarded
 from saddle.studio.library import Library
 
 LONGEST_UPLOAD = 2**23  # bytes
+_MOMENT = 0.5  # seconds in which equal questions get equal answers
 _WAIT = 5.0  # seconds for a run to do what was asked
 _POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob: data:; connect-src 'self'; "
@@ -37,7 +39,8 @@ _PAGE_POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; sa
 _MEDIA = {".html": "text/html", ".js": "text/javascript", ".css": "text/css", ".svg": "image/svg+xml"}
 _FRESH = {"cache-control": "no-store"}
 
-Answer = Mapping[str, Any] | list[Any]
+Answer = Mapping[str, Any]
+Handler = Callable[[Request], Awaitable[Response]]
 
 
 def make_studio(folder: Path, rules: Rules, *, read_only: bool = False) -> App:
@@ -48,87 +51,112 @@ def make_studio(folder: Path, rules: Rules, *, read_only: bool = False) -> App:
         rules: who may ask.
         read_only: whether nothing may be started, steered or forked.
     """
-    library, files = Library(folder), _static_files()
-    player: list[Any] = []  # made when someone plays: torch takes seconds
+    files, studio = _static_files(), _Studio(folder, read_only=read_only)
     app = FastAPI(title="saddle studio", openapi_url=None, docs_url=None, redoc_url=None)
     for kind in (HTTPException, SaddleError, OSError, Exception):
         app.add_exception_handler(kind, _failed)
 
-    def writes() -> None:
-        if read_only:
-            raise Refused(403, "this studio only reads", remedy="start it without --read-only")
-
-    async def told(request: Request, make: Callable[[], Answer]) -> Response:
-        """What ``make`` finds, as JSON, or that it is the same as what the page has."""
-        content = json.dumps(await asyncio.to_thread(make), allow_nan=False).encode()
-        tag = f'"{sha256(content).hexdigest()[:24]}"'
-        if request.headers.get("if-none-match") == tag:
-            return Response(status_code=304, headers=_FRESH)
-        return Response(content, media_type="application/json", headers={**_FRESH, "etag": tag})
-
-    @app.get("/")
-    @app.get("/static/{name}")
-    async def static(name: str = "index.html") -> Response:
+    async def static(request: Request) -> Response:
+        name = request.path_params.get("name", "index.html")
         if name not in files:
             raise Refused(404, "there is no such file")
         headers = {"content-security-policy": _POLICY, "cache-control": "no-cache"}
         return Response(files[name], media_type=_MEDIA[Path(name).suffix], headers=headers)
 
-    @app.get("/api/runs")
-    async def runs(request: Request) -> Response:
-        about = {"folder": str(folder), "read_only": read_only, "version": metadata.version("saddle")}
-        return await told(request, lambda: {**about, "runs": library.list()})
+    app.add_route("/", static)
+    app.add_route("/static/{name}", static)
+    for path, handler in studio.reads().items():
+        app.add_route(f"/api/{path}", handler)
+    for path, handler in studio.writes().items():
+        app.add_route(f"/api/{path}", handler, methods=["POST"])
+    paths = frozenset({"/", *(f"/static/{name}" for name in files)})
+    return guarded(app, rules._replace(open_paths=paths, longest_body=LONGEST_UPLOAD))
 
-    @app.get("/api/run")
-    async def run(request: Request) -> Response:
-        found = library.find(query_of(asked.OfRun, request).run)
-        return await told(request, lambda: describe(library, found))
 
-    @app.get("/api/curves")
-    async def curves(request: Request) -> Response:
+class _Studio:
+    """What the page asks, by address.
+
+    Args:
+        folder: where the runs are.
+        read_only: whether nothing may be started, steered or forked.
+    """
+
+    def __init__(self, folder: Path, *, read_only: bool) -> None:
+        self._library = Library(folder)
+        self._read_only = read_only
+        self._answers = Answers()
+        self._made: list[Any] = []  # who plays, once someone does: torch takes seconds
+
+    def reads(self) -> dict[str, Handler]:
+        return {
+            "runs": self._runs, "run": self._run, "curves": self._curves, "window": self._window,
+            "picture": self._picture, "thumbnail": self._thumbnail, "compare": self._compare,
+            "recipes": self._recipes, "started": self._started, "play/{what}": self._play,
+        }  # fmt: skip
+
+    def writes(self) -> dict[str, Handler]:
+        return {
+            "form": self._form, "start": self._start, "continue": self._continue, "ask": self._ask,
+            "fork": self._fork, "play/invert": self._invert,
+        }  # fmt: skip
+
+    def _about(self) -> dict[str, Any]:
+        return {"folder": str(self._library.folder), "read_only": self._read_only}
+
+    def _check_writes(self) -> None:
+        if self._read_only:
+            raise Refused(403, "this studio only reads", remedy="start it without --read-only")
+
+    async def _told(self, request: Request, make: Callable[[], Answer]) -> Response:
+        """What ``make`` finds, as JSON; nothing where it is the same as what the page has."""
+        content, tag = await self._answers.get(str(request.url) if request.method == "GET" else None, make)
+        if request.headers.get("if-none-match") == tag:
+            return Response(status_code=204, headers=_FRESH)
+        return Response(content, media_type="application/json", headers={**_FRESH, "etag": tag})
+
+    async def _runs(self, request: Request) -> Response:
+        return await self._told(request, lambda: {**self._about(), "runs": self._library.list()})
+
+    async def _run(self, request: Request) -> Response:
+        found = self._library.find(query_of(asked.OfRun, request).run)
+        return await self._told(request, lambda: {**self._about(), **describe(self._library, found)})
+
+    async def _curves(self, request: Request) -> Response:
         query = query_of(asked.CurvesQuery, request)
-        found = library.find(query.run)
+        found = self._library.find(query.run)
 
         def make() -> Answer:
             known = (query.life, query.width, query.start)
             known_scores = (query.scores_life, query.scores_width, query.scores_start)
-            parts = library.curves(found, known, known_scores)
-            return {**parts, "health": health_of(library.follow(found))}
+            parts = self._library.curves(found, known, known_scores)
+            return {**parts, "health": health_of(self._library.follow(found))}
 
-        return await told(request, make)
+        return await self._told(request, make)
 
-    @app.get("/api/window")
-    async def window(request: Request) -> Response:
+    async def _window(self, request: Request) -> Response:
         query = query_of(asked.WindowQuery, request)
-        found = library.find(query.run)
-        return await told(request, lambda: {"log": library.window(found, query.first, query.last)})
+        found = self._library.find(query.run)
+        return await self._told(request, lambda: {"log": self._library.window(found, query.first, query.last)})
 
-    @app.get("/api/picture")
-    async def picture(request: Request) -> Response:
-        from saddle.pages.pictures import read_picture
-
+    async def _picture(self, request: Request) -> Response:
         query = query_of(asked.PictureQuery, request)
-        found = library.find(query.run)
+        found = self._library.find(query.run)
         path = found.data_preview if query.name == "data" else found.sample_grid(int(query.name))
-        if path.parent.is_symlink():
-            raise Refused(404, "there is no such picture")
-        file = await asyncio.to_thread(read_picture, path, unsaid)
+        file = None if path.parent.is_symlink() else await asyncio.to_thread(read_picture, path, unsaid)
         if file is None:
             raise Refused(404, "there is no such picture")
         return Response(file.content, media_type="image/png", headers=_FRESH)
 
-    @app.get("/api/thumbnail")
-    async def thumbnail(request: Request) -> Response:
-        found = library.find(query_of(asked.OfRun, request).run)
-        content = await asyncio.to_thread(library.thumbnail, found)
+    async def _thumbnail(self, request: Request) -> Response:
+        found = self._library.find(query_of(asked.OfRun, request).run)
+        content = await asyncio.to_thread(self._library.thumbnail, found)
         if content is None:
             raise Refused(404, "this run has no picture yet")
         return Response(content, media_type="image/png", headers=_FRESH)
 
-    @app.get("/api/compare")
-    async def comparison(request: Request) -> Response:
+    async def _compare(self, request: Request) -> Response:
         query = query_of(asked.CompareQuery, request)
-        found = [library.find(name).path for name in (query.a, query.b)]
+        found = [self._library.find(name).path for name in (query.a, query.b)]
 
         def make() -> bytes:
             with TemporaryDirectory() as place:
@@ -139,107 +167,95 @@ def make_studio(folder: Path, rules: Rules, *, read_only: bool = False) -> App:
         headers = {"content-security-policy": _PAGE_POLICY, **_FRESH}
         return Response(await asyncio.to_thread(make), media_type="text/html", headers=headers)
 
-    @app.get("/api/recipes")
-    async def recipes(request: Request) -> Response:
-        return await told(request, lambda: {"recipes": starting.recipes()})
+    async def _recipes(self, request: Request) -> Response:
+        return await self._told(request, lambda: {"recipes": starting.recipes()})
 
-    @app.post("/api/form")
-    async def form(request: Request) -> Response:
+    async def _form(self, request: Request) -> Response:
         body = await body_of(asked.FormBody, request)
-        return await told(request, lambda: starting.form(body.recipe, body.settings))
+        return await self._told(request, lambda: starting.form(body.recipe, body.settings))
 
-    @app.get("/api/started")
-    async def started(request: Request) -> Response:
+    async def _started(self, request: Request) -> Response:
         name = query_of(asked.OfRun, request).run
-        return await told(request, lambda: starting.started(library, name, starting.PROCESSES))
+        return await self._told(request, lambda: starting.started(self._library, name))
 
-    @app.post("/api/start")
-    async def start(request: Request) -> Response:
-        writes()
+    async def _start(self, request: Request) -> Response:
+        self._check_writes()
         body = await body_of(asked.StartBody, request)
-        return await told(request, lambda: starting.start(library, body.recipe, body.out, body.settings))
+        return await self._told(request, lambda: starting.start(self._library, body.recipe, body.out, body.settings))
 
-    @app.post("/api/continue")
-    async def go_on(request: Request) -> Response:
-        writes()
+    async def _continue(self, request: Request) -> Response:
+        self._check_writes()
         body = await body_of(asked.OfRun, request)
-        return await told(request, lambda: starting.resume(library, body.run))
+        return await self._told(request, lambda: starting.resume(self._library, body.run))
 
-    @app.post("/api/ask")
-    async def steer(request: Request) -> Response:
-        writes()
+    async def _ask(self, request: Request) -> Response:
+        self._check_writes()
         body = await body_of(asked.AskBody, request)
-        found = library.find(body.run)
-        return await told(request, lambda: {"met": _ask(found, body)})
+        found = self._library.find(body.run)
+        if found.control.is_symlink():
+            raise Refused(422, f"{found.control.name} of this run is a link", expected="a folder, or nothing")
+        return await self._told(
+            request, lambda: {"met": wait_for(ask(found, body.do, _settings(body.settings), body.to), _WAIT)}
+        )
 
-    @app.post("/api/fork")
-    async def fork(request: Request) -> Response:
-        writes()
+    async def _fork(self, request: Request) -> Response:
+        self._check_writes()
         body = await body_of(asked.ForkBody, request)
-        found, out = library.find(body.run), starting.new_place(library, body.out)
+        found, out = self._library.find(body.run), starting.new_place(self._library, body.out)
 
         def make() -> Answer:
-            from saddle.api import fork as make_fork
+            from saddle.api import fork
 
-            made = make_fork(found.path, out=out, at=body.at, settings=_settings(body.settings))
+            made = fork(found.path, out=out, at=body.at, settings=_settings(body.settings))
             return {"name": body.out, "images": made.status.images}
 
-        return await told(request, make)
+        return await self._told(request, make)
 
-    @app.get("/api/play/{what}")
-    async def play(request: Request, what: str) -> Response:
-        query = query_of(asked.PlayQuery, request)
-        found = library.find(query.run)
+    async def _play(self, request: Request) -> Response:
+        query, what = query_of(asked.PlayQuery, request), request.path_params["what"]
+        found = self._library.find(query.run)
+        if what == "download":
+            content, media = await asyncio.to_thread(lambda: self._player().download(found, query))
+            return Response(content, media_type=media, headers=_FRESH)
+        if what not in ("info", "samples", "between", "arithmetic", "nearest", "landscape"):
+            raise Refused(404, "there is no such thing to play with")
+        return await self._told(request, lambda: getattr(self._player(), what)(found, query))
 
-        def make() -> Answer | tuple[bytes, str]:
-            plays, best = _player(player), query.best
-            match what:
-                case "info":
-                    return plays.info(found, best)
-                case "samples":
-                    return plays.samples(
-                        found, best, query.seed, query.first, query.count, query.truncation, query.parts
-                    )
-                case "download":
-                    chosen = query.seed, query.count, query.truncation, query.parts
-                    return plays.download(found, best, query.format, *chosen)
-                case "between":
-                    return plays.between(found, best, query.start, query.end, query.steps, query.parts)
-                case "arithmetic":
-                    return plays.arithmetic(found, best, query.sum, query.parts)
-                case "nearest":
-                    return plays.nearest(found, best, query.seed, query.count)
-                case _:
-                    raise Refused(404, "there is no such thing to play with")
-
-        answer = await asyncio.to_thread(make)
-        if isinstance(answer, tuple):
-            return Response(answer[0], media_type=answer[1], headers=_FRESH)
-        return await told(request, lambda: answer)
-
-    @app.post("/api/play/invert")
-    async def invert(request: Request) -> Response:
+    async def _invert(self, request: Request) -> Response:
         asked.check_mark(request)
         query, content = query_of(asked.PlayQuery, request), await request.body()
-        found = library.find(query.run)
-        return await told(request, lambda: _player(player).invert(found, query.best, content))
+        found = self._library.find(query.run)
+        return await self._told(request, lambda: self._player().invert(found, query, content))
 
-    paths = frozenset({"/", *(f"/static/{name}" for name in files)})
-    return guarded(app, rules._replace(open_paths=paths, longest_body=LONGEST_UPLOAD))
+    def _player(self) -> Any:
+        if not self._made:
+            from saddle.studio.playing import Player
 
-
-def _player(made: list[Any]) -> Any:
-    if not made:
-        from saddle.studio.playing import Player
-
-        made.append(Player())
-    return made[0]
+            self._made.append(Player())
+        return self._made[0]
 
 
-def _ask(run: RunFolder, body: asked.AskBody) -> bool:
-    if run.control.is_symlink():
-        raise Refused(422, f"{run.control.name} of this run is a link", expected="a folder, or nothing")
-    return wait_for(ask(run, body.do, _settings(body.settings), body.to), _WAIT)
+class Answers:
+    """What was told a moment ago is told to all pages that ask the same: fifty of them cost little more than one."""
+
+    def __init__(self) -> None:
+        self._told: dict[str, tuple[float, asyncio.Task[tuple[bytes, str]]]] = {}
+
+    async def get(self, key: str | None, make: Callable[[], Answer]) -> tuple[bytes, str]:
+        """What ``make`` finds as JSON, and a tag that equal answers share; without a key, all is forgotten before."""
+        now = time.monotonic()
+        self._told = {} if key is None else {k: told for k, told in self._told.items() if now - told[0] < _MOMENT}
+        if key is None or key not in self._told:
+            task = asyncio.create_task(asyncio.to_thread(_encoded, make))
+            if key is None:
+                return await task
+            self._told[key] = now, task
+        return await asyncio.shield(self._told[key][1])
+
+
+def _encoded(make: Callable[[], Answer]) -> tuple[bytes, str]:
+    content = json.dumps(make(), allow_nan=False).encode()
+    return content, f'"{sha256(content).hexdigest()[:24]}"'
 
 
 def _settings(given: Mapping[str, str]) -> dict[str, Any]:

@@ -14,16 +14,17 @@ from typing import Any
 from saddle.base.files import unwritable
 from saddle.base.text import one_line
 from saddle.config import Config, all_recipes, load_recipe, parse_settings, recipe_names, resolve
-from saddle.config.keys import all_keys, editable
+from saddle.config.keys import all_keys
 from saddle.errors import ConfigError, RunError
 from saddle.studio.answers import Refused
-from saddle.studio.describing import OUTPUT, as_text, belongs, ends_of, start_words, value_at
+from saddle.studio.describing import OUTPUT, belongs, ends_of, shown, start_words
 from saddle.studio.library import Library
 
 _PART = re.compile(r"[^\W_][\w .+=,@-]*")  # of a run's name
 _DEEPEST = 4
 # Settings that --set gives, but that the form has fields of their own for.
 _OWN = {"data.source": "--data", "seed": "--seed"}
+_NOT_ASKED = ("recipe", "auto", "data.fingerprint")
 
 
 def recipes() -> list[dict[str, Any]]:
@@ -47,16 +48,15 @@ def form(recipe: str, given: Mapping[str, str]) -> dict[str, Any]:
     _check_recipe(recipe)
     errors, others = dict[str, str](), list[str]()
     accepted: dict[str, str] = {}
-    config = resolve(load_recipe(recipe))
+    config = _resolved(recipe, {})
     try:
-        config = resolve(load_recipe(recipe), parse_settings(f"{key}={text}" for key, text in given.items()))
-        accepted = dict(given)
+        config = _resolved(recipe, given)
     except ConfigError as error:
         for finding in error.details or (error.what,):
             _place(finding, given, errors, others)
         for key, text in given.items():  # those that make sense are kept, so that the form shows what belongs to them
             try:
-                config = resolve(load_recipe(recipe), parse_settings(f"{k}={t}" for k, t in (*accepted.items(), (key, text))))
+                config = _resolved(recipe, {**accepted, key: text})
                 accepted[key] = text
             except ConfigError:
                 continue
@@ -77,7 +77,7 @@ def start(library: Library, recipe: str, out: str, given: Mapping[str, str]) -> 
         Refused: there is no such recipe, or the name cannot be one, or is in use.
     """
     _check_recipe(recipe)
-    resolve(load_recipe(recipe), parse_settings(f"{key}={text}" for key, text in given.items()))
+    _resolved(recipe, given)
     path = new_place(library, out)
     words = ["train", recipe]
     for key, text in given.items():
@@ -118,7 +118,7 @@ def new_place(library: Library, name: str) -> Path:
             got=repr(one_line(name, 100)),
         )
     path = library.place(name)
-    if os.path.lexists(path):
+    if os.path.lexists(path) and not _is_left(path):
         raise Refused(409, "there is something of this name", got=name, remedy="choose another name")
     for parent in path.parents:
         if parent == library.folder:
@@ -128,12 +128,18 @@ def new_place(library: Library, name: str) -> Path:
     return path
 
 
-def started(library: Library, name: str, processes: Mapping[str, subprocess.Popen[bytes]]) -> dict[str, Any]:
+def started(library: Library, name: str) -> dict[str, Any]:
     """What has become of a run that was started: whether it is there, and what its process has printed."""
     path = library.place(name)
-    process = processes.get(str(path))
+    process = PROCESSES.get(str(path))
     code = None if process is None else process.poll()
     return {"there": os.path.lexists(path / "config.toml"), "ended": code, "output": ends_of(path / OUTPUT)}
+
+
+def _is_left(path: Path) -> bool:
+    """Whether a folder holds nothing but what a training has said that ended before it began."""
+    running = (process := PROCESSES.get(str(path))) is not None and process.poll() is None
+    return path.is_dir() and not running and {file.name for file in path.iterdir()} <= {OUTPUT}
 
 
 PROCESSES: dict[str, subprocess.Popen[bytes]] = {}  # those of this server, which learns so how they ended
@@ -161,6 +167,10 @@ def _launch(library: Library, path: Path, words: Sequence[str]) -> dict[str, Any
     return {"name": name, "command": shlex.join(["saddle", *words])}
 
 
+def _resolved(recipe: str, given: Mapping[str, str]) -> Config:
+    return resolve(load_recipe(recipe), parse_settings(f"{key}={text}" for key, text in given.items()))
+
+
 def _check_recipe(name: str) -> None:
     if name not in recipe_names():
         raise Refused(404, "there is no such recipe", got=one_line(name, 100))
@@ -169,29 +179,7 @@ def _check_recipe(name: str) -> None:
 def _fields(config: Config) -> list[dict[str, Any]]:
     """All settings that a config has, with their values."""
     tables = config.model_dump(mode="json")
-    found: list[dict[str, Any]] = []
-    for key in all_keys():
-        if key.path in ("recipe", "auto", "data.fingerprint") or not belongs(key, config):
-            continue
-        try:
-            value = value_at(tables, key.path)
-        except KeyError:
-            continue
-        choices = key.kind.split("|") if "|" in key.kind and " or " not in key.kind else []
-        choices = ["true", "false"] if key.kind == "true or false" else choices
-        found.append(
-            {
-                "key": key.path,
-                "section": key.of.partition(" with ")[0],
-                "about": key.about,
-                "kind": key.kind,
-                "help": key.help,
-                "value": "" if value is None else as_text(value),
-                "choices": choices,
-                "editable": editable(key.path),
-            }
-        )
-    return found
+    return [shown(key, tables) for key in all_keys() if key.path not in _NOT_ASKED and belongs(key, tables)]
 
 
 def _place(finding: str, given: Mapping[str, str], errors: dict[str, str], others: list[str]) -> None:

@@ -31,7 +31,7 @@ async function send(path, options = {}) {
   } catch {
     throw new Trouble(0, { what: "" });
   }
-  if (answer.ok || answer.status === 304) return answer;
+  if (answer.ok) return answer;
   let told = { what: `HTTP ${answer.status}` };
   try {
     told = await answer.json();
@@ -44,7 +44,7 @@ export async function get(path, query, { fresh = false } = {}) {
   const at = address(path, query);
   const before = known.get(at);
   const answer = await send(at, fresh && before ? { headers: { "if-none-match": before } } : {});
-  if (answer.status === 304) return null;
+  if (answer.status === 204) return null;
   if (fresh) {
     if (known.size > 300) known.clear();
     known.set(at, answer.headers.get("etag"));

@@ -1,5 +1,5 @@
 // Two runs side by side: the page that `saddle compare` writes, and both curves.
-import { blob } from "/static/ask.js";
+import { blob, get } from "/static/ask.js";
 import { h, fill, command, save, shell } from "/static/page.js";
 import { Curves } from "/static/curves.js";
 import { words } from "/static/words.js";
@@ -15,11 +15,15 @@ export function compareView({ main, tell, repeat }, a, b) {
     }
   } }, words.compare_download);
   const link = h("a", { href: `/api/compare?${new URLSearchParams(query)}`, target: "_blank", rel: "noopener" }, words.compare_open);
+  const shown = h("div");
   const both = [a, b].map((name) => new Curves(name));
   fill(main, h("h1", {}, names[0], " · ", names[1]), h("p", {}, words.compare_help),
     h("div", { class: "row" }, sessionStorage.getItem("token") ? null : link, open),
     h("div", { class: "pair" }, both.map((curves, at) => h("section", { "aria-label": [a, b][at] }, h("h2", {}, [a, b][at]), curves.element))),
-    command(shell(["saddle", "compare", a, b]), words));
+    shown);
+  Promise.all([a, b].map((run) => get("/api/run", { run }))).then((told) => {
+    fill(shown, command(shell(["saddle", "compare", ...told.map((each) => each.path)]), words));
+  }, tell);
   const stops = both.map((curves) => repeat(() => curves.update(), 2));
   return () => { stops.forEach((stop) => stop()); both.forEach((curves) => curves.destroy()); };
 }

@@ -17,7 +17,7 @@ fill(document.getElementById("top"), h("strong", {}, h("a", { href: "#/" }, "sad
   h("a", { href: "#/" }, words.runs), h("a", { href: "#/start" }, words.start_run), h("span", { class: "soft small", id: "place" }));
 
 /** Show that something went wrong, or that nothing is wrong any more. */
-export function tell(error) {
+function tell(error) {
   if (error instanceof Trouble && error.status === 401) return askToken();
   trouble.hidden = !error;
   if (error) trouble.textContent = error instanceof Trouble && error.status === 0 ? words.away : put(words.trouble, { what: error.message });
@@ -34,21 +34,23 @@ function askToken() {
   input.focus();
 }
 
-/** Call `work` now and every `seconds`, while the page is seen; returns what ends it. */
-export function repeat(work, seconds) {
+/** Call `work` now and every `seconds`, less often while it finds nothing new; returns what ends it. */
+function repeat(work, seconds) {
   let ended = false;
+  let quiet = 0;
   let timer = 0;
   async function turn() {
     if (ended) return;
     if (!document.hidden) {
       try {
-        await work();
+        const found = await work();
+        quiet = found === "soon" ? -2.5 : found === false ? Math.min(Math.max(quiet, 0) + 1, 8) : 0;
         if (!ended) tell(null);
       } catch (error) {
         if (!ended) tell(error);
       }
     }
-    if (!ended) timer = setTimeout(turn, 1000 * (document.hidden ? 1 : seconds));
+    if (!ended) timer = setTimeout(turn, 1000 * (document.hidden ? 1 : seconds * (1 + quiet / 4)));
   }
   turn();
   return () => { ended = true; clearTimeout(timer); };

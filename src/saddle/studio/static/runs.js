@@ -65,7 +65,7 @@ export function runsView({ main, repeat, place }) {
 
   const stop = repeat(async () => {
     const told = await get("/api/runs", null, { fresh: runs.length > 0 });
-    if (!told) return;
+    if (!told) return false;
     place(told.folder + (told.read_only ? ` · ${words.read_only}` : ""));
     runs = told.runs;
     const names = new Set(runs.map((run) => run.name));
@@ -75,7 +75,8 @@ export function runsView({ main, repeat, place }) {
       rows.get(run.name).update(run);
     }
     draw();
-  }, 1.5);
+    return true;
+  }, 1);
   return stop;
 }
 

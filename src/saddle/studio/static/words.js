@@ -34,7 +34,8 @@ export function duration(seconds) {
 
 /** The verdict on health in words: the server's in English, our own where there are some. */
 export function verdictWords(verdict) {
-  const text = words.verdict_words[verdict.kind];
+  const before = verdict.kind === "collapsed" && !verdict.evidence.varied_before ? " from the beginning" : "";
+  const text = words.verdict_words[verdict.kind + before];
   if (!text) return verdict.words;
   const evidence = { ...verdict.evidence };
   const shares = ["variety", "coverage", "change", "copies"];
