@@ -109,7 +109,7 @@ def fit(out: Path, images: int) -> Gaussian:
     record.begin(position, images)
     feed = Feed(store, scaling, seed=0, device=learner.device)
     engine = Engine(learner)
-    steering = Steering(config, images, run, learner, engine, record, checkpoints, Silent())
+    steering = Steering(config, images, run, learner, engine, feed, record, checkpoints, Silent())
     steering.begin(position)
     train(
         config, images, position, feed=feed, learner=learner, engine=engine, record=record, scorer=scorer,

@@ -183,6 +183,27 @@ def test_a_run_that_was_killed_after_an_edit_replays_it(tmp_path: Path, paused: 
         check_same(run, replay(run, tmp_path / f"replay {number}"))
 
 
+def test_turns_of_one_player_are_noted_and_played_again(tmp_path: Path):
+    turns = [("pause",), ("turn_d",), ("turn_d",), ("turn_g",), ("save",), ("resume",)]
+    steered, _ = train(tmp_path / "steered", {6: [("turn_g",)], 9: turns})
+    assert [(edit["images"], edit["turn"]) for edit in steered.edits] == [(96, "G"), (144, "D"), (144, "D"), (144, "G")]
+    plain, _ = train(tmp_path / "plain")
+    assert plain.folder.generator.read_bytes() != steered.folder.generator.read_bytes()
+    check_same(steered, replay(steered, tmp_path / "again"))
+    with pytest.raises(Killed):
+        train(tmp_path / "killed", {6: [("turn_g",)], 9: turns, 10: [Killed]})
+    killed, hand = train(tmp_path / "killed")
+    assert any("resuming" in text for text in hand.said)
+    check_same(steered, killed)
+
+
+def test_a_likelihood_model_has_no_turns(tmp_path: Path):
+    hand = Hand(tmp_path / "run", {2: [("turn_g",)]})
+    settings = {"images": 64, "batch_size": 16, "generator.network.width": 4, "generator.network.blocks": 1}
+    run = saddle.train("pixelcnn", data="digits", out=tmp_path / "run", settings=settings, progress=hand)
+    assert any("neither G nor D" in text for text in hand.said) and run.edits == []
+
+
 def test_going_back_is_noted_and_its_replay_goes_straight_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     from saddle.training import session
 

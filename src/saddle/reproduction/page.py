@@ -131,7 +131,7 @@ def _read(run: RunFolder, row: Row, whole: Config, place: Place) -> _Finished | 
     """
     if not run.exists() or not run.environment.is_file():
         return None
-    if any(decides(key) for edit in in_force(read_edits(run.edits)) for key in edit.set):
+    if any(edit.turn or any(map(decides, edit.set)) for edit in in_force(read_edits(run.edits))):
         return None
     config = load_config(run.config)
     # What the row writes as a share of the length is, in a run, a share of that run's length; a run that was begun for

@@ -23,7 +23,7 @@ from saddle.runs.folder import RunFolder
 from saddle.runs.reading import Say, read_file
 from saddle.runs.status import is_locked, read_status
 
-Do = Literal["pause", "resume", "stop", "save", "sample", "edit", "back"]
+Do = Literal["pause", "resume", "stop", "save", "sample", "edit", "turn_d", "turn_g", "back"]
 
 _SIZE = 2**16  # bytes of a request
 _MOST = 100  # requests that are read at once
@@ -36,7 +36,8 @@ class Request(NamedTuple):
 
     Args:
         do: pause: save, and wait; resume: go on; stop: save and end; save: a checkpoint; sample: a grid of samples;
-            edit: change settings; back: go on from an earlier checkpoint, with changed settings.
+            edit: change settings; turn_d, turn_g: one turn of D or of G alone, beside the rounds; back: go on from an
+            earlier checkpoint, with changed settings.
         set: of an edit, and perhaps of back: values by dotted key.
         to: of back: the position of the checkpoint.
         name: of its file; empty: it came from the process itself.
@@ -90,6 +91,8 @@ def ask(run: RunFolder, do: Do, settings: Mapping[str, Any] | None = None, to: i
         known_config = config_after(config, edits) if to is None else config_after(config, edits, to)
         given = edited(known_config, settings or {})[1]
     entry = {"do": do, **({"set": given} if given else {}), **({} if to is None else {"to": to})}
+    if run.control.is_symlink():
+        raise RunError(f"{run.control} is a link", expected="a folder", remedy="remove it")
     try:
         run.control.mkdir(exist_ok=True)
     except OSError as error:

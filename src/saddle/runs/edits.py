@@ -21,7 +21,7 @@ from saddle.runs.folder import RunFolder
 from saddle.runs.reading import Say, read_file, read_object, unsaid
 
 _SIZE, _PARENT_SIZE = 2**24, 2**16  # bytes of edits.jsonl and of parent.json
-_KEYS = {"images", "set", "rolled_back_from", "why"}
+_KEYS = {"images", "set", "rolled_back_from", "why", "turn"}
 _END = 10**12  # images seen, which no run reaches
 _REMEDY = "repair that line, or remove the file: the run then goes on without edits, as another run than it was"
 
@@ -32,22 +32,24 @@ class Edit:
 
     Args:
         images: seen when it was made; it holds from the first round that begins there or later.
-        set: the values by dotted key; empty only where the run went back without a change.
+        set: the values by dotted key; empty where the run went back without a change, and of a turn.
         rolled_back_from: where the run was when it went back to ``images`` to be trained from there with this change.
         why: it went back, in words.
+        turn: ``D`` or ``G``, which had a turn of its own before the round at ``images``; empty: neither.
     """
 
     images: int
     set: Mapping[str, Any]
     rolled_back_from: int | None = None
     why: str = ""
+    turn: str = ""
 
     def as_entry(self) -> dict[str, Any]:
         """As a line of the file holds it."""
         entry: dict[str, Any] = {"images": self.images, "set": dict(self.set)}
         if self.rolled_back_from is not None:
             entry["rolled_back_from"] = self.rolled_back_from
-        return {**entry, "why": self.why} if self.why else entry
+        return entry | {name: text for name, text in (("why", self.why), ("turn", self.turn)) if text}
 
 
 def read_edits(path: Path, say: Say = unsaid) -> list[Edit]:
@@ -137,6 +139,8 @@ def read_parent(run: RunFolder, say: Say = unsaid) -> str | None:
 
 def in_words(edit: Edit) -> str:
     """Such as ``game.r1 = 10.0, game.r2 = 10.0``."""
+    if edit.turn:
+        return f"one turn of {edit.turn} alone"
     words = ", ".join(f"{key} = {inline_toml(value)}" for key, value in edit.set.items()) or "no change"
     why = f" ({edit.why})" if edit.why else ""
     return words if edit.rolled_back_from is None else f"back from {edit.rolled_back_from:,} images{why}: {words}"
@@ -151,13 +155,15 @@ def _edit(line: bytes) -> Edit:
     except (UnicodeDecodeError, ValueError, RecursionError) as error:
         raise ValueError(f"it is not JSON: {error}") from None
     if not isinstance(entry, dict) or not {"images", "set"} <= entry.keys() <= _KEYS:
-        raise ValueError("expected images and set, and perhaps rolled_back_from and why")
+        raise ValueError("expected images and set, and perhaps rolled_back_from, why or turn")
     images, settings, undone = entry["images"], entry["set"], entry.get("rolled_back_from")
-    if not _is_position(images) or not isinstance(settings, dict) or not (settings or undone is not None):
+    if (turn := entry.get("turn", "")) not in ("", "D", "G") or (turn and settings):
+        raise ValueError("a turn is of D or G, and sets nothing")
+    if not _is_position(images) or not isinstance(settings, dict) or not (settings or turn or undone is not None):
         raise ValueError("expected a number of images seen, and settings by dotted key")
     if undone is not None and not (_is_position(undone) and undone >= images):
         raise ValueError("rolled_back_from is no position after images")
-    return Edit(images, settings, undone, one_line(str(entry.get("why", "")), 500))
+    return Edit(images, settings, undone, one_line(str(entry.get("why", "")), 500), turn)
 
 
 def _is_position(value: Any) -> bool:

@@ -65,7 +65,7 @@ class StartBody(FormBody):
 
 
 class AskBody(OfRun):
-    do: Literal["pause", "resume", "stop", "save", "sample", "edit", "back"]
+    do: Literal["pause", "resume", "stop", "save", "sample", "edit", "turn_d", "turn_g", "back"]
     settings: Text = Field(default_factory=dict, max_length=_MOST_SETTINGS)
     to: int | None = Field(None, ge=0, le=10**12)
 

@@ -14,7 +14,7 @@ from saddle.base.chance import stream
 from saddle.base.machine import allow_tf32, usable_cores
 from saddle.errors import ConfigError
 from saddle.game.batch import Batch
-from saddle.training.learner import Learner
+from saddle.training.learner import Learner, Turning
 from saddle.training.replay import CudaRecorder, Recorder, Replayed
 
 # Rounds played with each setting that is tried: the first warm up, the fastest of the others counts.
@@ -73,6 +73,13 @@ class Engine:
         seed_round(seed, self._learner.device)
         with products_in(self._precision, self._learner.device):
             return self._player.play(batches, number)
+
+    def turn(self, player: str, real: Batch, number: int, seed: int) -> None:
+        """One turn of a player alone, played as it is, in which everything random follows from ``seed``."""
+        assert isinstance(self._learner, Turning)
+        seed_round(seed, self._learner.device)
+        with products_in(self._precision, self._learner.device):
+            self._learner.turn(player, real, number)
 
 
 def are_replayed(device: torch.device, execution: str) -> bool:

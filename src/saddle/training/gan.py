@@ -181,6 +181,15 @@ class GAN:
                         generator.step(turns[generator].loss, retain_graph=Step.SCORE_BOTH in steps)
         return turns[discriminator].figures | turns[generator].figures
 
+    def turn(self, player: str, real: Batch, number: int) -> None:
+        """One turn of ``D`` or ``G`` beside the rounds; see ``saddle.training.learner.Turning``."""
+        with torch.set_grad_enabled(player == "G"):
+            fake = self.generate(real.size, real.inputs)
+        if player == "D":
+            self.discriminator.step(self.rule.discriminator_turn(real, fake, number).loss)
+        else:
+            self.generator.step(self.rule.generator_turn(real, fake).loss)
+
     def generate(self, count: int, inputs: Tensor | None = None) -> Batch:
         """``count`` samples of G for each member from fresh latents, with labels in a conditional game.
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Mapping, Sequence
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import torch
 from torch import Tensor, nn
@@ -31,6 +31,21 @@ class Sampled(Protocol):
         Args:
             condition: class indices (count,) where it learns with labels, images (count, channels, H, W) in the
                 network's range where it learns from pairs, else None.
+        """
+        ...
+
+
+@runtime_checkable
+class Turning(Protocol):
+    """A learner with two players, each of which may have a turn of its own."""
+
+    def turn(self, player: str, real: Batch, number: int) -> None:
+        """One turn of ``D`` or ``G`` beside the rounds; the averages stay.
+
+        Args:
+            player: which.
+            real: samples that D sees, or has seen.
+            number: of the round that comes next, which decides whether lazy penalties are due.
         """
         ...
 

@@ -139,9 +139,12 @@ def _train(
     record, scorer, checkpoints = _writers(config, store, run, learner, scorer, scaling, progress)
     alarm = record.alarm
     recorder = recorder_for(learner.device, config.execution)
-    engine = Engine(learner, config.precision, recorder, progress.say)
+    engine, feed = (
+        Engine(learner, config.precision, recorder, progress.say),
+        make_feed(config, store, scaling, learner.device),
+    )
     steering = Steering(
-        config, total, run, learner, engine, record, checkpoints, progress,
+        config, total, run, learner, engine, feed, record, checkpoints, progress,
         lambda: stop.signal is not None or scorer.stopped or (alarm is not None and alarm.stopped is not None),
     )  # fmt: skip
     if alarm is not None:
@@ -169,7 +172,7 @@ def _train(
             config,
             total,
             position,
-            feed=make_feed(config, store, scaling, learner.device),
+            feed=feed,
             learner=learner,
             engine=engine,
             record=record,
@@ -178,7 +181,7 @@ def _train(
             steering=steering,
         )
         if position < total:
-            checkpoints.save(position)
+            steering.save(position)
         if processes.is_first():
             run.diverged.unlink(missing_ok=True)
             if config.auto and position >= total:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from saddle.base import processes
+from saddle.base.chance import stream
 from saddle.base.progress import Progress
 from saddle.base.tensors import load_tensors
 from saddle.config.editing import edited
@@ -19,12 +20,14 @@ from saddle.config.keys import decides
 from saddle.config.resolve import difference
 from saddle.config.schema import Config
 from saddle.errors import RunError, SaddleError
+from saddle.game.feed import Feed
 from saddle.runs.control import Inbox, Request
 from saddle.runs.edits import Edit, add_edit, config_after, in_force, in_words, read_edits, write_edits
 from saddle.runs.folder import RunFolder
 from saddle.runs.reading import Say
 from saddle.training.checkpoint import Checkpoints, check_header
 from saddle.training.engine import Engine
+from saddle.training.gan import GAN
 from saddle.training.health import check_figures
 from saddle.training.learner import Learner
 from saddle.training.record import Record
@@ -38,7 +41,7 @@ class Steering:
     Args:
         config: that the run began with.
         total: the run's length in images seen.
-        run, learner, engine, record, checkpoints: of the run.
+        run, learner, engine, feed, record, checkpoints: of the run.
         progress: is told.
         stopping: whether something else, such as a signal, ends the run.
     """
@@ -52,6 +55,7 @@ class Steering:
         run: RunFolder,
         learner: Learner,
         engine: Engine,
+        feed: Feed,
         record: Record,
         checkpoints: Checkpoints,
         progress: Progress,
@@ -59,13 +63,14 @@ class Steering:
     ) -> None:
         self.config = config
         self._begun, self._total = config, total
-        self._run, self._learner, self._engine = run, learner, engine
+        self._run, self._learner, self._engine, self._feed = run, learner, engine, feed
         self._record, self._checkpoints, self._progress = record, checkpoints, progress
         self._stopping = stopping
         self._inbox = Inbox(run)
         self._paused = False
         self._asked: list[Request] = []  # by this process itself
         self._left: list[Edit] = []  # that come into force later
+        self._turns = -1, 0  # the position of the last turn beside the rounds, and how many came there before it
 
     @property
     def rollbacks(self) -> int:
@@ -79,6 +84,7 @@ class Steering:
         edits = self._read()
         past = [edit for edit in edits if self._place(edit) < position]
         self._left = edits[len(past) :]
+        self._turns = -1, 0
         self._take(config_after(self._begun, past, total=self._total))
         if past:
             self._progress.say(f"edits so far: {len(past)}; the last: {in_words(past[-1])}")
@@ -168,11 +174,13 @@ class Steering:
                         self._inbox.refuse(late.name, "the run was asked to stop before it came to this")
                     return position  # it is met when the run has ended
                 case "save":
-                    self._save(position)
+                    self.save(position)
                 case "sample":
                     self._record.draw_samples(position)
                 case "edit":
                     met = self._edit(request, position)
+                case "turn_d" | "turn_g":
+                    met = self._turn(request, position)
                 case "back":
                     position, met = self._back(request, position)
             if met and processes.is_first():
@@ -181,7 +189,7 @@ class Steering:
 
     def _pause(self, position: int, *, paused: bool) -> None:
         if paused and not self._paused:
-            self._save(position)
+            self.save(position)
             self._progress.say(f"paused at {position:,} images seen; `saddle resume {self._run.path}` goes on")
         elif self._paused and not paused and not self.stops():
             self._progress.say("going on")
@@ -189,8 +197,8 @@ class Steering:
         if processes.is_first():
             self._inbox.pause(paused=paused)
 
-    def _save(self, position: int) -> None:
-        """Save a checkpoint, unless there is one of this position already, which is of the same state."""
+    def save(self, position: int) -> None:
+        """Save a checkpoint, unless there is one of this position already: edits and turns are played again from it."""
         if not processes.first(lambda: self._run.checkpoint(position).is_file()):
             self._checkpoints.save(position)
 
@@ -215,11 +223,51 @@ class Steering:
         self._replay(position)
         return True
 
+    def _turn(self, request: Request, position: int) -> bool:
+        """Note that a player has a turn of its own, and play it; whether it could.
+
+        The checkpoint of this position is from before it, since a run that is resumed there plays it again.
+        """
+
+        def note() -> dict[str, Any] | None:
+            def work() -> dict[str, Any]:
+                if not isinstance(self._learner, GAN):
+                    raise RunError("this run has neither G nor D", expected="learner = gan")
+                edit = Edit(position, {}, turn=request.do[-1].upper())
+                self._progress.say(f"at {position:,} images seen: {in_words(edit)}")
+                return edit.as_entry()
+
+            return self._unless_refused(request, work)
+
+        entry = processes.first(note)
+        if entry is None:
+            return False
+        self.save(position)
+        processes.first(lambda: add_edit(self._run.edits, Edit(**entry)))
+        self._left.insert(0, Edit(**entry))
+        self._replay(position)
+        return True
+
     def _replay(self, position: int) -> None:
         """Bring the edits of this position into force. What was summed up to here has a log line of its own."""
         while self._left and self._place(self._left[0]) <= position:
             check_figures(self._record.write(position), position)
-            self._take(config_after(self.config, [self._left.pop(0)], total=self._total))
+            edit = self._left.pop(0)
+            if edit.turn:
+                self._play_turn(edit.turn, position)
+            else:
+                self._take(config_after(self.config, [edit], total=self._total))
+
+    def _play_turn(self, player: str, position: int) -> None:
+        assert isinstance(self._learner, GAN)
+        at, count = self._turns
+        count = count + 1 if at == position else 0
+        self._turns = position, count
+        batch = self._begun.batch_size
+        number = position // (batch * self._learner.turns)
+        self._learner.schedule(position)
+        real = self._feed.batch(position, batch)
+        self._engine.turn(player, real, number, stream(self._begun.seed, "turn", position, count))
 
     def _take(self, config: Config) -> None:
         """Let a config hold from the next round on."""

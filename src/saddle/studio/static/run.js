@@ -67,6 +67,7 @@ export function runView({ main, repeat, tell, place }, name, tab) {
     if (held && !state.readOnly) {
       list.push(row.state === "paused" ? ask("resume", words.resume, "main") : ask("pause", words.pause, "main"),
         ask("save", words.save), ask("sample", words.sample), ask("stop", words.stop));
+      if (row.state === "paused") list.push(ask("turn_d", words.turn_d), ask("turn_g", words.turn_g));
     } else if (!state.readOnly && state.about?.can_start && row.state !== "finished") {
       list.push(h("button", { type: "button", class: "main", onclick: () =>
         act("/api/continue", { run: name }, words.started).catch(() => {}) }, words.train_on));
