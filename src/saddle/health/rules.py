@@ -95,7 +95,7 @@ class _Look(NamedTuple):
 # At the beginning every generator makes one kind of sample: so long a run may take to begin.
 _GRACE = 0.05
 _ALARM_AFTER = 2  # looks in a row that show the same
-_NO_DISTANCE = 0.05  # of a look: what is less is chance
+_NO_DISTANCE = 0.1  # of a look: what is less is chance
 
 
 class Watch:
@@ -242,7 +242,7 @@ def _past(looks: list[_Look]) -> dict[str, float] | None:
 
 def _done(looks: list[_Look]) -> dict[str, float] | None:
     before = [look.distance for look in looks if look.share <= looks[-1].share - 0.3]
-    if not before or min(look.distance for look in looks) < 0.97 * max(min(before), _NO_DISTANCE):
+    if not before or min(look.distance for look in looks) < 0.97 * min(before):
         return None
     return {"distance": looks[-1].distance}
 

@@ -7,7 +7,6 @@ jumps about. How good a generator is, the measures tell.
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -127,7 +126,7 @@ class Real:
 
     def _distance(self, values: Tensor, found: _Found) -> float:
         if self._extractor is None:
-            return math.exp(found.gap - self._own.gap) - 1
+            return (found.gap - self._own.gap) ** 2
         scale = max(self._moments.covariance.trace().item(), 1e-12)
         return frechet_distance(Moments.of(self._extractor(values).features), self._moments) / scale
 
@@ -164,9 +163,8 @@ class Real:
             - ``change``: root mean square distance of a sample from that of the same latent in the last look, over
               that of two real samples.
             - ``distance``: about 0. Of images the Fréchet distance of simple features, over the variance of the real
-              ones. Of points, whose mean and covariance say little, by how much the distances to the nearest real
-              sample and back (geometric means, which single points far away do not decide) exceed those of as many
-              real samples.
+              ones. Of points, whose mean and covariance say little, the square of log(a / b), where a is the geometric
+              mean of the distances to the nearest real sample and back, and b that of as many real samples.
             - ``copies``: where few images are trained on, the share of samples as near to one of them as a hundredth
               of held-out images.
         """
