@@ -37,7 +37,7 @@ class StoppedAfterTwoRounds(Silent):
 
 
 # Of each kind of game and network one is tried each time; the others take as long together.
-QUICK = ("cgan", "digits", "mnist", "ring8", "ring8-pacgan", "semi-supervised")
+QUICK = ("cgan", "digits", "mnist", "ring8")
 
 
 @pytest.mark.parametrize(

@@ -56,6 +56,7 @@ class Listener(Silent):
         self.started.append(what)
 
 
+@pytest.mark.slow
 def test_a_table_is_run_written_and_not_run_twice(tmp_path: Path):
     done = reproduce("gaussian", tmp_path, seeds=2, settings=SMALL)
     first = done.lines[0]

@@ -174,6 +174,7 @@ BAD: dict[str, Any] = {"generator.optimizer.learning_rate": "1e-7..1e-2 log"}
 LEARNING = {"batch_size": 16, "images": 1280, "discriminator.optimizer.learning_rate": 1e-2}
 
 
+@pytest.mark.slow
 def test_a_bad_trial_is_given_up_early_and_stays_visible(tmp_path: Path):
     listener = Listener()
     found = small(tmp_path / "sweep", BAD, trials=9, settings=LEARNING, progress=listener)
@@ -195,6 +196,7 @@ def test_a_bad_trial_is_given_up_early_and_stays_visible(tmp_path: Path):
     assert kept.counts == "6 finished"
 
 
+@pytest.mark.slow
 def test_a_trial_that_was_given_up_is_not_trained_on_when_that_was_not_noted(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
@@ -360,6 +362,7 @@ def test_a_damaged_journal_is_told(tmp_path: Path):
         small(tmp_path / "sweep", trials=2, settings={"images": 64})
 
 
+@pytest.mark.slow
 def test_a_database_serves_folders_on_two_machines(tmp_path: Path):
     url = f"sqlite:///{tmp_path / 'sweep.db'}"
     over = {"game.r1": "0.01..1"}

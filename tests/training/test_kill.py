@@ -79,6 +79,7 @@ def test_killed_at_random_moments_the_result_is_the_same_bytes(tmp_path: Path):
     assert sorted(path.name for path in (tmp_path / "killed" / "samples").iterdir()) == grids
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_the_process_asked_to_stop_exits_with_the_signals_code(tmp_path: Path, number: int, code: int):
     (tmp_path / "killed.toml").write_text(RECIPE.replace("64_000", "10_000_000"))

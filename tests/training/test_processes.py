@@ -218,6 +218,7 @@ if mine == 0:
 """
 
 
+@pytest.mark.slow
 def test_what_processes_exchange(tmp_path: Path):
     """With real ones: takes some seconds, and is all that is said of them where the slow tests are left out."""
     (tmp_path / "exchange.py").write_text(COLLECTIVES)
