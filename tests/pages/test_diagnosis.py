@@ -42,7 +42,7 @@ def test_the_library_has_runs_of_either_outcome():
     for recipe in ("digits", "ring8"):
         assert {curve.went_well for curve in like(recipe, "non_saturating")} == {True, False}
     assert len({curve.name for curve in curves()}) == len(curves())
-    low, high = usual(like("digits", ""), "variety", went_well=True) or (0, 0)
+    low, high = usual(like("digits", ""), "variety", 1.0, went_well=True) or (0, 0)
     assert 0.5 < low < high < 1.2
 
 

@@ -75,15 +75,19 @@ class Service(NamedTuple):
 
 
 def listen(generator: Generator, file: Path, rules: Rules, **options: Any) -> Yields[Service]:
-    """A service on a port of its own, in a thread."""
+    """A service of a generator that is saved in ``file``."""
     generator.save(file)
-    app = make_service(generator, Source(file), rules, **options)
+    yield from in_a_thread(make_service(generator, Source(file), rules, **options), rules.seconds, file)
+
+
+def in_a_thread(app: Any, seconds: float, path: Path) -> Yields[Service]:
+    """What answers requests, on a port of its own."""
     with bound("127.0.0.1", 0) as listener:
-        server = make_server(app, rules.seconds)
+        server = make_server(app, seconds)
         thread = threading.Thread(target=asyncio.run, args=(server.serve([listener]),))
         thread.start()
         try:
-            yield Service(listener.getsockname()[1], file)
+            yield Service(listener.getsockname()[1], path)
         finally:
             server.should_exit = True
             thread.join(20)

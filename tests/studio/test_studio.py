@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 import io
 import json
 import re
 import shutil
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Generator
 from hashlib import sha256
@@ -30,11 +28,10 @@ from saddle.studio import starting
 from saddle.studio.describing import start_words
 from saddle.studio.guard import Rules
 from saddle.studio.library import Library
-from saddle.studio.listening import bound, studio
-from saddle.studio.running import make_server
+from saddle.studio.listening import studio
 from saddle.studio.server import make_studio
 
-from .conftest import Answer, Service, make_generator
+from .conftest import Answer, Service, in_a_thread, make_generator
 
 HOSTILE = "<script>alert(1)<"
 MARK = {"x_saddle": "1"}
@@ -58,17 +55,7 @@ def make_run(path: Path, lines: int = 30, images: int = 64_000, **settings: Any)
 
 
 def listen(folder: Path, rules: Rules | None = None, **options: Any) -> Generator[Service]:
-    app = make_studio(folder, rules or Rules(seconds=20), **options)
-    with bound("127.0.0.1", 0) as listener:
-        server = make_server(app, 1)
-        thread = threading.Thread(target=asyncio.run, args=(server.serve([listener]),))
-        thread.start()
-        try:
-            yield Service(listener.getsockname()[1], folder)
-        finally:
-            server.should_exit = True
-            thread.join(20)
-            assert not thread.is_alive()
+    yield from in_a_thread(make_studio(folder, rules or Rules(seconds=20), **options), 1, folder)
 
 
 @pytest.fixture(scope="module")

@@ -175,6 +175,9 @@ def steer(page: Any, run: Path) -> None:
     page.get_by_label("game.r1", exact=True).fill("1")
     page.get_by_role("button", name="Apply").click()
     until(page, (run / "edits.jsonl").exists)
+    for player in "DG":
+        page.get_by_role("button", name=f"One turn of {player}").click()
+        until(page, lambda player=player: f'"turn": "{player}"' in (run / "edits.jsonl").read_text())
 
 
 def fork_and_restart(page: Any, studio: Studio) -> None:

@@ -15,6 +15,7 @@ from saddle.runs.log import Log, series
 
 FIGURES = ("discriminator_loss", "generator_loss", "d_real", "d_fake", "variety", "coverage")
 _QUARTER = 0.25
+_POINTS = 25  # of a curve
 
 
 class Curve(NamedTuple):
@@ -56,7 +57,7 @@ def like(recipe: str, loss: str) -> list[Curve]:
     return [curve for curve in curves() if curve.loss == loss]
 
 
-def usual(found: Sequence[Curve], figure: str, share: float = 1.0, *, went_well: bool) -> tuple[float, float] | None:
+def usual(found: Sequence[Curve], figure: str, share: float, *, went_well: bool) -> tuple[float, float] | None:
     """The smallest and the largest value that a figure had in runs that went well or badly; None without any.
 
     Args:
@@ -78,14 +79,10 @@ def as_log(curve: Curve) -> list[dict[str, Any]]:
     ]
 
 
-def compact(log: Log, total: int, points: int = 25) -> tuple[list[float], dict[str, list[float | None]]]:
+def compact(log: Log, total: int) -> tuple[list[float], dict[str, list[float | None]]]:
     """A log as the library keeps it: shares of the run, and the figures at these, to three digits."""
-    chosen = (
-        [round((place + 1) * len(log) / points) - 1 for place in range(points)]
-        if len(log) > points
-        else range(len(log))
-    )
-    places = [log[place]["images"] for place in chosen]
+    points = min(_POINTS, len(log))
+    places = [log[round((place + 1) * len(log) / points) - 1]["images"] for place in range(points)]
     figures: dict[str, list[float | None]] = {}
     for name in FIGURES:
         images, values = series(log, name)

@@ -100,6 +100,8 @@ def _of_run(run: RunFolder) -> _Case:
     if (health := health_of(config, log)) is not None:
         words = [health.now.words, *([f"First: {health.now.advice}"] if health.now.advice else [])]
     found = like(config.recipe, config.game.loss)
+    if not found:
+        words.append(f"The library holds no runs of {config.recipe}, nor any with the loss {config.game.loss}.")
     same = all(curve.recipe == config.recipe for curve in found)
     of = f"of {config.recipe}" if same else f"with the loss {config.game.loss}"
     return _Case(run.path.resolve().name, _shares(log, total), words, found, of, notes)

@@ -82,8 +82,8 @@ def _check_networks(config: Config, store: Store, device: torch.device) -> None:
     shape = _judged(config, store)
     made = config.latent, store.shape, classes, store.input_channels
     generator = without_values(build_generator, config.generator, *made)
-    # Weights, their gradients, two moments of each, and the average.
-    each = (5 if config.average.half_life else 4) * size_of(generator)
+    # Weights, their gradients, two moments of each, the best so far, and the average.
+    each = (6 if config.average.half_life else 5) * size_of(generator)
     if config.learner == "gan":
         each += 4 * size_of(without_values(build_discriminator, config.discriminator, shape, classes, outputs))
     what = "the weights of these networks, with gradients and moments,"

@@ -27,9 +27,8 @@ from saddle.runs.folder import RunFolder
 from saddle.runs.reading import Say
 from saddle.training.checkpoint import Checkpoints, check_header
 from saddle.training.engine import Engine
-from saddle.training.gan import GAN
 from saddle.training.health import check_figures
-from saddle.training.learner import Learner
+from saddle.training.learner import Learner, Turning
 from saddle.training.record import Record
 
 _REST = 0.1  # seconds from one look to the next while the run is paused
@@ -231,7 +230,7 @@ class Steering:
 
         def note() -> dict[str, Any] | None:
             def work() -> dict[str, Any]:
-                if not isinstance(self._learner, GAN):
+                if not isinstance(self._learner, Turning):
                     raise RunError("this run has neither G nor D", expected="learner = gan")
                 edit = Edit(position, {}, turn=request.do[-1].upper())
                 self._progress.say(f"at {position:,} images seen: {in_words(edit)}")
@@ -259,7 +258,6 @@ class Steering:
                 self._take(config_after(self.config, [edit], total=self._total))
 
     def _play_turn(self, player: str, position: int) -> None:
-        assert isinstance(self._learner, GAN)
         at, count = self._turns
         count = count + 1 if at == position else 0
         self._turns = position, count
