@@ -9,6 +9,7 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
+from saddle.base.machine import keep_freed_memory
 from saddle.config import Config, load_recipe, parse_settings, resolve
 from saddle.config.resolve import settle
 from saddle.data.scaling import Scaling
@@ -47,6 +48,7 @@ class Rounds(NamedTuple):
 def rounds_of(recipe: str, settings: Sequence[str], device: torch.device, images: int = 4_000) -> Rounds:
     """The rounds of a recipe on so many random images, with labels where the recipe takes them."""
     flush_denormals()
+    keep_freed_memory()
     config = resolve(load_recipe(recipe), parse_settings(list(settings)))
     side = SIDES.get(recipe, 28)
     shape = (3 if recipe == "images" else 1, side, side)

@@ -181,3 +181,18 @@ def test_failing_recipe_norms_the_input_layer_of_d():
     config = resolve(load_recipe("dcgan-failing"))
     discriminator = build_discriminator(config.discriminator, (1, 28, 28), 0)
     assert [type(layer).__name__ for layer in discriminator.body.layers] == ["Conv2d", "BatchNorm2d", "LeakyReLU"] * 2
+
+
+@pytest.mark.parametrize("shape", [(3, 32, 32), (1, 28, 28), (2, 17, 31)], ids=str)
+def test_resize_is_nearest_neighbour_and_a_convolution(shape: tuple[int, ...]):
+    torch.manual_seed(0)
+    generator, _ = make(shape, generator={"upsampling": "resize"})
+    passed: list[tuple[Any, torch.Tensor, torch.Tensor]] = []
+    steps = [module for module in generator.modules() if hasattr(module, "convolution")]
+    for step in steps:
+        step.register_forward_hook(lambda step, given, made: passed.append((step, given[0], made)))
+    generator.double()(torch.randn(3, LATENT.size, dtype=torch.double))
+    assert len(passed) == len(steps) > 0
+    for step, given, made in passed:
+        wanted = step.convolution(torch.nn.functional.interpolate(given, made.shape[2:], mode="nearest"))
+        torch.testing.assert_close(made, wanted, rtol=1e-10, atol=1e-12)

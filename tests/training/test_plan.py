@@ -12,11 +12,16 @@ import torch
 import saddle
 from saddle.base.progress import Silent
 from saddle.config import Config, load_recipe, parse_settings, resolve
+from saddle.config.schema import DataConfig
 from saddle.data import Store
+from saddle.data.sources import open_data
 from saddle.training import plan
 
 CPU = torch.device("cpu")
-OPEN = ("images", "generator.network.width", "discriminator.network.width", "game.augment", "evaluate.every")
+OPEN = (
+    *("images", "generator.network.width", "discriminator.network.width", "game.augment", "evaluate.every"),
+    "data.mirror",
+)
 RECIPE = f"""
 images = 200_000
 auto = {list(OPEN)}
@@ -57,7 +62,7 @@ def configure(recipe: str, *settings: str) -> Config:
     [
         ("images=500", OPEN[1:]),
         ("epochs=2", OPEN[1:]),
-        ("game.augment.kind=ada", (*OPEN[:3], OPEN[4])),
+        ("game.augment.kind=ada", (*OPEN[:3], *OPEN[4:])),
         ("generator.network.width=8", (OPEN[0], *OPEN[2:])),
         ("generator.network={family='mlp'}", (OPEN[0], *OPEN[2:])),
         ("game.r1=1", OPEN),
@@ -73,6 +78,16 @@ def test_little_data_are_augmented(recipe: str, count: int, kind: str):
     found = plan.from_data(configure(recipe), store_of(count), CPU)
     assert found["game"]["augment"] == {"kind": kind}
     assert "game" not in plan.from_data(configure(recipe, "game.augment.kind=none"), store_of(count), CPU)
+
+
+def test_images_are_mirrored_where_mirrored_ones_look_like_the_others(recipe: str):
+    digits = open_data(DataConfig(source="digits"))
+    both = np.concatenate([digits.values, np.flip(digits.values, 3)])
+    mixed = Store("digits and mirrored digits", both[np.random.default_rng(0).permutation(len(both))], None, (), "0" * 64)
+    found = [plan.from_data(configure(recipe), store, CPU)["data"]["mirror"] for store in (digits, mixed)]
+    assert found == [False, True]
+    assert "data" not in plan.from_data(configure(recipe, "data.mirror=true"), digits, CPU)
+    assert plan.from_data(configure(recipe), store_of(100), CPU)["data"] == {"mirror": False}
 
 
 def test_the_length_follows_from_the_speed_and_the_data(recipe: str):

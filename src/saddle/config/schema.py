@@ -25,7 +25,14 @@ Side = Annotated[int, Field(gt=0, le=65_536)]  # pixels
 
 
 # What ``saddle.training.plan`` can choose.
-Planned = Literal["images", "generator.network.width", "discriminator.network.width", "game.augment", "evaluate.every"]
+Planned = Literal[
+    "images",
+    "data.mirror",
+    "generator.network.width",
+    "discriminator.network.width",
+    "game.augment",
+    "evaluate.every",
+]
 
 
 class DataConfig(Section):

@@ -14,7 +14,7 @@ from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import interpolate
+from torch.nn.functional import avg_pool2d, conv_transpose2d, interpolate
 
 from saddle.config.networks import DCGANConfig, DiscriminatorDCGANConfig, GeneratorDCGANConfig
 from saddle.networks.grids import Grid, grids
@@ -79,7 +79,11 @@ class DCGANBody(nn.Module):
 
 
 class _Resize(nn.Module):
-    """Nearest neighbour, then a convolution: (B, before, h, w) → (B, after, *grid). Odena et al. 2016."""
+    """Nearest neighbour, then a convolution: (B, before, h, w) → (B, after, *grid). Odena et al. 2016.
+
+    Where the grid is exactly doubled, both are computed as one transposed convolution, whose 4×4 kernel has a sum of up
+    to four of the weights in each place. It takes 4/9 of the products, and nothing is copied four times.
+    """
 
     def __init__(self, before: int, after: int, grid: Grid, bias: bool) -> None:
         super().__init__()
@@ -87,7 +91,11 @@ class _Resize(nn.Module):
         self.grid = grid
 
     def forward(self, values: Tensor) -> Tensor:
-        return self.convolution(interpolate(values, self.grid, mode="nearest"))
+        if self.grid != (2 * values.shape[2], 2 * values.shape[3]):
+            return self.convolution(interpolate(values, self.grid, mode="nearest"))
+        weight, bias = self.convolution.weight, self.convolution.bias
+        kernel = 4 * avg_pool2d(weight, 2, stride=1, padding=1).flip(2, 3).transpose(0, 1)
+        return conv_transpose2d(values, kernel, bias, stride=2, padding=1)
 
 
 def _after(config: DCGANConfig, channels: int, *, normed: bool = True) -> list[nn.Module]:
