@@ -83,7 +83,8 @@ def test_little_data_are_augmented(recipe: str, count: int, kind: str):
 def test_images_are_mirrored_where_mirrored_ones_look_like_the_others(recipe: str):
     digits = open_data(DataConfig(source="digits"))
     both = np.concatenate([digits.values, np.flip(digits.values, 3)])
-    mixed = Store("digits and mirrored digits", both[np.random.default_rng(0).permutation(len(both))], None, (), "0" * 64)
+    order = np.random.default_rng(0).permutation(len(both))
+    mixed = Store("digits and mirrored digits", both[order], None, (), "0" * 64)
     found = [plan.from_data(configure(recipe), store, CPU)["data"]["mirror"] for store in (digits, mixed)]
     assert found == [False, True]
     assert "data" not in plan.from_data(configure(recipe, "data.mirror=true"), digits, CPU)

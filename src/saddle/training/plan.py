@@ -27,9 +27,9 @@ _SETTLED = 0.03  # a score that fell by less over the last quarter of a run has 
 _SCORING, _SCORES = 0.05, 20
 # Below so many images, D sees them augmented (Zhao et al. 2020); fewer than these few teach hardly anything.
 _LITTLE, _HARDLY_ANY = 5_000, 100
-# Mirrored images look like the others if their distance is at most this many times that of two halves of the images: in
-# 40 draws of 200 images it was 0.9 to 1.1 for CIFAR-10, 1.3 to 1.8 for the bundled digits, and 2.5 to 5.9 for MNIST. With
-# half as many, the digits could not be told. So many images are compared at least, and at most.
+# Mirrored images look like the others if their distance is at most this many times that of two halves of the images. In
+# 40 draws of 200 images it was 0.9 to 1.1 times that for CIFAR-10, 1.3 to 1.8 for the bundled digits, and 2.5 to 5.9
+# for MNIST. With half as many, the digits could not be told. So many images are compared at least, and at most.
 _ALIKE, _COMPARED = 1.25, (200, 1_000)
 _SHAPES_AFTER = 100_000  # images seen when the first shapes show
 _TIMED = 256  # samples whose drawing and scoring is timed
