@@ -234,7 +234,8 @@ def test_threads_that_auto_chose_belong_to_the_run(tmp_path: Path, monkeypatch: 
     run = train(tmp_path / "run", threads="auto", images=160)
     chosen = load_config(run.folder.config).threads
     assert isinstance(chosen, int)
-    monkeypatch.setattr("saddle.training.assemble.choose_threads", lambda trial: chosen + 1)
+    other = "saddle.training.assemble.choose_execution"
+    monkeypatch.setattr(other, lambda _, threads, __: (chosen + 1 if len(threads) > 1 else threads[0], "float32"))
     train(tmp_path / "run", threads="auto", images=320)
     assert load_config(run.folder.config).threads == chosen
 

@@ -32,12 +32,12 @@ from saddle.training.engine import (
     Engine,
     are_replayed,
     check_precision,
-    choose_precision,
-    choose_threads,
+    choose_execution,
     precisions,
     products_in,
     recorder_for,
     seed_everything,
+    thread_counts,
     time_rounds,
 )
 from saddle.training.gan import GAN
@@ -285,11 +285,11 @@ def try_out(config: Config, store: Store, scaling: Scaling, networks: Networks, 
         engine = Engine(learner, precision, recorder_for(device, config.execution))
         return time_rounds(engine, batches, config.game.penalty_every)
 
-    if threads == "auto":
-        threads = choose_threads(lambda: trial("float32" if precision == "auto" else precision))
-    torch.set_num_threads(threads)
-    if precision == "auto":
-        precision = choose_precision(trial, device)
+    threads, precision = choose_execution(
+        trial,
+        thread_counts() if threads == "auto" else [threads],
+        precisions(device) if precision == "auto" else [precision],
+    )
     settings = {"threads": threads, "precision": precision}
     if not config.auto:
         return Trial(settings)

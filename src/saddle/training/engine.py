@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
@@ -17,8 +18,10 @@ from saddle.game.batch import Batch
 from saddle.training.learner import Learner, Turning
 from saddle.training.replay import CudaRecorder, Recorder, Replayed
 
-# Rounds played with each setting that is tried: the first warm up, the fastest of the others counts.
-_WARM_UP, _COUNTED = 4, 5  # a recording comes after three rounds
+# Rounds played with each setting that is tried: the first warm up, three more where a recording comes after them, and
+# the fastest of the others counts.
+_WARM_UP, _BEFORE_RECORDING, _COUNTED = 1, 3, 3
+_LAPS = 2  # through all that is tried
 # Half precision is taken where a round is faster by this factor: what is gained by less is not worth the rounding.
 _WORTH_IT = 1.1
 
@@ -50,6 +53,11 @@ class Engine:
         self._say = say
         check_precision(precision, learner.device)
         self._player = self._choose_player()
+
+    @property
+    def replays(self) -> bool:
+        """Whether rounds are recorded, and replayed from then on."""
+        return self._player is self._replayed
 
     def forget(self) -> None:
         """The learner has other numbers, or its state was loaded: what was recorded of its rounds holds no more."""
@@ -156,34 +164,34 @@ def flush_denormals() -> None:
     torch.set_flush_denormal(True)
 
 
-def choose_threads(trial: Callable[[], float]) -> int:
-    """The faster of one thread and one for each usable core.
+def thread_counts() -> list[int]:
+    """The numbers of threads that are worth a trial: one, and one for each core that this process may use."""
+    return sorted({1, processes.first(lambda: max(1, usable_cores() // processes.count_here()))})
 
-    OpenMP threads spin while they wait: on a machine with other work, many can be slower than one.
+
+def choose_execution(
+    trial: Callable[[str], float], threads: Sequence[int], precisions: Sequence[str]
+) -> tuple[int, str]:
+    """The number of threads and the precision of the fastest rounds; float32 unless another one is worth its rounding.
+
+    Each pair is tried: products in half precision are so short that a second thread may not pay for them. OpenMP's
+    threads spin while they wait, so on a machine with other work many can be slower than one. What else the machine
+    does comes and goes, so the trials alternate, and the fastest of each pair counts.
 
     Args:
-        trial: the seconds of a round with the threads that are set then.
+        trial: the seconds of a round in a precision, with the threads that are set then.
+        threads: numbers of threads to choose from; the chosen one is set.
+        precisions: to choose from.
     """
-    counts = sorted({1, processes.first(lambda: max(1, usable_cores() // processes.count_here()))})
-    if len(counts) == 1:
-        return counts[0]
-    seconds: dict[int, float] = {}
-    for count in counts:
+    pairs = [(count, precision) for count in threads for precision in precisions]
+    seconds = dict.fromkeys(pairs, math.inf)
+    for count, precision in pairs * _LAPS if len(pairs) > 1 else ():
         torch.set_num_threads(count)
-        seconds[count] = trial()
-    return processes.first(lambda: min(counts, key=lambda count: seconds[count]))
-
-
-def choose_precision(trial: Callable[[str], float], device: torch.device) -> str:
-    """The fastest precision; single precision where it is hardly slower.
-
-    Args:
-        trial: the seconds of a round in a precision.
-        device: where it is played.
-    """
-    known = precisions(device)
-    seconds = {name: trial(name) * (1 if name == "float32" else _WORTH_IT) for name in known}
-    return processes.first(lambda: min(known, key=lambda name: seconds[name]))
+        needed = trial(precision) * (1 if precision == "float32" else _WORTH_IT)
+        seconds[count, precision] = min(seconds[count, precision], needed)
+    count, precision = processes.first(lambda: min(pairs, key=lambda pair: seconds[pair]))
+    torch.set_num_threads(count)
+    return count, precision
 
 
 def time_rounds(engine: Engine, batches: Sequence[Batch], lazy: int) -> float:
@@ -196,7 +204,9 @@ def time_rounds(engine: Engine, batches: Sequence[Batch], lazy: int) -> float:
             torch.cuda.synchronize(batches[0].samples.device)
         return time.perf_counter() - began
 
+    warm_up = _WARM_UP + (_BEFORE_RECORDING if engine.replays else 0)
+
     def fastest(number: int) -> float:
-        return min([seconds(number) for _ in range(_WARM_UP + _COUNTED)][_WARM_UP:])
+        return min([seconds(number) for _ in range(warm_up + _COUNTED)][warm_up:])
 
     return fastest(0) / lazy + (fastest(1) * (lazy - 1) / lazy if lazy > 1 else 0.0)
