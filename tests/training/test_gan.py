@@ -151,11 +151,26 @@ def test_clipping_holds_every_weight_of_d():
     assert weights(gan.generator.network).abs().max() > 0.01
 
 
-def test_labels_of_generated_samples_occur_as_often_as_the_real_ones():
+def conditional(shares: tuple[float, ...], loss: str = "non_saturating") -> GAN:
     torch.manual_seed(0)
-    config = Config(recipe="x", images=1, conditional=True)
+    config = Config(recipe="x", images=1, conditional=True, game=GameConfig.model_validate({"loss": loss}))
+    generator = build_generator(config.generator, config.latent, (3,), len(shares))
+    return GAN(config, generator, build_discriminator(config.discriminator, (3,), len(shares)), CPU, shares)
+
+
+@pytest.mark.parametrize(("loss", "paired"), [("relativistic", True), ("non_saturating", False)])
+def test_pairs_of_a_relativistic_loss_have_one_label(loss: str, paired: bool):
+    gan = conditional((0.25, 0.25, 0.25, 0.25), loss)
+    told: list[torch.Tensor] = []
+    gan.generator.network.register_forward_pre_hook(lambda _, given: told.append(given[1]))
+    real = Batch(torch.randn(64, 3), torch.arange(64) % 4)
+    gan.play([real], 0)
+    gan.turn("G", real, 0)
+    assert len(told) == 3
+    assert [torch.equal(labels, real.condition) for labels in told] == [paired] * 3
+
+
+def test_labels_of_generated_samples_occur_as_often_as_the_real_ones():
     shares = (0.5, 0.0, 0.3, 0.2)
-    generator = build_generator(config.generator, config.latent, (3,), 4)
-    gan = GAN(config, generator, build_discriminator(config.discriminator, (3,), 4), CPU, shares)
-    labels = gan.generate(4000).condition
+    labels = conditional(shares).generate(4000).condition
     assert (labels.bincount(minlength=4) / 4000).tolist() == pytest.approx(shares, abs=0.03)

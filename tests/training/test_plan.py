@@ -84,11 +84,22 @@ def test_images_are_mirrored_where_mirrored_ones_look_like_the_others(recipe: st
     digits = open_data(DataConfig(source="digits"))
     both = np.concatenate([digits.values, np.flip(digits.values, 3)])
     order = np.random.default_rng(0).permutation(len(both))
-    mixed = Store("digits and mirrored digits", both[order], None, (), "0" * 64)
-    found = [plan.from_data(configure(recipe), store, CPU)["data"]["mirror"] for store in (digits, mixed)]
-    assert found == [False, True]
+    sides = (order >= len(digits)).astype(np.int64)  # two classes, each the mirror image of the other
+    mixed = Store("digits and mirrored digits", both[order], sides, ("left", "right"), "0" * 64)
+
+    def mirrored(store: Store, *settings: str) -> bool:
+        return plan.from_data(configure(recipe, *settings), store, CPU)["data"]["mirror"]
+
+    assert not mirrored(digits) and mirrored(mixed)
+    assert not mirrored(mixed, "conditional=true")
+    assert not mirrored(store_of(100))
     assert "data" not in plan.from_data(configure(recipe, "data.mirror=true"), digits, CPU)
-    assert plan.from_data(configure(recipe), store_of(100), CPU)["data"] == {"mirror": False}
+
+
+def test_it_is_said_whether_images_are_mirrored(recipe: str):
+    for setting, words in (("true", "mirrored at random"), ("false", "not mirrored")):
+        config = configure(recipe, f"data.mirror={setting}")
+        assert f", {words}, " in plan.in_words(config, store_of(300), 1.0)
 
 
 def test_the_length_follows_from_the_speed_and_the_data(recipe: str):
@@ -133,7 +144,7 @@ def test_a_run_says_what_it_chose_and_keeps_it(recipe: str, tmp_path: Path, monk
     assert config.generator.network.width == 32  # pyright: ignore
     assert config.game.augment.kind == "diffaugment"
     assert config.generator.optimizer.learning_rate.start == "50% of 120"  # pyright: ignore
-    assert "8 × 8, 64 images: networks of width 32, diffaugment, 120 images; about" in listener.said[0]
+    assert "8 × 8, 64 images: networks of width 32, diffaugment, not mirrored, 120 images; about" in listener.said[0]
     assert "64 images are very few" in listener.said[0]
     assert len(run.scores) >= 1 and run.folder.best.is_file()
 

@@ -149,7 +149,7 @@ def test_the_fastest_pair_of_threads_and_precision_is_taken(
         return found[tried[-1]] + disturbed
 
     try:
-        assert tuple(choose_execution(trial, thread_counts(), precisions(CPU))) == chosen
+        assert choose_execution(trial, thread_counts(), precisions(CPU)) == chosen
         assert torch.get_num_threads() == chosen[0]
     finally:
         torch.set_num_threads(before)
@@ -160,4 +160,8 @@ def test_what_is_given_is_not_tried():
         raise AssertionError
 
     before = torch.get_num_threads()
-    assert tuple(choose_execution(trial, [before], ["float32"])) == (before, "float32")
+    try:
+        assert choose_execution(trial, [before + 1], ["float32"]) == (before + 1, "float32")
+        assert torch.get_num_threads() == before + 1
+    finally:
+        torch.set_num_threads(before)

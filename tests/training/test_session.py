@@ -234,9 +234,15 @@ def test_threads_that_auto_chose_belong_to_the_run(tmp_path: Path, monkeypatch: 
     run = train(tmp_path / "run", threads="auto", images=160)
     chosen = load_config(run.folder.config).threads
     assert isinstance(chosen, int)
-    other = "saddle.training.assemble.choose_execution"
-    monkeypatch.setattr(other, lambda _, threads, __: (chosen + 1 if len(threads) > 1 else threads[0], "float32"))
+    tried: list[list[int]] = []
+
+    def choose(_: object, threads: list[int], __: object) -> tuple[int, str]:
+        tried.append(threads)
+        return threads[0], "float32"
+
+    monkeypatch.setattr("saddle.training.assemble.choose_execution", choose)
     train(tmp_path / "run", threads="auto", images=320)
+    assert tried == [[chosen]]
     assert load_config(run.folder.config).threads == chosen
 
 

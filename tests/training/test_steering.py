@@ -183,15 +183,6 @@ def test_a_run_that_was_killed_after_an_edit_replays_it(tmp_path: Path, paused: 
         check_same(run, replay(run, tmp_path / f"replay {number}"))
 
 
-def test_a_run_that_lost_its_edits_says_so(tmp_path: Path):
-    run, _ = train(tmp_path / "run", {7: [("edit", {"game.r1": 0.5})]}, images=256)
-    _, hand = train(run.folder.path, images=320)
-    assert not any("cannot be repeated" in text for text in hand.said)
-    run.folder.edits.unlink()
-    _, hand = train(run.folder.path, images=384)
-    assert any("edits.jsonl does not hold the edits" in text for text in hand.said)
-
-
 def test_turns_of_one_player_are_noted_and_played_again(tmp_path: Path):
     turns = [("pause",), ("turn_d",), ("turn_d",), ("turn_g",), ("save",), ("resume",)]
     steered, _ = train(tmp_path / "steered", {6: [("turn_g",)], 9: turns})

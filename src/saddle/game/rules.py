@@ -185,6 +185,11 @@ class PlainRule:
         loss, detached = _summed(parts)
         return JudgedTurn(loss, detached | figures, real_logits, fake_logits)
 
+    @property
+    def compares(self) -> bool:
+        """Whether the loss is of pairs of a real sample and a generated one."""
+        return self._loss.compares
+
     def generator_turn(self, real: Batch, fake: Batch) -> Turn:
         """D judges ``fake``, whose graph leads to G; ``real`` is what D saw last.
 

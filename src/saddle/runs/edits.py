@@ -8,7 +8,6 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -100,12 +99,6 @@ def in_force(edits: Iterable[Edit]) -> list[Edit]:
             kept = [each for each in kept if not edit.images < each.images <= undone]
         kept.append(edit)
     return sorted(kept, key=lambda edit: edit.images)
-
-
-def digest_before(edits: Iterable[Edit], images: int) -> str:
-    """A hash of the edits that were in force before the round at ``images``, by which their loss is noticed."""
-    past = [edit.as_entry() for edit in in_force(edits) if edit.images < images]
-    return sha256(json.dumps(past, sort_keys=True).encode()).hexdigest() if past else ""
 
 
 def config_after(config: Config, edits: Sequence[Edit], images: int = _END, total: int | None = None) -> Config:

@@ -17,7 +17,7 @@ from saddle.base.sizes import check_memory
 from saddle.config.networks import CustomNetworkConfig
 from saddle.data.scaling import Scaling, to_pixels
 from saddle.errors import ConfigError
-from saddle.game.latents import BLOCK, numbered
+from saddle.game.latents import numbered
 from saddle.networks.sides import generate
 from saddle.show.grid import to_pictures
 from saddle.trained.draw import draw_samples, in_data_units
@@ -28,6 +28,8 @@ from saddle.trained.labels import Label, Labels, check_labels, find_class, find_
 from saddle.trained.likelihood import check_smooth
 from saddle.trained.opening import open_generator
 from saddle.trained.walks import Place, along, way_between
+
+_FEW = 2**20  # numbers, which fit anywhere
 
 
 class Generator:
@@ -100,7 +102,7 @@ class Generator:
         Raises:
             ConfigError: ``truncation`` is out of range.
         """
-        if count > BLOCK:  # so many always fit, and to ask what is free takes longer than to draw one
+        if count * self.header.latent.width > _FEW:  # to ask what is free takes longer than to draw one
             check_memory(4 * count * self.header.latent.width, f"{count:,} latents")
         if not 0 < truncation <= 1:
             raise ConfigError("the truncation is out of range", expected="above 0 and at most 1", got=truncation)

@@ -285,9 +285,10 @@ def try_out(config: Config, store: Store, scaling: Scaling, networks: Networks, 
         engine = Engine(learner, precision, recorder_for(device, config.execution))
         return time_rounds(engine, batches, config.game.penalty_every)
 
+    counts = thread_counts() if threads == "auto" else [threads]
     threads, precision = choose_execution(
         trial,
-        thread_counts() if threads == "auto" else [threads],
+        counts[-1:] if are_replayed(device, config.execution) else counts,  # what is replayed does not use them
         precisions(device) if precision == "auto" else [precision],
     )
     settings = {"threads": threads, "precision": precision}

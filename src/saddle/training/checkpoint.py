@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -14,8 +13,7 @@ from torch import Tensor, nn
 from saddle.base import processes
 from saddle.base.tensors import load_tensors, save_tensors
 from saddle.data.scaling import Scaling
-from saddle.errors import CheckpointError, DamagedFile, RunError
-from saddle.runs.edits import digest_before, read_edits
+from saddle.errors import CheckpointError, DamagedFile
 from saddle.runs.folder import RunFolder
 from saddle.trained.files import GeneratorHeader, NetworkHeader, load_network, save_network
 from saddle.training.best import Best
@@ -72,8 +70,6 @@ class Checkpoints:
         check_weights(tensors, images_seen)
         header = header_of(self.identity, images_seen, self.record.header(), self.scorer.header())
         header["processes"] = processes.count()
-        with suppress(RunError):  # a file that somebody damaged meanwhile does not end a training
-            header["edits"] = digest_before(read_edits(self.run.edits), images_seen)
         # The checkpoint comes last: a kill in between is made good by the rounds that are then played again.
         for path, network, kind in self._shared:
             header_now = kind.model_copy(update={"images_seen": images_seen})
@@ -173,12 +169,6 @@ class Checkpoints:
                     f"{path} holds nothing that saddle wrote", got=repr(error), remedy=f"remove {path} and resume"
                 ) from None
             self._regain_best(say)
-            # Not every checkpoint tells of edits.
-            if header.get("edits", now := digest_before(read_edits(self.run.edits), images_seen)) != now:
-                say(
-                    f"{self.run.edits} does not hold the edits that this run was trained with up to here: it goes on, "
-                    "but cannot be repeated"
-                )
             if (before := header.get("processes", 1)) != processes.count():
                 say(
                     f"the number of processes is {processes.count()} instead of {before}: from here on, the bytes may "

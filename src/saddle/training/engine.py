@@ -16,11 +16,11 @@ from saddle.base.machine import allow_tf32, usable_cores
 from saddle.errors import ConfigError
 from saddle.game.batch import Batch
 from saddle.training.learner import Learner, Turning
-from saddle.training.replay import CudaRecorder, Recorder, Replayed
+from saddle.training.replay import WARM_UP, CudaRecorder, Recorder, Replayed
 
-# Rounds played with each setting that is tried: the first warm up, three more where a recording comes after them, and
-# the fastest of the others counts.
-_WARM_UP, _BEFORE_RECORDING, _COUNTED = 1, 3, 3
+# Rounds played with each setting that is tried: one warms up, or all up to the recording, and the fastest of the others
+# counts.
+_WARMING, _COUNTED = 1, 3
 _LAPS = 2  # through all that is tried
 # Half precision is taken where a round is faster by this factor: what is gained by less is not worth the rounding.
 _WORTH_IT = 1.1
@@ -169,9 +169,7 @@ def thread_counts() -> list[int]:
     return sorted({1, processes.first(lambda: max(1, usable_cores() // processes.count_here()))})
 
 
-def choose_execution(
-    trial: Callable[[str], float], threads: Sequence[int], precisions: Sequence[str]
-) -> tuple[int, str]:
+def choose_execution(trial: Callable[[str], float], threads: Sequence[int], known: Sequence[str]) -> tuple[int, str]:
     """The number of threads and the precision of the fastest rounds; float32 unless another one is worth its rounding.
 
     Each pair is tried: products in half precision are so short that a second thread may not pay for them. OpenMP's
@@ -181,9 +179,9 @@ def choose_execution(
     Args:
         trial: the seconds of a round in a precision, with the threads that are set then.
         threads: numbers of threads to choose from; the chosen one is set.
-        precisions: to choose from.
+        known: precisions to choose from.
     """
-    pairs = [(count, precision) for count in threads for precision in precisions]
+    pairs = [(count, precision) for count in threads for precision in known]
     seconds = dict.fromkeys(pairs, math.inf)
     for count, precision in pairs * _LAPS if len(pairs) > 1 else ():
         torch.set_num_threads(count)
@@ -204,9 +202,9 @@ def time_rounds(engine: Engine, batches: Sequence[Batch], lazy: int) -> float:
             torch.cuda.synchronize(batches[0].samples.device)
         return time.perf_counter() - began
 
-    warm_up = _WARM_UP + (_BEFORE_RECORDING if engine.replays else 0)
+    warming = WARM_UP + 1 if engine.replays else _WARMING
 
     def fastest(number: int) -> float:
-        return min([seconds(number) for _ in range(warm_up + _COUNTED)][warm_up:])
+        return min([seconds(number) for _ in range(warming + _COUNTED)][warming:])
 
     return fastest(0) / lazy + (fastest(1) * (lazy - 1) / lazy if lazy > 1 else 0.0)

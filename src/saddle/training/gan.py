@@ -165,7 +165,7 @@ class GAN:
             for step in steps:
                 if step in (Step.SAMPLE, Step.SAMPLE_FOR_BOTH):
                     with torch.set_grad_enabled(step is Step.SAMPLE_FOR_BOTH):
-                        fake = self.generate(real.size, real.inputs)
+                        fake = self.generate(real.size, self._shared(real))
                     continue
                 assert fake is not None
                 match step:
@@ -184,29 +184,35 @@ class GAN:
     def turn(self, player: str, real: Batch, number: int) -> None:
         """One turn of ``D`` or ``G`` beside the rounds; see ``saddle.training.learner.Turning``."""
         with torch.set_grad_enabled(player == "G"):
-            fake = self.generate(real.size, real.inputs)
+            fake = self.generate(real.size, self._shared(real))
         if player == "D":
             self.discriminator.step(self.rule.discriminator_turn(real, fake, number).loss)
         else:
             self.generator.step(self.rule.generator_turn(real, fake).loss)
 
-    def generate(self, count: int, inputs: Tensor | None = None) -> Batch:
-        """``count`` samples of G for each member from fresh latents, with labels in a conditional game.
+    def _shared(self, real: Batch) -> Tensor | None:
+        """What generated samples have in common with ``real``: inputs, or labels where the loss compares pairs.
+
+        Pairs of one class differ in nothing that the class decides (the pairs are those of Huang et al. 2024, eq. 2).
+        """
+        return real.condition if self.rule.compares else real.inputs
+
+    def generate(self, count: int, condition: Tensor | None = None) -> Batch:
+        """``count`` samples of G for each member from fresh latents.
 
         Args:
             count: how many.
-            inputs: in a game on pairs, what they are made of: (members · count, channels, H, W).
+            condition: their labels (members · count,), or in a game on pairs what they are made of, (members · count,
+                channels, H, W). None: in a conditional game labels are drawn as the real ones occur.
         """
         # Several processes draw those of the whole batch, so that together they train as one would.
         each, whole = self._chance.each, processes.whole(count)
         latents = processes.part(each(lambda chance: draw(self._latent, whole, self.device, chance)))
-        if inputs is not None:
-            return Batch(self.generator.network(latents, inputs).float(), inputs, members=self.members)
-        if self._label_edges is None:
-            return Batch(self.generator.network(latents).float(), members=self.members)
-        places = processes.part(each(lambda chance: torch.rand(whole, device=self.device, generator=chance)))
-        labels = torch.bucketize(places, self._label_edges, right=True)
-        return Batch(self.generator.network(latents, labels).float(), labels, members=self.members)
+        if condition is None and self._label_edges is not None:
+            places = processes.part(each(lambda chance: torch.rand(whole, device=self.device, generator=chance)))
+            condition = torch.bucketize(places, self._label_edges, right=True)
+        given = () if condition is None else (condition,)
+        return Batch(self.generator.network(latents, *given).float(), condition, members=self.members)
 
     def follow(self, position: int, since: int) -> None:
         """Move the averages towards the players after a round of ``since`` images that ended at ``position``."""

@@ -13,10 +13,9 @@ from saddle.config.resolve import merge_settings, nest
 from saddle.data.scaling import Scaling
 from saddle.data.store import Store
 from saddle.features.extractors import find_extractor
-from saddle.features.random_conv import RandomConv, takes
-from saddle.metrics.frechet import Moments, frechet_distance
 from saddle.training.begin import Source
 from saddle.training.learner import Sampled
+from saddle.training.symmetry import look_alike_mirrored
 
 # How long a run is: as many images as this time allows, but no more than the data can teach.
 _SECONDS = 3_300.0
@@ -27,16 +26,12 @@ _SETTLED = 0.03  # a score that fell by less over the last quarter of a run has 
 _SCORING, _SCORES = 0.05, 20
 # Below so many images, D sees them augmented (Zhao et al. 2020); fewer than these few teach hardly anything.
 _LITTLE, _HARDLY_ANY = 5_000, 100
-# Mirrored images look like the others if their distance is at most this many times that of two halves of the images. In
-# 40 draws of 200 images it was 0.9 to 1.1 times that for CIFAR-10, 1.3 to 1.8 for the bundled digits, and 2.5 to 5.9
-# for MNIST. With half as many, the digits could not be told. So many images are compared at least, and at most.
-_ALIKE, _COMPARED = 1.25, (200, 1_000)
 _SHAPES_AFTER = 100_000  # images seen when the first shapes show
 _TIMED = 256  # samples whose drawing and scoring is timed
 
 
 def from_data(config: Config, store: Store, device: torch.device, source: Source | None = None) -> dict[str, Any]:
-    """What the size and the number of the images decide, as nested tables, of the settings that are left open.
+    """What the images decide by their number and their looks, as nested tables, of the settings that are left open.
 
     Args:
         config: of the run.
@@ -54,23 +49,8 @@ def from_data(config: Config, store: Store, device: torch.device, source: Source
         "game.augment": {"kind": "diffaugment" if len(store) < _LITTLE else "none"},
     }
     if "data.mirror" in config.auto:
-        chosen["data.mirror"] = look_alike_mirrored(store)
+        chosen["data.mirror"] = look_alike_mirrored(store, labelled=config.conditional is not False)
     return merge_settings(nest([*key.split(".")], chosen[key]) for key in config.auto if key in chosen)
-
-
-def look_alike_mirrored(store: Store) -> bool:
-    """Whether images that are mirrored left to right look like the others, as photographs do and letters do not.
-
-    A half of the images is held against the other half, as it is and mirrored, by the Fréchet distance of features of
-    ``random-conv-v1``. Of few images this cannot be told: False.
-    """
-    fewest, most = _COMPARED
-    if not takes(store.shape) or len(store) < fewest:
-        return False
-    extractor, images = RandomConv(), torch.from_numpy(store.spread(most).values.copy())
-    halves = images[::2], images[1::2], images[1::2].flip(-1)
-    half, other, mirrored = (Moments.of(extractor(each).features) for each in halves)
-    return frechet_distance(half, mirrored) <= _ALIKE * frechet_distance(half, other)
 
 
 def from_record(config: Config, recorded: Config) -> dict[str, Any]:
@@ -132,7 +112,7 @@ def in_words(config: Config, store: Store, seconds: float) -> str:
     parts = [
         *([f"networks of width {channels}"] if channels else []),
         augmented,
-        *(["mirrored at random"] if config.data.mirror else []),
+        "mirrored at random" if config.data.mirror else "not mirrored",
         f"{config.total_images(len(store)):,} images",
     ]
     total = config.total_images(len(store)) * seconds / 1_000

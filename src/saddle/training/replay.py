@@ -20,7 +20,7 @@ from saddle.game.batch import Batch
 from saddle.training.learner import Learner
 
 # Rounds of each kind that are played before one is recorded: libraries choose their kernels in these.
-_WARM_UP = 3
+WARM_UP = 3
 
 
 class Recorder(Protocol):
@@ -110,7 +110,7 @@ class Replayed:
         """
         kind = self._learner.kind(number), *map(_form, batches)
         if kind not in self._recordings:
-            if self._played.setdefault(kind, 0) < _WARM_UP:
+            if self._played.setdefault(kind, 0) < WARM_UP:
                 self._played[kind] += 1
                 return self._play_once(batches, number)
             self._recordings[kind] = self._record(batches, number)
