@@ -39,10 +39,9 @@ def look_alike_mirrored(store: Store, *, labelled: bool) -> bool:
     plain = torch.cat([extractor(piece).features for piece in pieces]).double()
     mirrored = torch.cat([extractor(piece.flip(-1)).features for piece in pieces]).double()
     scale = plain.std(0).clamp(min=1e-9)
-    classes = len(some.class_names) if labelled and some.labels is not None else 1
-    labels = torch.zeros(len(some), dtype=torch.int64)
-    if classes > 1 and some.labels is not None:
-        labels = torch.from_numpy(some.labels.astype(np.int64))
+    labels, classes = torch.zeros(len(some), dtype=torch.int64), 1
+    if labelled and some.labels is not None:
+        labels, classes = torch.from_numpy(some.labels.astype(np.int64)), len(some.class_names)
     chance, apart = torch.Generator().manual_seed(0), torch.zeros(2, dtype=torch.float64)
     for _ in range(_SPLITS):
         half, other = torch.randperm(len(some), generator=chance).tensor_split(2)
