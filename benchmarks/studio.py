@@ -1,6 +1,6 @@
 """How quickly the studio's page shows what is there and what is new, what it costs, and whether a training notices.
 
-    python benchmarks/studio.py [--runs 100] [--lines 1000000] [--pages 50] [--seconds 10] [--turns 4] [--json FILE]
+    python benchmarks/studio.py [--runs 100] [--lines 1000000] [--pages 50] [--seconds 2] [--turns 60] [--json FILE]
 
 A folder of runs is made, one of them with a long log. Chromium opens the list and that run; then a line is added to
 the log. At last a training goes on while so many pages ask for it as often as open pages do: in turns with them and
@@ -41,8 +41,8 @@ def main() -> None:
     parser.add_argument("--runs", type=int, default=100)
     parser.add_argument("--lines", type=int, default=1_000_000)
     parser.add_argument("--pages", type=int, default=50)
-    parser.add_argument("--seconds", type=float, default=10.0, help="of each turn with pages or without")
-    parser.add_argument("--turns", type=int, default=4, help="of each")
+    parser.add_argument("--seconds", type=float, default=2.0, help="of each turn with pages or without")
+    parser.add_argument("--turns", type=int, default=60, help="of each")
     parser.add_argument("--json", type=Path, help="also write the figures there")
     parser.add_argument("--ask", nargs=3, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
@@ -156,40 +156,37 @@ def trained(
     words += [word for key, value in settings.items() for word in ("--set", f"{key}={value}")]
     silent: dict[str, Any] = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
     training = subprocess.Popen([sys.executable, "-m", "saddle", *words], **silent)
+    command = [sys.executable, __file__, "--ask", address, run.path.name, str(arguments.pages)]
     speeds: dict[bool, list[float]] = {False: [], True: []}
-    own: dict[bool, list[float]] = {False: [], True: []}  # images for each second that the training has a core
-    serving: dict[bool, list[float]] = {False: [], True: []}  # cores that the server takes
+    serving: list[float] = []  # cores that the server takes
+    pages = None
     try:
         while not read_end(run.log):
             time.sleep(0.2)
+        pages = subprocess.Popen(command, **silent)
         time.sleep(3)
         for turn in range(2 * arguments.turns):
-            asked = turn % 2 == 1
-            pages = None
-            if asked:
-                command = [sys.executable, __file__, "--ask", address, run.path.name, str(arguments.pages)]
-                pages = subprocess.Popen(command, **silent)
-                time.sleep(2)
-            before = cpu(training.pid), cpu(server.pid), read_end(run.log)[0]["images"]
+            asked = turn % 4 in (1, 2)  # so that a machine that slows down or warms up favours neither
+            pages.send_signal(signal.SIGCONT if asked else signal.SIGSTOP)
+            time.sleep(0.5)
+            assert pages.poll() is None, "the pages ended"
+            before = cpu(server.pid)
             speeds[asked].append(speed(run, arguments.seconds))
-            after = cpu(training.pid), cpu(server.pid), read_end(run.log)[0]["images"]
-            own[asked].append((after[2] - before[2]) / (after[0] - before[0]))
-            serving[asked].append((after[1] - before[1]) / arguments.seconds)
-            if pages is not None:
-                pages.kill()
-                pages.wait()
+            if asked:
+                serving.append((cpu(server.pid) - before) / arguments.seconds)
     finally:
-        training.send_signal(signal.SIGKILL)
-        training.wait()
-    alone, beside = (statistics.median(speeds[asked]) for asked in (False, True))
+        for process in (training, pages):
+            if process is not None:
+                process.send_signal(signal.SIGKILL)
+                process.wait()
+    pairs = zip(speeds[False], speeds[True], strict=True)
+    slower = [100 * (1 - beside / alone) for alone, beside in pairs]
     return {
-        "training alone (images/s)": alone,
-        f"training with {arguments.pages} pages (images/s)": beside,
-        "slower by (%)": 100 * (1 - beside / alone),
-        "training alone (images per second of its core)": statistics.median(own[False]),
-        f"training with {arguments.pages} pages (images per second of its core)": statistics.median(own[True]),
-        f"server with {arguments.pages} pages (cores)": statistics.median(serving[True]),
-        "spread of the turns alone (%)": 100 * (max(speeds[False]) - min(speeds[False])) / alone,
+        "training alone (images/s)": statistics.median(speeds[False]),
+        f"training with {arguments.pages} pages (images/s)": statistics.median(speeds[True]),
+        "slower by (%), mean of the pairs": statistics.mean(slower),
+        "its standard error (%)": statistics.stdev(slower) / len(slower) ** 0.5,
+        f"server with {arguments.pages} pages (cores)": statistics.median(serving),
     }
 
 
@@ -226,12 +223,15 @@ def ask_like_pages(address: str, run: str, pages: str) -> None:
         next_about = 0.0
         while True:
             query = f"run={run}&life={known['life']}&width={known['width']}&start={known['places']}"
-            tags[0], body = await get(*connection, f"/api/curves?{query}", tags[0])
-            if body:
-                known = json.loads(body)["log"]
-            if time.monotonic() > next_about:
-                tags[1], _ = await get(*connection, f"/api/run?run={run}", tags[1])
-                next_about = time.monotonic() + ABOUT
+            try:
+                tags[0], body = await get(*connection, f"/api/curves?{query}", tags[0])
+                if body:
+                    known = json.loads(body)["log"]
+                if time.monotonic() > next_about:
+                    tags[1], _ = await get(*connection, f"/api/run?run={run}", tags[1])
+                    next_about = time.monotonic() + ABOUT
+            except (asyncio.IncompleteReadError, ConnectionError):  # the server ended it while the pages stood still
+                connection = await asyncio.open_connection(host, int(port))
             await asyncio.sleep(CURVES)
 
     async def all_pages() -> None:
