@@ -48,6 +48,21 @@ def test_of_a_run_that_learns_nothing_is_said():
     assert alarms(health) == [] and health.now.kind == "learning"
 
 
+def test_samples_that_move_less_and_less_do_not_oscillate():
+    """The first looks at `images` on 1,340 emoji, augmented: a sound run, whose coverage rises late."""
+    change = [0.95, 0.85, 0.73, 0.62, 0.57, 0.52, 0.39]
+    coverage = [0.36, 0.49, 0.34, 0.43, 0.40, 0.44, 0.50]
+    distance = [0.62, 0.44, 0.39, 0.31, 0.32, 0.32, 0.21]
+    looks = [
+        {"change": moved, "coverage": covered, "distance": far, "variety": 0.6}
+        for moved, covered, far in zip(change, coverage, distance, strict=True)
+    ]
+    assert alarms(judge(log(looks), TOTAL)) == []
+    assert [kind for kind, _ in alarms(judge(log([{**look, "change": 0.9} for look in looks]), TOTAL))] == [
+        "G oscillates"
+    ]
+
+
 @pytest.mark.parametrize("kind", FAULTS)
 def test_a_fault_is_told_within_a_tenth_of_the_run_and_with_its_evidence(kind: str):
     looks = improving()

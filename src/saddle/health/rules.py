@@ -95,6 +95,7 @@ class _Look(NamedTuple):
 # At the beginning every generator makes one kind of sample: so long a run may take to begin.
 _GRACE = 0.05
 _ALARM_AFTER = 2  # looks in a row that show the same
+_CALMER = 0.9  # of the change two looks before: samples that move less and less settle, and do not oscillate
 _NO_DISTANCE = 0.1  # of a look: what is less is chance
 
 
@@ -210,7 +211,10 @@ def _oscillates(looks: list[_Look]) -> dict[str, float] | None:
     last = looks[-3:]
     if len(last) < 3 or last[-1].share < 2 * _GRACE:
         return None
-    if any(look.change is None or look.change < 0.5 or look.coverage > 0.8 for look in last) or _improves(looks):
+    changes = [look.change for look in last if look.change is not None]
+    if len(changes) < len(last) or min(changes) < 0.5 or any(look.coverage > 0.8 for look in last):
+        return None
+    if changes[-1] < _CALMER * changes[0] or _improves(looks):
         return None
     return last[-1].evidence("change", "coverage", "variety")
 

@@ -115,11 +115,13 @@ def in_words(config: Config, store: Store, seconds: float) -> str:
         "mirrored at random" if config.data.mirror else "not mirrored",
         f"{config.total_images(len(store)):,} images",
     ]
-    total = config.total_images(len(store)) * seconds / 1_000
+    total = config.total_images(len(store))
     words = (
-        f"{width} × {height}, {len(store):,} images{classes}: {', '.join(parts)}; about {_duration(total)} here, "
-        f"{_duration(_SHAPES_AFTER * seconds / 1_000)} until the first shapes"
+        f"{width} × {height}, {len(store):,} images{classes}: {', '.join(parts)}; "
+        f"about {_duration(total * seconds / 1_000)} here"
     )
+    if total > _SHAPES_AFTER:
+        words += f", {_duration(_SHAPES_AFTER * seconds / 1_000)} until the first shapes"
     if len(store) < _HARDLY_ANY:
         words += (
             f". {len(store)} images are very few: expect little beside copies of them, which `saddle nearest` finds; "
