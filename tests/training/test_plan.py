@@ -80,6 +80,16 @@ def test_little_data_are_augmented(recipe: str, count: int, kind: str):
     assert "game" not in plan.from_data(configure(recipe, "game.augment.kind=none"), store_of(count), CPU)
 
 
+@pytest.mark.parametrize(
+    ("height", "width", "device", "chosen"),
+    [(32, 32, "cpu", 32), (64, 96, "cpu", 16), (96, 32, "cpu", 32), (64, 64, "cuda", 64)],
+)
+def test_networks_of_larger_images_begin_narrower(recipe: str, height: int, width: int, device: str, chosen: int):
+    large = Store("pictures", np.zeros((300, 3, height, width), np.uint8), None, (), "0" * 64)
+    found = plan.from_data(configure(recipe, "data.mirror=false"), large, torch.device(device))
+    assert found["generator"]["network"]["width"] == found["discriminator"]["network"]["width"] == chosen
+
+
 def test_images_are_mirrored_where_mirrored_ones_look_like_the_others(recipe: str):
     digits = open_data(DataConfig(source="digits"))
     both = np.concatenate([digits.values, np.flip(digits.values, 3)])
