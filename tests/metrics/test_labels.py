@@ -130,16 +130,26 @@ def test_true_samples_of_a_mixture_score_the_known_floors(mixture: Mixture, mode
     # Within three standard deviations on the plane: 1 - exp(-9 / 2).
     assert np.mean([one.high_quality for one in found]) == pytest.approx(1 - math.exp(-4.5), abs=0.002)
     assert np.mean([one.reverse_kl for one in found]) == pytest.approx(floor, rel=0.25)
+    # The variance that a normal distribution on the plane keeps within three standard deviations.
+    assert np.mean([one.spread for one in found]) == pytest.approx(math.sqrt(1 - 4.5 / (math.exp(4.5) - 1)), abs=0.01)
 
 
 def test_collapsed_samples_cover_one_mode():
     mixture = ring(8)
     points = torch.from_numpy(mixture.draw(np.random.default_rng(1), 1000)) * 0
-    assert modes_of(points + torch.tensor([1.0, 0]), mixture) == pytest.approx((1, 1, math.log(8)))
+    assert modes_of(points + torch.tensor([1.0, 0]), mixture) == pytest.approx((1, 1, math.log(8), 0))
+
+
+def test_the_spread_within_modes_is_blind_to_where_they_are_and_how_full():
+    mixture = ring(4, std=0.1)
+    points = torch.tensor([[1.1, 0], [0.9, 0], [1.1, 0], [0.9, 0], [0, 1.2], [-5, 0]])
+    # Squares of 0.1 along one of two axes, four points: 4 / 3 of 0.005. A mode with one point has no spread.
+    assert modes_of(points, mixture).spread == pytest.approx(math.sqrt(0.02 / 3) / 0.1 / 2)
+    assert modes_of(points[:4] + 0.05, mixture).spread == pytest.approx(math.sqrt(0.02 / 3) / 0.1)
 
 
 def test_a_mode_counts_with_a_sample_within_three_standard_deviations_and_only_these_share_in_the_divergence():
     mixture = ring(4, std=0.1)  # modes at 1 and -1 on the axes
     points = torch.tensor([[1.29, 0], [-1.31, 0], [-0.69, 0], [0, 1], [0, -5], [0, -6]])
-    assert modes_of(points, mixture) == pytest.approx((2, 2 / 6, entropy([1 / 2, 1 / 2, 0, 0], [1 / 4] * 4)))
-    assert modes_of(points[4:], mixture) == pytest.approx((0, 0, math.log(4)))  # none is near a mode
+    assert modes_of(points, mixture) == pytest.approx((2, 2 / 6, entropy([1 / 2, 1 / 2, 0, 0], [1 / 4] * 4), 0))
+    assert modes_of(points[4:], mixture) == pytest.approx((0, 0, math.log(4), 0))  # none is near a mode

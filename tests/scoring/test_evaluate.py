@@ -99,7 +99,7 @@ def test_points(tmp_path: Path):
     assert found["ks"].floor < 0.03 < found["ks"].value
     ring = train(tmp_path / "ring", "ring8")
     found = evaluate(ring.path, metrics=["modes", "sw"], seeds=1, count=500)
-    assert {"modes", "high_quality", "reverse_kl", "sw"} == {score.metric for score in found.scores}
+    assert {"modes", "high_quality", "reverse_kl", "mode_spread", "sw"} == {score.metric for score in found.scores}
     assert found["modes"].floor == 8
     assert found["high_quality"].floor == pytest.approx(98.9, abs=1.5)
 

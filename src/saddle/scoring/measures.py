@@ -234,7 +234,7 @@ def _mixture_modes(samples: Extracted, real: RealData) -> Values:
     known = real.store.distribution
     assert isinstance(known, Mixture)
     found = mixture_modes(samples.flat, torch.from_numpy(known.centres), known.sigma)
-    return found.modes, 100 * found.high_quality, found.reverse_kl
+    return found.modes, 100 * found.high_quality, found.reverse_kl, found.spread
 
 
 def _sliced(samples: Extracted, real: RealData) -> Values:
@@ -326,6 +326,7 @@ MEASURES = (
             Quantity("modes", "higher", "modes found"),
             Quantity("high_quality", "higher", "high-quality share, %"),
             Quantity("reverse_kl", "lower", "reverse KL, nats"),
+            Quantity("mode_spread", None, "spread within modes, of the true one"),
         ),
         "mixture-{count}", _mixture, _mixture_modes,
     ),
