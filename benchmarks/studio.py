@@ -150,8 +150,8 @@ def trained(
 ) -> dict[str, float]:
     """Images per second of a training, in turns with the pages and without."""
     run = RunFolder(folder / "trained")
-    settings = {"images": 100_000_000, "threads": 1, "log.every": 3200, "samples.every": 200_000}
-    settings["checkpoint.every"] = 200_000
+    settings = {"images": 100_000_000, "threads": 1, "log.every": 3200, "samples.every": 100_000_000}
+    settings["checkpoint.every"] = 100_000_000
     words = ["train", "digits", "--out", str(run.path)]
     words += [word for key, value in settings.items() for word in ("--set", f"{key}={value}")]
     silent: dict[str, Any] = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
@@ -217,7 +217,8 @@ def ask_like_pages(address: str, run: str, pages: str) -> None:
         return found[1] if found else tag, body
 
     async def page(number: int) -> None:
-        await asyncio.sleep(number / 37 % ABOUT)
+        first = number / 37 % ABOUT  # pages are not opened together
+        await asyncio.sleep(first)
         connection = await asyncio.open_connection(host, int(port))
         known, tags = {"life": 0, "width": 0, "places": 0}, ["", ""]
         next_about = 0.0
@@ -231,8 +232,12 @@ def ask_like_pages(address: str, run: str, pages: str) -> None:
                     tags[1], _ = await get(*connection, f"/api/run?run={run}", tags[1])
                     next_about = time.monotonic() + ABOUT
             except (asyncio.IncompleteReadError, ConnectionError):  # the server ended it while the pages stood still
+                connection[1].close()
                 connection = await asyncio.open_connection(host, int(port))
+            before = time.monotonic()
             await asyncio.sleep(CURVES)
+            if time.monotonic() > before + 1.2 * CURVES:  # they stood still, and must not go on in step
+                await asyncio.sleep(first)
 
     async def all_pages() -> None:
         await asyncio.gather(*(page(number) for number in range(int(pages))))

@@ -1,13 +1,12 @@
-"""Two folders of pictures that are no benchmark's, from packages of Debian: icons in classes, and emoji.
+"""Two folders of pictures that are not from a benchmark, made from packages of Debian: icons in classes, and emoji.
 
     apt-get download gnome-icon-theme oxygen-icon-theme fonts-noto-color-emoji
     for package in *.deb; do dpkg-deb -x $package unpacked; done
     python tools/picture_folders.py icons unpacked/usr/share/icons icons
     python tools/picture_folders.py emoji unpacked/usr/share/fonts/truetype/noto/NotoColorEmoji.ttf emoji
 
-Icons are copied as they are, of differing sizes and with transparency: each in its largest size, one class for each of
-the kinds that both themes have.
-Emoji are drawn from the font, one for each code point that it has, on white.
+Icons are copied as they are, of differing sizes and with transparency: each in its largest size, one class for each
+kind of icon. Emoji are drawn from the font, one for each code point that it has, on white.
 """
 
 from __future__ import annotations
@@ -35,7 +34,10 @@ def main() -> None:
     asked = parser.parse_args()
     if asked.out.exists():
         sys.exit(f"{asked.out} exists already. Name a new folder")
-    print(f"{(icons if asked.what == 'icons' else emoji)(asked.source, asked.out)} pictures in {asked.out}")
+    count = (icons if asked.what == "icons" else emoji)(asked.source, asked.out)
+    if not count:
+        sys.exit(f"there are no {asked.what} in {asked.source}")
+    print(f"{count} pictures in {asked.out}")
 
 
 def icons(themes: Path, out: Path) -> int:

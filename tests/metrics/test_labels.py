@@ -143,8 +143,8 @@ def test_collapsed_samples_cover_one_mode():
 def test_the_spread_within_modes_is_blind_to_where_they_are_and_how_full():
     mixture = ring(4, std=0.1)
     points = torch.tensor([[1.1, 0], [0.9, 0], [1.1, 0], [0.9, 0], [0, 1.2], [-5, 0]])
-    # Squares of 0.1 along one of two axes, four points: 4 / 3 of 0.005. A mode with one point has no spread.
-    assert modes_of(points, mixture).spread == pytest.approx(math.sqrt(0.02 / 3) / 0.1 / 2)
+    # Squares of 0.1 along one of two axes, four points: 4 / 3 of 0.005. A mode with one point says nothing of it.
+    assert modes_of(points, mixture).spread == pytest.approx(math.sqrt(0.02 / 3) / 0.1)
     assert modes_of(points[:4] + 0.05, mixture).spread == pytest.approx(math.sqrt(0.02 / 3) / 0.1)
 
 

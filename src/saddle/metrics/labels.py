@@ -28,8 +28,8 @@ class MixtureModes(NamedTuple):
         high_quality: share of the samples within three standard deviations of a mode; 0.989 for true 2-D samples.
         reverse_kl: KL(shares of the modes among the high-quality samples ‖ uniform), in nats; ln(modes) without any.
         spread: standard deviation of a mode's high-quality samples about their mean, over that of the mode; the mean of
-            the modes found. 0.97 for true 2-D samples, and 0 where each mode holds one point. Ours: the other three
-            are at their best for such samples, too.
+            the modes with two such samples or more, 0 without any. 0.97 for true 2-D samples, and 0 where each mode is
+            one point. Ours: the other three are at their best for such samples, too.
     """
 
     modes: int
@@ -120,9 +120,10 @@ def class_shares(labels: Tensor, classes: int) -> Tensor:
 
 
 def mixture_modes(points: Tensor, centres: Tensor, sigma: float) -> MixtureModes:
-    """How samples cover a mixture of equal round modes, by the rules of PacGAN's code (Lin et al. 2018, section 4.1).
+    """How samples cover a mixture of equal round modes, all but the spread by the rules of PacGAN's code.
 
-    But for the spread. A sample counts for a mode that it lies within three standard deviations of, and else for none.
+    Lin et al. 2018, section 4.1. A sample counts for a mode that it lies within three standard deviations of, and else
+    for none.
 
     Args:
         points: (N, d).
@@ -148,9 +149,9 @@ def mixture_modes(points: Tensor, centres: Tensor, sigma: float) -> MixtureModes
 
 
 def _spread_within(points: Tensor, mode: Tensor, modes: int) -> float:
-    """The standard deviation along an axis of each mode's points about their mean, the mean of the modes found."""
+    """The standard deviation of a mode's points about their mean, along an axis; the mean of modes with two or more."""
     counts = torch.bincount(mode, minlength=modes)
     sums = torch.zeros(modes, points.shape[1], dtype=torch.float64).index_add_(0, mode, points)
     squares = (points - (sums / counts.clamp(min=1)[:, None])[mode]).square().mean(1)
     variances = torch.zeros(modes, dtype=torch.float64).index_add_(0, mode, squares) / (counts - 1).clamp(min=1)
-    return variances[counts > 0].sqrt().mean().item()
+    return variances[counts > 1].sqrt().mean().item() if (counts > 1).any() else 0.0

@@ -24,14 +24,8 @@ _SHOWINGS = 1_000  # of each image, beyond which D knows them by heart
 _SETTLED = 0.03  # a score that fell by less over the last quarter of a run has settled
 # Scores take this share of the time, and there are so many of them at most.
 _SCORING, _SCORES = 0.05, 20
-# Below so many images, D sees them augmented, as far as it must (Karras et al. 2020); fewer than these few teach hardly
-# anything.
+# Below so many images, D sees them augmented (Zhao et al. 2020); fewer than these few teach hardly anything.
 _LITTLE, _HARDLY_ANY = 5_000, 100
-# Faster than the paper's, whose runs are many times as long.
-_AUGMENTED = {"kind": "ada", "rise": 100_000}
-_LARGE = (
-    48  # pixels of the shorter side, from which half the width, and so twice the images, is the better use of an hour
-)
 _SHAPES_AFTER = 100_000  # images seen when the first shapes show
 _TIMED = 256  # samples whose drawing and scoring is timed
 
@@ -45,27 +39,18 @@ def from_data(config: Config, store: Store, device: torch.device, source: Source
         device: where it is trained.
         source: the run that it begins from, whose networks it takes.
     """
-    widths = [_width(store, device)] * 2
+    widths = [32 if device.type == "cpu" else 64] * 2
     if source is not None:
         networks = source.header.network, source.discriminator and source.discriminator.network
         widths = [getattr(network, "width", width) for network, width in zip(networks, widths, strict=True)]
     chosen = {
         "generator.network.width": widths[0],
         "discriminator.network.width": widths[1],
-        "game.augment": _AUGMENTED if len(store) < _LITTLE else {"kind": "none"},
+        "game.augment": {"kind": "diffaugment" if len(store) < _LITTLE else "none"},
     }
     if "data.mirror" in config.auto:
         chosen["data.mirror"] = look_alike_mirrored(store, labelled=config.conditional is not False)
     return merge_settings(nest([*key.split(".")], chosen[key]) for key in config.auto if key in chosen)
-
-
-def _width(store: Store, device: torch.device) -> int:
-    """Of the layer at the finest grid. Each doubling of the images' side adds a layer of twice the width at the other
-    end, so that at one width a sample of twice the side costs six times as much.
-    """
-    if device.type != "cpu":
-        return 64
-    return 32 if min(store.shape[-2:]) < _LARGE else 16
 
 
 def from_record(config: Config, recorded: Config) -> dict[str, Any]:

@@ -192,7 +192,7 @@ def deciding(config: Config, real: RealData) -> tuple[Measure, Literal["lower", 
         )
     better = measure.quantities[measure.names.index(metric)].better
     if better is None:
-        raise ConfigError(f"evaluate.metric: {metric} says nothing about quality")
+        raise ConfigError(f"evaluate.metric: {metric} is not better for being higher or lower")
     return measure, better
 
 
