@@ -129,6 +129,15 @@ def test_codes_are_equally_likely_and_leave_z_as_it_is():
     assert codes.mean(0).tolist() == pytest.approx([0.2] * 5, abs=0.03)
 
 
+def test_relativistic_d_says_how_sure_it_is_of_pairs():
+    rule, network = make(loss="relativistic")
+    real, fake = samples(1), samples(2)
+    figures = rule.discriminator_turn(Batch(real), Batch(fake)).figures
+    sure = torch.sigmoid(network(real) - network(fake)).mean().item()
+    assert figures["d_real"].item() == pytest.approx(sure, rel=1e-5)
+    assert figures["d_fake"].item() == pytest.approx(1 - sure, rel=1e-5)
+
+
 def test_relativistic_g_compares_with_the_real_batch():
     rule, _ = make(loss="relativistic")
     fake = samples(2)

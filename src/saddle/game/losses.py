@@ -11,7 +11,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import NamedTuple
 
-import torch
 from torch import Tensor
 from torch.nn.functional import relu, softplus
 
@@ -29,14 +28,14 @@ class Loss(NamedTuple):
     Args:
         discriminator: (logits on real, logits on generated, target for real in (0.5, 1]) → D's terms.
         generator: (logits on generated, logits on real) → what G minimises.
-        verdict: logits → what the log calls D(x) and D(G(z)).
+        verdict: (logits on one side, logits on the other) → what the log calls D(x) and D(G(z)).
         middle: the logit of a sample that may as well be real as generated; None: only differences of logits matter.
         compares: whether G's loss needs the logits on real samples.
     """
 
     discriminator: Callable[[Tensor, Tensor, float], DiscriminatorTerms]
     generator: Callable[[Tensor, Tensor], Tensor]
-    verdict: Callable[[Tensor], Tensor]
+    verdict: Callable[[Tensor, Tensor], Tensor]
     middle: float | None
     compares: bool = False
 
@@ -98,11 +97,25 @@ def _relativistic_generator(fake: Tensor, real: Tensor) -> Tensor:
     return softplus(real - fake)
 
 
+def _probability(logits: Tensor, others: Tensor) -> Tensor:
+    """Of being real."""
+    return logits.sigmoid()
+
+
+def _output(logits: Tensor, others: Tensor) -> Tensor:
+    return logits
+
+
+def _preference(logits: Tensor, others: Tensor) -> Tensor:
+    """The probability that these are the more realistic ones of their pairs; Jolicoeur-Martineau 2019, section 4."""
+    return (logits - others).sigmoid()
+
+
 LOSSES: dict[str, Loss] = {
-    "non_saturating": Loss(_cross_entropy, _non_saturating, torch.sigmoid, middle=0.0),
-    "saturating": Loss(_cross_entropy, _saturating, torch.sigmoid, middle=0.0),
-    "least_squares": Loss(_least_squares_discriminator, _least_squares_generator, torch.positive, middle=0.5),
-    "hinge": Loss(_hinge, _critic, torch.positive, middle=0.0),
-    "wasserstein": Loss(_wasserstein, _critic, torch.positive, middle=None),
-    "relativistic": Loss(_relativistic, _relativistic_generator, torch.positive, middle=None, compares=True),
+    "non_saturating": Loss(_cross_entropy, _non_saturating, _probability, middle=0.0),
+    "saturating": Loss(_cross_entropy, _saturating, _probability, middle=0.0),
+    "least_squares": Loss(_least_squares_discriminator, _least_squares_generator, _output, middle=0.5),
+    "hinge": Loss(_hinge, _critic, _output, middle=0.0),
+    "wasserstein": Loss(_wasserstein, _critic, _output, middle=None),
+    "relativistic": Loss(_relativistic, _relativistic_generator, _preference, middle=None, compares=True),
 }

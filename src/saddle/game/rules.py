@@ -176,11 +176,12 @@ class PlainRule:
             parts["gradient_penalty"] = due * self._lambda * real.mean(self._gap(real, fake)) if due else none
         parts |= self._supervised(real)
         parts |= {name: factor * parts[name] for name, factor in self._factors.items()}
+        on_real, on_fake = real_logits.detach(), fake_logits.detach()
         figures = {
             "loss_real": loss_real.detach(),
             "loss_fake": loss_fake.detach(),
-            "d_real": real.mean(_each(self._loss.verdict(real_logits.detach()))),
-            "d_fake": fake.mean(_each(self._loss.verdict(fake_logits.detach()))),
+            "d_real": real.mean(_each(self._loss.verdict(on_real, on_fake))),
+            "d_fake": fake.mean(_each(self._loss.verdict(on_fake, on_real))),
         }
         loss, detached = _summed(parts)
         return JudgedTurn(loss, detached | figures, real_logits, fake_logits)

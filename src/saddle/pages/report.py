@@ -44,7 +44,7 @@ from saddle.show.plots import (
 _SEEN = "Real images, and below each row what augmentation made of it for D when the last samples were drawn."
 _MOMENTS = 6  # sample pictures shown side by side
 _FRAMES = 60  # of the animation, at most
-_JUDGEMENTS = ("non_saturating", "saturating", "least_squares")  # losses whose D says 1 for real, 0 for generated
+_JUDGEMENTS = ("non_saturating", "saturating", "least_squares", "relativistic")  # D says 1 for real, 0 for generated
 _PIXELS = 2**28  # in all frames together, at most
 _LONGEST_SIDE = 16_383  # of a WebP picture
 _REST = 8  # times that the last frame is repeated before the animation starts again
