@@ -374,16 +374,17 @@ def test_the_strength_rises_while_d_is_too_sure_and_falls_while_it_is_not(loss: 
     assert trust == [1.0] * 5 + [-1.0] * 7
 
 
-@pytest.mark.parametrize("loss", ["relativistic", "wasserstein"])
-def test_where_only_differences_matter_r_t_counts_from_halfway(loss: str):
+@pytest.mark.parametrize(("loss", "expected"), [("wasserstein", 0.5), ("relativistic", 0.75)])
+def test_where_only_differences_matter_r_t_counts_from_halfway_or_within_pairs(loss: str, expected: float):
     for shift in (-100.0, 0.0, 100.0):
         judge = Judge(lambda samples, shift=shift: samples[:, 0, 0, 0] + shift)
         rule = PlainRule(
             GameConfig(loss=loss), judge, augment=augment("stochastic", strength=0.5, transformations=["xflip"])
         )
         real, fake = torch.ones(8, 1, 1, 1), -torch.ones(8, 1, 1, 1)
-        real[6:] = -0.5  # the means are 0.625 and -1
-        assert rule.discriminator_turn(Batch(real), Batch(fake)).figures["r_t"].item() == pytest.approx(0.5)
+        real[6:] = -0.5  # below halfway between the means, 0.625 and -1
+        fake[7] = 0.0  # one pair is the wrong way round
+        assert rule.discriminator_turn(Batch(real), Batch(fake)).figures["r_t"].item() == pytest.approx(expected)
 
 
 def test_a_d_that_sees_apart_what_it_learned_and_what_it_did_not_is_at_the_target_when_four_in_five_are_right():

@@ -217,16 +217,19 @@ class PlainRule:
         """The turn with the figures of the augmentation, whose strength follows r_t, the mean sign of D(x).
 
         D(x) counts from the middle between real and generated, where the loss knows one (Karras et al. 2020, eq. 1, for
-        the loss that they use). Where only differences matter, it counts from halfway between the means of both sides,
-        which is the same thing for a D whose logits are symmetric.
+        the loss that they use), and of pairs from the generated sample of the pair. Where all differences matter, it
+        counts from halfway between the means of both sides, which is the same as the first for a D whose logits are
+        symmetric.
         """
-        logits = turn.real_logits.detach()
-        if (middle := self._loss.middle) is None:
-            halfway = mean_of_all(real.mean(_each(logits)) + fake.mean(_each(turn.fake_logits.detach()))) / 2
+        logits, others = turn.real_logits.detach(), turn.fake_logits.detach()
+        if self._loss.compares:
+            logits = logits - others
+        elif self._loss.middle is not None:
+            logits = logits - self._loss.middle
+        else:
+            halfway = mean_of_all(real.mean(_each(logits)) + fake.mean(_each(others))) / 2
             halfway = real.repeated(halfway, len(logits))
             logits = logits - (halfway if logits.dim() == 1 else halfway[:, None])
-        else:
-            logits = logits - middle
         confidence = mean_of_all(real.mean(_each(logits.sign())))
         figures = {"augment_p": augment.strength, "r_t": confidence}
         augment.follow(confidence, processes.whole(real.size))
