@@ -62,8 +62,11 @@ def test_the_report_of_points(tmp_path: Path):
     for words in ("errors of D on real", "Mean and standard deviation", "The dashed lines are the true ones"):
         assert words in text
     other = train(tmp_path / "other", "ring", game__loss="relativistic").report().read_text(encoding="utf-8")
-    for words in ("errors of D on real", "Mean and standard deviation", "cannot tell real"):
+    for words in ("errors of D on real", "Mean and standard deviation"):
         assert words not in other
+    assert "cannot tell real" in other  # of pairs, D says how sure it is
+    critic = train(tmp_path / "critic", "ring", game__loss="wasserstein").report().read_text(encoding="utf-8")
+    assert "cannot tell real" not in critic
 
 
 def test_a_table_trains(tmp_path: Path):
