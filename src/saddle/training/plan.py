@@ -24,10 +24,8 @@ _SHOWINGS = 1_000  # of each image, beyond which D knows them by heart
 _SETTLED = 0.03  # a score that fell by less over the last quarter of a run has settled
 # Scores take this share of the time, and there are so many of them at most.
 _SCORING, _SCORES = 0.05, 20
-# Below so many images, D sees them augmented: as far as it must (Karras et al. 2020), and all where they are very few
-# (Zhao et al. 2020). Fewer than a hundred teach hardly anything.
-_LITTLE, _VERY_LITTLE, _HARDLY_ANY = 5_000, 1_000, 100
-_AS_IT_MUST = {"kind": "ada", "rise": 100_000}  # faster than the paper's, whose runs are many times as long
+# Below so many images, D sees them augmented (Zhao et al. 2020); fewer than these few teach hardly anything.
+_LITTLE, _HARDLY_ANY = 5_000, 100
 _SHAPES_AFTER = 100_000  # images seen when the first shapes show
 _TIMED = 256  # samples whose drawing and scoring is timed
 
@@ -48,17 +46,11 @@ def from_data(config: Config, store: Store, device: torch.device, source: Source
     chosen = {
         "generator.network.width": widths[0],
         "discriminator.network.width": widths[1],
-        "game.augment": _augmented(len(store)),
+        "game.augment": {"kind": "diffaugment" if len(store) < _LITTLE else "none"},
     }
     if "data.mirror" in config.auto:
         chosen["data.mirror"] = look_alike_mirrored(store, labelled=config.conditional is not False)
     return merge_settings(nest([*key.split(".")], chosen[key]) for key in config.auto if key in chosen)
-
-
-def _augmented(count: int) -> dict[str, Any]:
-    if count < _VERY_LITTLE:
-        return {"kind": "diffaugment"}
-    return _AS_IT_MUST if count < _LITTLE else {"kind": "none"}
 
 
 def from_record(config: Config, recorded: Config) -> dict[str, Any]:
