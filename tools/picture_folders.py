@@ -34,6 +34,8 @@ def main() -> None:
     asked = parser.parse_args()
     if asked.out.exists():
         sys.exit(f"{asked.out} exists already. Name a new folder")
+    if not asked.source.exists():
+        sys.exit(f"there is no {asked.source}. Unpack the packages first, as above")
     count = (icons if asked.what == "icons" else emoji)(asked.source, asked.out)
     if not count:
         sys.exit(f"there are no {asked.what} in {asked.source}")
@@ -60,11 +62,11 @@ def emoji(font_file: Path, out: Path) -> int:
     """Draws each code point that the font has a picture of to OUT/CODE_POINT.png; returns how many there are."""
     font = ImageFont.truetype(str(font_file), BITMAPS)
     missing = drawn(font, "\U000f0000").tobytes()
-    out.mkdir(parents=True)
     count = 0
     for code_point in CODE_POINTS:
         image = drawn(font, chr(code_point))
         if image.getbbox() and image.tobytes() != missing:
+            out.mkdir(parents=True, exist_ok=True)
             white = Image.new("RGBA", image.size, "white")
             Image.alpha_composite(white, image).convert("RGB").save(out / f"{code_point:05x}.png")
             count += 1

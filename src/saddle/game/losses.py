@@ -30,7 +30,7 @@ class Loss(NamedTuple):
         generator: (logits on generated, logits on real) → what G minimises.
         verdict: (logits on one side, logits on the other) → what the log calls D(x) and D(G(z)).
         middle: the logit of a sample that may as well be real as generated; None: only differences of logits matter.
-        compares: whether G's loss needs the logits on real samples.
+        compares: whether the loss is of pairs of a real sample and a generated one: G's turn then needs both logits.
     """
 
     discriminator: Callable[[Tensor, Tensor, float], DiscriminatorTerms]

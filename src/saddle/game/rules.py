@@ -217,9 +217,8 @@ class PlainRule:
         """The turn with the figures of the augmentation, whose strength follows r_t, the mean sign of D(x).
 
         D(x) counts from the middle between real and generated, where the loss knows one (Karras et al. 2020, eq. 1, for
-        the loss that they use), and of pairs from the generated sample of the pair. Where all differences matter, it
-        counts from halfway between the means of both sides, which is the same as the first for a D whose logits are
-        symmetric.
+        the loss that they use), and in a loss of pairs from the generated sample of the pair. With the others it counts
+        from halfway between the means of both sides, which is the middle of a D whose logits are symmetric.
         """
         logits, others = turn.real_logits.detach(), turn.fake_logits.detach()
         if self._loss.compares:
