@@ -1,9 +1,12 @@
 from __future__ import annotations
 
+import importlib.util
 import os
 import signal
-from collections.abc import Generator
+import sys
+from collections.abc import Callable, Generator
 from pathlib import Path
+from types import ModuleType
 
 os.environ.setdefault("GOMP_SPINCOUNT", "1000")  # before torch: two threads on a busy machine are slow without
 
@@ -37,6 +40,22 @@ def _few_threads():
 def _own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     """No test reads or fills the user's cache."""
     monkeypatch.setenv("SADDLE_CACHE", str(tmp_path / "cache"))
+
+
+@pytest.fixture(scope="session")
+def load_script() -> Callable[[str], ModuleType]:
+    """Loads a script of the repository as a module, by its path from there: ``tools/results.py``."""
+
+    def load(name: str) -> ModuleType:
+        path = Path(__file__).parents[1] / name
+        spec = importlib.util.spec_from_file_location(path.stem, path)
+        assert spec is not None and spec.loader is not None
+        module = importlib.util.module_from_spec(spec)
+        sys.modules[path.stem] = module  # where its dataclasses look themselves up
+        spec.loader.exec_module(module)
+        return module
+
+    return load
 
 
 @pytest.fixture

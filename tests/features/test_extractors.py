@@ -66,31 +66,33 @@ def test_shipped_networks_are_as_good_as_their_header_says(name: str, least: flo
     assert accuracy == pytest.approx(header["accuracy"], abs=2e-4)
 
 
-def test_the_default_is_what_was_trained_on_the_data_or_else_the_random_network():
+def test_the_default_is_what_was_trained_on_the_data_or_else_what_can_see_them():
     assert find_extractor(None, open_data(DataConfig(source="digits"))).name == "digits-cnn-v1"
     assert find_extractor(None, open_data(DataConfig(source="digits", size=12))).name == "random-conv-v1"
     assert find_extractor(None, of(np.zeros((5, 1, 8, 8), np.uint8))).name == "random-conv-v1"
-    assert find_extractor(None, of(np.zeros((5, 3, 32, 32), np.uint8))).name == "random-conv-v1"
+    assert find_extractor(None, of(np.zeros((5, 3, 32, 32), np.uint8))).name == "cifar10-cnn-v1"
     assert find_extractor(None, of(np.zeros((5, 3, 4, 4), np.uint8))).name == "pixels"
     assert find_extractor(None, of(np.zeros((5, 2), np.float32))).name == "points"
 
 
 @pytest.mark.parametrize(
-    ("changes", "shape", "name"),
+    ("changes", "shape", "suits"),
     [
-        ({}, (3, 32, 32), "cifar10-cnn-v1"),
-        ({}, (3, 24, 24), "random-conv-v1"),  # another size
-        ({}, (1, 32, 32), "random-conv-v1"),  # grey
-        ({"class_names": ("cat", "spoon")}, (3, 32, 32), "random-conv-v1"),  # a folder that has the name
-        ({"name": "mine"}, (3, 32, 32), "random-conv-v1"),
-        ({"name": "mine", "fingerprint": "that of the JPEGs"}, (3, 32, 32), "cifar10-cnn-v1"),
+        ({}, (3, 32, 32), True),
+        ({}, (3, 24, 24), False),  # another size
+        ({}, (1, 32, 32), False),  # grey
+        ({"class_names": ("cat", "spoon")}, (3, 32, 32), False),  # a folder that has the name
+        ({"name": "mine"}, (3, 32, 32), False),
+        ({"name": "mine", "fingerprint": "that of the JPEGs"}, (3, 32, 32), True),
     ],
 )
-def test_the_default_for_cifar10(changes: dict[str, object], shape: tuple[int, ...], name: str):
+def test_whether_images_are_cifar10(changes: dict[str, object], shape: tuple[int, ...], suits: bool):
     if "fingerprint" in changes:
         changes["fingerprint"] = load_tensors(WEIGHTS / "cifar10-cnn-v1.safetensors")[1]["data"]
     images = replace(of(np.zeros((5, *shape), np.uint8)), name="cifar10", class_names=cifar10.CLASS_NAMES)
-    assert find_extractor(None, replace(images, **changes)).name == name
+    extractor = find_extractor("cifar10-cnn-v1", of(np.zeros((5, 3, 32, 32), np.uint8)))
+    assert isinstance(extractor, Shipped)
+    assert extractor.suits(replace(images, **changes)) == suits
 
 
 @pytest.mark.usefixtures("real_data")

@@ -74,6 +74,14 @@ def test_all_measures_that_fit_are_computed(run: saddle.Run):
     }  # fmt: skip
 
 
+def test_classes_of_other_data_than_ones_own_are_not_counted(tmp_path: Path):
+    images = np.random.default_rng(0).integers(0, 256, (300, 3, 8, 8), dtype=np.uint8)
+    trained = saddle.train("mlp-tanh", data=images, images=128, out=tmp_path / "run", settings={"precision": "float32"})
+    found = evaluate(trained.path, data=images, count=100, seeds=1)
+    assert found["fd"].protocol == "fd-cifar10-cnn-v1-100"
+    assert not {score.metric for score in found.scores} & {"is", "classes", "class_gap", "agreement"}
+
+
 def test_parzen_windows_are_chosen_on_images_left_out(tmp_path: Path):
     run = train(tmp_path / "run", **{"data.first": 1200})
     found = evaluate(run.path, metrics=["parzen", "parzen_validation"], count=250, seeds=1)

@@ -2,25 +2,19 @@
 
 from __future__ import annotations
 
-import importlib.util
-import sys
+from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 
 import pytest
 import torch
 
-_TOOL = Path(__file__).parents[2] / "tools" / "metric_responses.py"
+from saddle.features.random_conv import RandomConv
 
 
 @pytest.fixture(scope="module")
-def tool() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("metric_responses", _TOOL)
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules["metric_responses"] = module
-    spec.loader.exec_module(module)
-    return module
+def tool(load_script: Callable[[str], ModuleType]) -> ModuleType:
+    return load_script("tools/metric_responses.py")
 
 
 # What happens to a figure from no damage to the most; a figure that is not named says little about the damage.
@@ -52,6 +46,16 @@ def test_damages_change_pictures_and_keep_their_shape(tool: ModuleType, channels
     pieces = next(damage for damage in tool.DAMAGES if "shuffled" in damage.name)
     shuffled = pieces.apply(samples, training, 2).images
     assert torch.equal(shuffled.flatten(1).sort().values, images.flatten(1).sort().values)  # the same pixels
+
+
+def test_features_of_any_pictures_answer_to_damage(load_script: Callable[[str], ModuleType]):
+    responses = load_script("tools/extractor_responses.py")
+    place = torch.arange(32) - 16
+    radius = 4 + 10 * torch.rand(200, 3, 1, 1, generator=torch.Generator().manual_seed(0))
+    discs = ((place[:, None] ** 2 + place**2) < radius**2).to(torch.uint8) * 255
+    ratios = dict(zip(responses.DAMAGES, responses.distances(RandomConv(), discs), strict=True))
+    assert ratios.pop("none") == 1
+    assert all(ratio > 1.1 for name, ratio in ratios.items() if "pattern" not in name), ratios
 
 
 @pytest.mark.slow

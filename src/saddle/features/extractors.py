@@ -33,6 +33,7 @@ SHIPPED = {
 NAMES = (*SHIPPED, RandomConv.name, Inception.name, "pixels")
 # Data that an extractor knows in more than one form: CIFAR-10 as JPEGs or exact, digits alone or three as one image.
 _KNOWN = {"cifar10": "cifar10-cnn-v1", "stacked-mnist": "mnist-cnn-v1"}
+_COLOUR = "cifar10-cnn-v1"  # it sees bent shapes, of any things, which random weights hardly do (docs/metrics.md)
 _FORMAT = "saddle-extractor-1"
 _STACK = 3  # images of so many channels are read channel by channel, for stacked MNIST
 
@@ -88,6 +89,9 @@ class Identity:
         return Output(values.flatten(1), None)
 
 
+_PIXELS = Identity("pixels")
+
+
 class Shipped:
     """One of the small networks that the package carries.
 
@@ -126,7 +130,7 @@ class Shipped:
             self.batch = 50
 
     def check(self, shape: tuple[int, ...]) -> None:
-        if not self._takes(shape):
+        if not self.takes(shape):
             grey = f"images of shape {self._shape}, or {_STACK} of them as channels"
             colour = f"images of three channels, of at least {SMALLEST} by {SMALLEST} pixels"
             raise MetricError(
@@ -138,10 +142,11 @@ class Shipped:
     def suits(self, store: Store) -> bool:
         """Whether the images of ``store`` are those that it was trained on, at their own size."""
         known = store.fingerprint == self.data or _KNOWN.get(store.name) == self.name
-        same_size = self._takes(store.shape) and store.shape[1:] == self._shape[1:]
+        same_size = self.takes(store.shape) and store.shape[1:] == self._shape[1:]
         return known and same_size and set(store.class_names) <= set(self.class_names)
 
-    def _takes(self, shape: tuple[int, ...]) -> bool:
+    def takes(self, shape: tuple[int, ...]) -> bool:
+        """Whether it can see samples of this shape."""
         if self._in_colour:
             return len(shape) == 3 and shape[0] == self._shape[0] and min(shape[1:]) >= SMALLEST
         return len(shape) == 3 and shape[1:] == self._shape[1:] and shape[0] in (self._shape[0], _STACK)
@@ -207,8 +212,8 @@ def find_extractor(
 
     Args:
         wanted: one of ``NAMES``, a module of the user's own, or None for the one that suits the data: the one that was
-            trained on them, else the random network, and pixels of images that it cannot see. Points are compared as
-            they are.
+            trained on them; else of colour images that of CIFAR-10, of others the random network, and pixels of images
+            that neither can see. Points are compared as they are.
         inception_weights: the file of the Inception network, which runs on ``device``; the small ones stay on the CPU.
 
     Raises:
@@ -235,7 +240,7 @@ def find_extractor(
     elif wanted == RandomConv.name:
         extractor = RandomConv()
     elif wanted == "pixels":
-        extractor = Identity("pixels")
+        extractor = _PIXELS
     else:
         raise MetricError(f"there is no extractor {wanted!r}", expected=", ".join(NAMES), remedy=suggest(wanted, NAMES))
     extractor.check(store.shape)
@@ -244,7 +249,8 @@ def find_extractor(
 
 def _suiting(store: Store) -> Extractor:
     trained = next((found for found in map(_shipped, SHIPPED) if found.suits(store)), None)
-    return trained or (RandomConv() if takes(store.shape) else Identity("pixels"))
+    colour = _shipped(_COLOUR)
+    return trained or (colour if colour.takes(store.shape) else RandomConv() if takes(store.shape) else _PIXELS)
 
 
 @cache

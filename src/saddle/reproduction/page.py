@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shlex
 import statistics
 from collections.abc import Mapping, Sequence
@@ -17,6 +18,7 @@ from saddle.config.schedules import lengths_in
 from saddle.config.section import Role
 from saddle.errors import SaddleError
 from saddle.features.extractors import SHIPPED
+from saddle.health.course import health_of
 from saddle.reproduction.tables import Row, Table
 from saddle.runs.edits import in_force, read_edits
 from saddle.runs.folder import RunFolder
@@ -32,7 +34,7 @@ _FOUND = ("device", "data.fingerprint")
 
 
 class Line(NamedTuple):
-    """One figure of one system, in words."""
+    """One figure of one system, in words, and by the seed of each run in ``values``."""
 
     system: str
     figure: str
@@ -42,6 +44,10 @@ class Line(NamedTuple):
     floor: str
     runs: str
     samples: str
+    values: Mapping[int, float] = {}
+
+
+_HEAD = ("system", "figure", "published", "goal", "measured", "floor", "runs × images seen", "samples")
 
 
 class Place(NamedTuple):
@@ -59,6 +65,11 @@ class Place(NamedTuple):
     @property
     def page(self) -> Path:
         return self.folder / f"{self.name}.md"
+
+    @property
+    def figures_file(self) -> Path:
+        """The page's figures for programs."""
+        return self.folder / f"{self.name}.json"
 
     def runs(self, row: Row) -> Path:
         return self.folder / self.name / row.folder
@@ -97,6 +108,7 @@ class _Finished(NamedTuple):
         share: of the row's length.
         options: of the command that makes it, apart from the row and the seed.
         machine: that made it.
+        alarm: the images seen when it first said that something is wrong; None where it never did.
     """
 
     seed: int
@@ -106,6 +118,7 @@ class _Finished(NamedTuple):
     share: float
     options: tuple[str, ...]
     machine: str
+    alarm: int | None
 
 
 def _finished(place: Place, row: Row) -> list[list[_Finished]]:
@@ -141,8 +154,10 @@ def _read(run: RunFolder, row: Row, whole: Config, place: Place) -> _Finished | 
     machine = _machine(run.read_environment())
     log = run.read_log()
     length = log[-1]["images"] if log else 0
+    health = health_of(config, log)
+    alarm = next((verdict.images for verdict in health.told if verdict.is_alarm), None) if health else None
     if run.diverged.is_file():
-        return _Finished(config.seed, {}, 0, length, share, options, machine)
+        return _Finished(config.seed, {}, 0, length, share, options, machine, alarm)
     file = scored_file(run, row)
     kept = read_evaluations(run).get(file.name)
     if kept is None or not has_reached(run, config) or sha256(file.read_bytes()).hexdigest() != kept.generator:
@@ -154,7 +169,7 @@ def _read(run: RunFolder, row: Row, whole: Config, place: Place) -> _Finished | 
             scores[name] = max(fits, key=lambda score: any(shipped in score.protocol for shipped in SHIPPED))
     if not set(place.figures(row)) <= set(scores):
         return None
-    return _Finished(config.seed, scores, kept.images_seen, length, share, options, machine)
+    return _Finished(config.seed, scores, kept.images_seen, length, share, options, machine, alarm)
 
 
 def _is_of(score: Score, config: Config, row: Row, place: Place) -> bool:
@@ -191,6 +206,13 @@ def write_page(place: Place) -> list[Line]:
     found = {row.name: _finished(place, row) for row in place.table.rows}
     lines = [line for row in place.table.rows for group in found[row.name] for line in _lines(row, place, group)]
     write_text(place.page, _markdown(place, found, lines))
+    figures = {
+        "table": place.name,
+        "source": place.table.source,
+        "commands": _commands(place, found),
+        "lines": [line._asdict() for line in lines],
+    }
+    write_text(place.figures_file, json.dumps(figures, indent=1, ensure_ascii=False) + "\n")
     return lines
 
 
@@ -213,22 +235,28 @@ def _lines(row: Row, place: Place, group: Sequence[_Finished]) -> list[Line]:
         runs += f", {diverged} diverged"
     judged = not place.quick and not changed
     lines = [
-        _line(row, name, [run.scores[name] for run in good], runs, diverged=diverged, judged=judged)
+        _line(row, name, {run.seed: run.scores[name] for run in good}, runs, diverged=diverged, judged=judged)
         for name in place.figures(row)
     ]
     if row.collapsed is not None:
         figure, limit = row.collapsed
-        number = diverged + sum(run.scores[figure].value < limit for run in good)
+        failed = [run for run in group if not run.scores or run.scores[figure].value < limit]
         name = f"collapsed: fewer than {limit:g} {figure}"
-        lines.append(Line(row.name, name, "", "", f"{number} of {len(group)}", "", runs, ""))
+        lines.append(Line(row.name, name, "", "", f"{len(failed)} of {len(group)}", "", runs, ""))
+        for which, of in (("of these", failed), ("of the others", [run for run in group if run not in failed])):
+            told = {run.seed: float(run.alarm) for run in of if run.alarm is not None}
+            when = f", first after {statistics.median(told.values()) / 1e6:.3g} M images (median)" if told else ""
+            said = f"{len(told)} of {len(of)}{when}"
+            lines += [Line(row.name, f"alarm: {which}", "", "", said, "", runs, "", told)] if of else []
     return lines
 
 
-def _line(row: Row, name: str, scores: Sequence[Score], runs: str, *, diverged: int, judged: bool) -> Line:
+def _line(row: Row, name: str, scores: Mapping[int, Score], runs: str, *, diverged: int, judged: bool) -> Line:
     published = row.published.get(name, "")
     if not scores:
         return Line(row.name, name, published, "", "diverged", "", runs, "")
-    values, first = [score.value for score in scores], scores[0]
+    by_seed = {seed: score.value for seed, score in scores.items()}
+    values, first = [*by_seed.values()], next(iter(scores.values()))
     mean = statistics.fmean(values)
     measured = f"{mean:.4g}" + (f" ± {statistics.stdev(values):.2g}" if len(values) > 1 else "")
     goal = ""
@@ -238,13 +266,13 @@ def _line(row: Row, name: str, scores: Sequence[Score], runs: str, *, diverged: 
         goal = f"{'≥' if first.better == 'higher' else '≤'} {aim:g}: {'reached' if reached else 'missed'}"
     floor = "" if first.floor is None else f"{first.floor:.4g}"
     samples = f"{first.count:,}" + (f" × {first.seeds}" if first.seeds > 1 else "")
-    return Line(row.name, first.title, published, goal, measured, floor, runs, samples)
+    return Line(row.name, first.title, published, goal, measured, floor, runs, samples, by_seed)
 
 
 def _markdown(place: Place, found: Mapping[str, list[list[_Finished]]], lines: Sequence[Line]) -> str:
     table = place.table
-    head = ("system", "figure", "published", "goal", "measured", "floor", "runs × images seen", "samples")
-    rows = [f"| {' | '.join(line)} |" for line in (head, ("---",) * len(head), *lines)]
+    words = [line[: len(_HEAD)] for line in lines]
+    rows = [f"| {' | '.join(map(str, line))} |" for line in (_HEAD, ("---",) * len(_HEAD), *words)]
     missing = [name for name, groups in found.items() if not groups]
     parts = [
         f"## {table.title}",

@@ -12,6 +12,7 @@ from torch import Tensor
 from saddle.base.suggest import suggest
 from saddle.data.named.distributions import Mixture, Univariate
 from saddle.errors import MetricError
+from saddle.features.inception import Inception
 from saddle.metrics.frechet import frechet_distance
 from saddle.metrics.kernel import kernel_distance
 from saddle.metrics.labels import agreement, category_modes, class_shares, inception_score, mixture_modes
@@ -103,13 +104,13 @@ def _channels(real: RealData) -> int:
     return 0 if probabilities is None else probabilities.shape[1]
 
 
-def _one_class(real: RealData, _: bool) -> str | None:
-    return None if _channels(real) == 1 else "an extractor that tells classes apart"
-
-
 def _own_classes(real: RealData, _: bool) -> str | None:
     known = _channels(real) == 1 and real.store.class_names == real.extractor.class_names
     return None if known else "an extractor that was trained on the data's classes"
+
+
+def _some_classes(real: RealData, by_class: bool) -> str | None:
+    return None if real.extractor.name == Inception.name else _own_classes(real, by_class)
 
 
 def _stacked(real: RealData, _: bool) -> str | None:
@@ -281,7 +282,7 @@ MEASURES = (
         "dc-k5-{extractor}-{count}", _wide, _density,
     ),
     Measure(
-        (Quantity("is", "higher", "Inception-score form"),), "is-{extractor}-{count}", _one_class, _inception_score
+        (Quantity("is", "higher", "Inception-score form"),), "is-{extractor}-{count}", _some_classes, _inception_score
     ),
     Measure(
         (
