@@ -157,6 +157,55 @@ def test_feature_matching_compares_mean_features(norm: str):
     assert rule.generator_turn(Batch(real), Batch(real.flip(0))).loss.item() == pytest.approx(0, abs=1e-6)
 
 
+def told(weight: float) -> tuple[PlainRule, nn.Module, Batch, Batch]:
+    """A game with labels, whose D tells them with ``weight``; and what it judges."""
+    config = DiscriminatorConfig(network=MLPConfig(widths=(16,)), condition="projection")
+    torch.manual_seed(0)
+    network = build_discriminator(config, (1, 2, 2), classes=3, classify=True)
+    labels = torch.arange(8) % 3
+    return (
+        PlainRule(GameConfig(classification=weight), network),
+        network,
+        Batch(samples(1), labels),
+        Batch(samples(2), labels),
+    )
+
+
+def test_both_losses_hold_the_cross_entropy_of_the_classes():
+    (plain, *_), (rule, network, real, fake) = told(0), told(0.5)
+    for turn, without, batch, name in (
+        (rule.discriminator_turn(real, fake), plain.discriminator_turn(real, fake), real, "class_real"),
+        (rule.generator_turn(real, fake), plain.generator_turn(real, fake), fake, "class_fake"),
+    ):
+        chances = network.classes(network.features(batch.samples)).log_softmax(1)
+        expected = -chances[torch.arange(8), batch.condition].mean()
+        assert turn.figures[name].item() == pytest.approx(expected.item(), rel=1e-5)
+        assert (turn.loss - without.loss).item() == pytest.approx(0.5 * expected.item(), rel=1e-4)
+        assert name not in without.figures
+
+
+def test_d_learns_classes_from_real_samples_alone():
+    rule, network, real, fake = told(0.5)
+    rule.discriminator_turn(real, fake).loss.backward()
+    gradient = network.classes.weight.grad.clone()
+    network.zero_grad()
+    rule.discriminator_turn(real, Batch(samples(3), fake.condition)).loss.backward()
+    torch.testing.assert_close(network.classes.weight.grad, gradient)
+
+
+def test_what_is_told_of_a_class_does_not_depend_on_the_label_that_was_given():
+    _, network, real, _ = told(0.5)
+    logits, classes = network.judge_and_classify(real.samples, real.condition)
+    torch.testing.assert_close(logits, network(real.samples, real.condition))
+    torch.testing.assert_close(classes, network.judge_and_classify(real.samples, real.condition.flip(0))[1])
+
+
+def test_telling_classes_needs_a_d_that_can():
+    with pytest.raises(ConfigError, match="classes apart") as caught:
+        PlainRule(GameConfig(classification=0.3), nn.Linear(4, 1))
+    assert caught.value.remedy == "--set game.classification=0"
+
+
 def test_feature_matching_needs_features():
     with pytest.raises(ConfigError, match="feature matching"):
         PlainRule(GameConfig(feature_matching="l2"), nn.Linear(4, 1))

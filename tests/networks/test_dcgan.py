@@ -23,6 +23,8 @@ SHAPES = [
 VARIANTS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "as in the paper": ({}, {}),
     "resize": ({"upsampling": "resize"}, {"norm": "none", "initialisation": "default"}),
+    "blocks": ({"upsampling": "resize", "blocks": 2}, {"norm": "none", "initialisation": "default"}),
+    "blocks, layer norm": ({"blocks": 1, "norm": "layer"}, {"norm": "layer"}),
     "layer norm": ({"norm": "layer"}, {"norm": "layer", "input_norm": True}),
     "no norm": ({"norm": "none", "initialisation": "default"}, {"norm": "none", "initialisation": "orthogonal"}),
     "virtual": ({"norm": "virtual"}, {"input_norm": True}),

@@ -33,8 +33,8 @@ def mlp_generator(norm: str, classes: int = 0) -> nn.Module:
     return build_generator(GeneratorConfig(network=network, condition="embedding"), LATENT, (3,), classes)
 
 
-def dcgan_generator(norm: str, upsampling: str = "transposed") -> nn.Module:
-    network = GeneratorDCGANConfig(width=4, norm=norm, dropout=0.2, upsampling=upsampling)  # pyright: ignore
+def dcgan_generator(norm: str, upsampling: str = "transposed", blocks: int = 0) -> nn.Module:
+    network = GeneratorDCGANConfig(width=4, norm=norm, dropout=0.2, upsampling=upsampling, blocks=blocks)  # pyright: ignore
     return build_generator(GeneratorConfig(network=network), LATENT, (3, 16, 16), 0)
 
 
@@ -81,6 +81,7 @@ CASES: dict[str, tuple[Callable[[], nn.Module], tuple[int, ...], int, bool]] = {
     "mlp generator, virtual, labels": (lambda: mlp_generator("virtual", 4), (5,), 4, True),
     "dcgan generator, batch": (lambda: dcgan_generator("batch"), (5,), 0, False),
     "dcgan generator, resize": (lambda: dcgan_generator("batch", "resize"), (5,), 0, False),
+    "dcgan generator, blocks": (lambda: dcgan_generator("batch", "resize", 1), (5,), 0, False),
     "dcgan generator, virtual": (lambda: dcgan_generator("virtual"), (5,), 0, False),
     "mlp discriminator": (lambda: mlp_discriminator("plain"), (3,), 0, True),
     "mlp discriminator, spectral": (lambda: mlp_discriminator("spectral"), (3,), 0, True),

@@ -65,6 +65,18 @@ GAMES: dict[str, tuple[str, dict[str, Any]]] = {
         "dcgan",
         {**SMALL_IMAGES, "generator.network.width": 8, "discriminator.network.width": 8, **SMOOTH},
     ),
+    "convolutions in blocks, classes told": (
+        "dcgan",
+        {
+            **SMALL_IMAGES,
+            "conditional": True,
+            "generator.network": {"family": "dcgan", "width": 8, "blocks": 1, "upsampling": "resize"},
+            "discriminator.network": {"family": "dcgan", "width": 8, "norm": "none"},
+            "discriminator.condition": "projection",
+            "game.classification": 0.5,
+            **SMOOTH,
+        },
+    ),
     "residual blocks, lazy penalties": (
         "r3gan-small",
         {

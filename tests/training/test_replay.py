@@ -45,6 +45,10 @@ VARIANTS = {
         "discriminator.input_noise=0.1",
     ),
     "labels and averages": ("conditional=true", "average.half_life=100", "discriminator.condition=projection"),
+    "labels told": (
+        *("conditional=true", "discriminator.condition=projection", "game.classification=0.3"),
+        *("game.share=samples", "game.loss=relativistic", "game.r1=1", "game.r2=1", "game.penalty_every=2"),
+    ),
     "spectral, clipped": ("game.clip=0.05", "game.loss=wasserstein"),
     "spectral": ("discriminator.weights=spectral", "game.loss=hinge"),
     "sgd": ("generator.optimizer={kind='sgd',momentum=0.5}", "discriminator.optimizer={kind='sgd',learning_rate=0.1}"),

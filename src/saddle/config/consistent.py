@@ -107,6 +107,15 @@ def _of_one(config: Config) -> Iterator[str]:
             "discriminator.network.label_widths have no effect with discriminator.condition = projection",
         ),
         (
+            game.classification and not custom_d and config.discriminator.condition != "projection",
+            "game.classification needs discriminator.condition = projection: a D that is told the label beside the "
+            "sample has no class left to tell",
+        ),
+        (
+            game.classification and (game.feature_matching != "none" or game.rule != "plain"),
+            "game.classification needs game.feature_matching = none and game.rule = plain",
+        ),
+        (
             custom_d and (config.discriminator.weights != "plain" or config.discriminator.input_noise),
             "discriminator.weights and discriminator.input_noise have no effect on your own module",
         ),

@@ -137,6 +137,9 @@ class GeneratorDCGANConfig(DCGANConfig):
     """of each hidden layer"""
     upsampling: Literal["transposed", "resize"] = "transposed"
     """transposed convolutions, or resize: nearest neighbour, then a convolution"""
+    blocks: Annotated[int, Field(ge=0, le=100)] = 0
+    """residual 3x3 convolutions after each doubling but the last; with any, the last one leads to width / 2 channels,
+    and a convolution on the finest grid makes the image of them"""
     output: Output = "tanh"
     """of the last layer; the data are brought to its range"""
 

@@ -37,13 +37,25 @@ class Turn(NamedTuple):
     figures: dict[str, Tensor]
 
 
+class Judgement(NamedTuple):
+    """What D says of a batch.
+
+    Args:
+        logits: one for each unit that it judges, (members · units,), or of patches (members · units, patches).
+        classes: the logits of each sample's classes, (members · B, classes); None where D does not tell them.
+    """
+
+    logits: Tensor
+    classes: Tensor | None
+
+
 class JudgedTurn(NamedTuple):
-    """D's turn, with its logits on both batches, (members · units,) each."""
+    """D's turn, with what it said of both batches."""
 
     loss: Tensor
     figures: dict[str, Tensor]
-    real_logits: Tensor
-    fake_logits: Tensor
+    real: Judgement
+    fake: Judgement
 
 
 class PlainRule:
@@ -80,6 +92,7 @@ class PlainRule:
         self._gamma_r1, self._gamma_r2, self._lambda, self._l1 = (number_on(replayed_on) for _ in range(4))
         self._loss = LOSSES[game.loss]
         self._discriminator = discriminator
+        self._classifies = game.classification > 0
         self._check_discriminator()
         self._judges_alone = bool(getattr(discriminator, "judges_alone", False))
         self._judges_patches = bool(getattr(discriminator, "judges_patches", False))
@@ -122,7 +135,17 @@ class PlainRule:
 
         A D that judges patches gives several, (members · B / packing, patches); see ``_each``.
         """
-        logits = _ask(self._discriminator, self.see(batch)).float()
+        return self.judge(batch).logits
+
+    def judge(self, batch: Batch) -> Judgement:
+        """What D says of a batch; see ``logits``."""
+        seen = self.see(batch)
+        if self._classifies and batch.condition is not None:
+            logits, classes = self._discriminator.judge_and_classify(seen.samples, seen.condition)  # pyright: ignore[reportCallIssue]
+            classes = classes.float()
+        else:
+            logits, classes = _ask(self._discriminator, seen), None
+        logits = logits.float()
         if logits.dim() != (2 if self._judges_patches else 1):
             raise ConfigError(
                 "the discriminator must return one logit for each sample",
@@ -132,7 +155,7 @@ class PlainRule:
                 if self._judges_patches
                 else "end it with nn.Flatten(0); one that judges patches says so by an attribute judges_patches = True",
             )
-        return logits
+        return Judgement(logits, classes)
 
     def discriminator_turn(self, real: Batch, fake: Batch, number: int = 0, *, attached: bool = False) -> JudgedTurn:
         """D's turn: it minimises w (L_real + L_fake) + γ₁/2 E‖∇D(x)‖² + γ₂/2 E‖∇D(G(z))‖² + λ E(‖∇D(x̂)‖ - 1)².
@@ -161,7 +184,8 @@ class PlainRule:
         """
         game = self._game
         r1_due, r2_due = due > 0 and self._r1_is_on, due > 0 and self._r2_is_on
-        real_logits, fake_logits = self._judge_both(real, fake, one_pass=r1_due == r2_due)
+        on_both = self._judge_both(real, fake, one_pass=r1_due == r2_due)
+        real_logits, fake_logits = (judged.logits for judged in on_both)
         terms = self._loss.discriminator(real_logits, fake_logits, 1 - game.label_smoothing)
         loss_real, loss_fake = real.mean(_each(terms.real)), fake.mean(_each(terms.fake))
         parts = {"discriminator_loss": game.discriminator_weight * (loss_real + loss_fake)}
@@ -184,7 +208,8 @@ class PlainRule:
             "d_fake": fake.mean(_each(self._loss.verdict(on_fake, on_real))),
         }
         loss, detached = _summed(parts)
-        return JudgedTurn(loss, detached | figures, real_logits, fake_logits)
+        loss, told = self._told(loss, "class_real", real, on_both[0])
+        return JudgedTurn(loss, detached | figures | told, *on_both)
 
     @property
     def compares(self) -> bool:
@@ -198,12 +223,12 @@ class PlainRule:
         """
         if self._game.feature_matching != "none":
             return self._beside_l1(real, fake, self._feature_distance(real, fake))
-        fake_logits = self.logits(fake)
-        real_logits = fake_logits
+        judged = self.judge(fake)
+        real_logits = judged.logits
         if self._loss.compares:
             with torch.no_grad():
                 real_logits = self.logits(real)
-        return self._generator_loss(real, fake, fake_logits, real_logits)
+        return self._generator_loss(real, fake, judged, real_logits)
 
     def joint_turn(self, real: Batch, fake: Batch, number: int = 0) -> tuple[JudgedTurn, Turn]:
         """D's turn and G's from one and the same judgement, dropout and all; ``fake``'s graph leads to G.
@@ -211,7 +236,7 @@ class PlainRule:
         Each loss must be sent backward with respect to its own player's parameters only.
         """
         turn = self.discriminator_turn(real, fake, number, attached=True)
-        return turn, self._generator_loss(real, fake, turn.fake_logits, turn.real_logits.detach())
+        return turn, self._generator_loss(real, fake, turn.fake, turn.real.logits.detach())
 
     def _followed(self, turn: JudgedTurn, real: Batch, fake: Batch, augment: Augment) -> JudgedTurn:
         """The turn with the figures of the augmentation, whose strength follows r_t, the mean sign of D(x).
@@ -220,7 +245,7 @@ class PlainRule:
         the loss that they use), and in a loss of pairs from the generated sample of the pair. With the others it counts
         from halfway between the means of both sides, which is the middle of a D whose logits are symmetric.
         """
-        logits, others = turn.real_logits.detach(), turn.fake_logits.detach()
+        logits, others = turn.real.logits.detach(), turn.fake.logits.detach()
         if self._loss.compares:
             logits = logits - others
         elif self._loss.middle is not None:
@@ -234,8 +259,22 @@ class PlainRule:
         augment.follow(confidence, processes.whole(real.size))
         return turn._replace(figures=turn.figures | figures)
 
-    def _generator_loss(self, real: Batch, fake: Batch, fake_logits: Tensor, real_logits: Tensor) -> Turn:
-        return self._beside_l1(real, fake, fake.mean(_each(self._loss.generator(fake_logits, real_logits))))
+    def _generator_loss(self, real: Batch, fake: Batch, judged: Judgement, real_logits: Tensor) -> Turn:
+        loss = fake.mean(_each(self._loss.generator(judged.logits, real_logits)))
+        turn = self._beside_l1(real, fake, loss)
+        total, told = self._told(turn.loss, "class_fake", fake, judged)
+        return Turn(total, turn.figures | told)
+
+    def _told(self, loss: Tensor, name: str, batch: Batch, judged: Judgement) -> tuple[Tensor, dict[str, Tensor]]:
+        """``loss`` with λ times the cross-entropy of the batch's classes, which is logged as ``name``.
+
+        Odena et al. 2017, section 3, but D learns classes from real samples alone: what G makes of a class early on
+        would teach it nothing.
+        """
+        if judged.classes is None or batch.condition is None:
+            return loss, {}
+        entropy = batch.mean(cross_entropy(judged.classes, batch.condition, reduction="none"))
+        return loss + self._game.classification * entropy.sum(), {name: entropy.detach()}
 
     def _beside_l1(self, real: Batch, fake: Batch, judged: Tensor) -> Turn:
         """G's turn by D's judgement (members,), and of pairs by the distance from the targets, which is logged."""
@@ -262,15 +301,18 @@ class PlainRule:
         samples = real.samples, fake.samples.detach()
         return unit_gradient_gap(judge, *samples, packing=self._game.packing, chance=self._chance)
 
-    def _judge_both(self, real: Batch, fake: Batch, *, one_pass: bool) -> tuple[Tensor, Tensor]:
-        """D's logits on both batches, in one pass where that is the same thing and wastes nothing.
+    def _judge_both(self, real: Batch, fake: Batch, *, one_pass: bool) -> tuple[Judgement, Judgement]:
+        """What D says of both batches, in one pass where that is the same thing and wastes nothing.
 
         One pass halves the number of kernels. It is the same where D treats each sample alone, and it wastes work
         where only one of the halves is penalised.
         """
         if not (self._judges_alone and one_pass):
-            return self.logits(real), self.logits(fake)
-        return real.split(self.logits(real.joined(fake)))
+            return self.judge(real), self.judge(fake)
+        logits, classes = self.judge(real.joined(fake))
+        of_both = (None, None) if classes is None else real.split(classes)
+        on_real, on_fake = map(Judgement, real.split(logits), of_both)
+        return on_real, on_fake
 
     def _supervised(self, real: Batch) -> dict[str, Tensor]:
         """What a game with labelled samples adds to D's loss, (members,), by the name it has in the log."""
@@ -279,13 +321,17 @@ class PlainRule:
     def _check_discriminator(self) -> None:
         if self._game.feature_matching != "none":
             self._need("features", "feature matching compares the features of real and generated samples")
+        if self._classifies:
+            why = "game.classification lets D tell classes apart"
+            self._need("judge_and_classify", why, remedy="--set game.classification=0")
 
-    def _need(self, method: str, why: str) -> None:
+    def _need(self, method: str, why: str, remedy: str | None = None) -> None:
         if not callable(getattr(self._discriminator, method, None)):
             raise ConfigError(
                 f"{why}, and this discriminator has no method `{method}`",
                 expected="a discriminator of saddle's, or a module with the methods of saddle.networks.sides.Judging",
                 got=type(self._discriminator).__qualname__,
+                remedy=remedy,
             )
 
 

@@ -37,16 +37,21 @@ class DCGANGenerator(nn.Module):
         height, width = self.coarsest = fine_to_coarse[-1]
         self.project = nn.Linear(inputs, widths[0] * height * width, bias=config.norm == "none")
         layers = _after(config, widths[0])
-        steps = zip(pairwise(fine_to_coarse[::-1]), pairwise([*widths, shape[0]]), strict=True)
+        finest = max(1, config.width // 2) if config.blocks else shape[0]
+        steps = zip(pairwise(fine_to_coarse[::-1]), pairwise([*widths, finest]), strict=True)
         for step, ((coarse, fine), (before, after)) in enumerate(steps, 1):
             last = step == len(widths)
-            bias = last or config.norm == "none"
+            bias = config.norm == "none" or (last and not config.blocks)
             if config.upsampling == "resize":
                 layers.append(_Resize(before, after, fine, bias))
             else:
                 odd = fine[0] - 2 * coarse[0], fine[1] - 2 * coarse[1]
                 layers.append(nn.ConvTranspose2d(before, after, 4, 2, padding=1, output_padding=odd, bias=bias))
-            layers += [activation(config.output)] if last else _after(config, after)
+            if not last:
+                layers += [*_after(config, after), *(_Residual(config, after) for _ in range(config.blocks))]
+        if config.blocks:
+            layers += [*_after(config, finest), nn.Conv2d(finest, shape[0], 3, padding=1)]
+        layers.append(activation(config.output))
         self.channels_last = ChannelsLast()
         self.layers = nn.Sequential(*layers)
         initialise(self, config.initialisation, config.scale)
@@ -76,6 +81,18 @@ class DCGANBody(nn.Module):
             planes = vector[:, :, None, None].expand(-1, -1, *samples.shape[2:])
             samples = torch.cat([samples, planes], 1)
         return self.layers(self.channels_last(samples)).flatten(1)
+
+
+class _Residual(nn.Module):
+    """x + φ(W * x), (B, channels, h, w) → the same: a 3×3 convolution, norm and activation as elsewhere."""
+
+    def __init__(self, config: GeneratorDCGANConfig, channels: int) -> None:
+        super().__init__()
+        convolution = nn.Conv2d(channels, channels, 3, padding=1, bias=config.norm == "none")
+        self.branch = nn.Sequential(convolution, *_after(config, channels))
+
+    def forward(self, values: Tensor) -> Tensor:
+        return values + self.branch(values)
 
 
 class _Resize(nn.Module):

@@ -119,7 +119,9 @@ def build_generator(
     return ReferencedGenerator(built, latent, classes) if getattr(network, "norm", "none") == "virtual" else built
 
 
-def build_discriminator(config: DiscriminatorConfig, shape: Shape, classes: int, outputs: int = 1) -> Discriminator:
+def build_discriminator(
+    config: DiscriminatorConfig, shape: Shape, classes: int, outputs: int = 1, classify: bool = False
+) -> Discriminator:
     """A discriminator: (B, *shape), and labels (B,) where ``classes`` > 0 → logits (B,); large means real.
 
     Args:
@@ -127,6 +129,7 @@ def build_discriminator(config: DiscriminatorConfig, shape: Shape, classes: int,
         shape: of what D sees, packing included.
         classes: labels that D is told, in a conditional game.
         outputs: classes that D has to tell apart, in the semi-supervised game.
+        classify: whether a D with a projection also tells the labels, in a game with ``classification``.
 
     Raises:
         ConfigError: the config describes a user's own module, which only the user can build, or samples of this shape
@@ -140,7 +143,7 @@ def build_discriminator(config: DiscriminatorConfig, shape: Shape, classes: int,
         body: Any = PatchGANBody(network, shape, labels)
     else:
         body = FAMILIES[network.family].body(_settings(network), shape, labels)
-    built = Discriminator(config, body, body.features, classes, outputs)
+    built = Discriminator(config, body, body.features, classes, outputs, classify)
     if hasattr(body, "start_head"):
         body.start_head(built.output, built.projection)
     initialise(built, getattr(network, "initialisation", "default"), getattr(network, "scale", 1.0))

@@ -102,15 +102,20 @@ class Population(nn.Module):
         """As ``forward``, of the members' method ``class_logits``."""
         return self._ask("class_logits", *inputs)
 
-    def _ask(self, method: str, *inputs: Tensor) -> Tensor:
-        def ask(state: dict[str, Tensor], *inputs: Tensor) -> Tensor:
-            return cast(Tensor, functional_call(self._asked[0], state, (method, *inputs)))
+    def judge_and_classify(self, *inputs: Tensor) -> tuple[Tensor, Tensor]:
+        """As ``forward``, of the members' method ``judge_and_classify``."""
+        return self._ask("judge_and_classify", *inputs)
+
+    def _ask(self, method: str, *inputs: Tensor) -> Any:
+        def ask(state: dict[str, Tensor], *inputs: Tensor) -> Any:
+            return functional_call(self._asked[0], state, (method, *inputs))
 
         state = {f"network.{name}": value for name, value in _values(self.network).items()}
         apart = [each.unflatten(0, (self.members, -1)) for each in inputs]
         device = inputs[0].device.type
         with _Products(device) if torch.is_autocast_enabled(device) else nullcontext():
-            return vmap(ask, randomness="different")(state, *apart).flatten(0, 1)
+            found = vmap(ask, randomness="different")(state, *apart)
+        return tuple(each.flatten(0, 1) for each in found) if isinstance(found, tuple) else found.flatten(0, 1)
 
     def member(self, number: int) -> nn.Module:
         """The network of one member, in evaluation mode. Its values are views: it follows what is done to these."""

@@ -58,8 +58,9 @@ class Judging(Protocol):
 
     Any module that can be called will do. One with ``judges_alone`` is shown real and generated samples in one pass;
     one with ``judges_patches`` gives several logits for each sample, whose losses are averaged; one with ``features``
-    can be used for feature matching, one with ``class_logits`` in the semi-supervised game. A module that wraps another
-    passes these on, as ``torch.compile`` does.
+    can be used for feature matching, one with ``class_logits`` in the semi-supervised game, one with
+    ``judge_and_classify`` in a game with ``classification``. A module that wraps another passes these on, as
+    ``torch.compile`` does.
     """
 
     def __call__(self, samples: Tensor, condition: Tensor | None = None) -> Tensor:
@@ -87,6 +88,10 @@ class Judging(Protocol):
         """Logits (B, classes) of the classes that it tells apart."""
         ...
 
+    def judge_and_classify(self, samples: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+        """In one pass its logits (B,), and those of the classes, (B, classes), which do not depend on ``labels``."""
+        ...
+
 
 class Discriminator(nn.Module):
     """Samples (B, *shape), and labels (B,) in a conditional game → logits (B,), or (B, patches) of a patchgan.
@@ -100,10 +105,17 @@ class Discriminator(nn.Module):
         features: what the body puts out.
         classes: how many labels there are; 0: unconditional.
         outputs: classes to tell apart, or 1.
+        classify: whether it tells the class of a sample beside judging it, without being told.
     """
 
     def __init__(
-        self, config: DiscriminatorConfig, body: nn.Module, features: int, classes: int, outputs: int = 1
+        self,
+        config: DiscriminatorConfig,
+        body: nn.Module,
+        features: int,
+        classes: int,
+        outputs: int = 1,
+        classify: bool = False,
     ) -> None:
         super().__init__()
         self.noise = GaussianNoise(config.input_noise) if config.input_noise else nn.Identity()
@@ -120,6 +132,7 @@ class Discriminator(nn.Module):
             self.output = cast(Any, body).head()
         self.classifies = outputs > 1
         self.projection = nn.Embedding(classes, features) if projected else None
+        self.classes = nn.Linear(features, classes) if classify and projected else None
 
     @property
     def judges_alone(self) -> bool:
@@ -143,8 +156,16 @@ class Discriminator(nn.Module):
         """Logits (B, outputs) of the classes that it tells apart."""
         return self.output(self.closeness(self.feature_noise(self.features(samples))))
 
-    def forward(self, samples: Tensor, labels: Tensor | None = None) -> Tensor:
+    def judge_and_classify(self, samples: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+        """Logits (B,) as ``forward`` gives them, and those of the classes (B, classes), without the labels' help."""
+        assert self.classes is not None
         features = self.feature_noise(self._body(samples, labels))
+        return self._judged(features, labels), self.classes(features)
+
+    def forward(self, samples: Tensor, labels: Tensor | None = None) -> Tensor:
+        return self._judged(self.feature_noise(self._body(samples, labels)), labels)
+
+    def _judged(self, features: Tensor, labels: Tensor | None) -> Tensor:
         outputs = self.output(self.closeness(features)).float()  # a sum of exponentials needs single precision
         if self.judges_patches:
             return outputs.flatten(1)

@@ -160,7 +160,8 @@ def begin_from(source: Source, learner: GAN, class_names: tuple[str, ...]) -> li
     return said
 
 
-_OF_LABELS = ("label.embedding.weight", "projection.weight")  # which an unconditional network does without
+# Which a network without labels, or one that does not tell them, does without.
+_OF_LABELS = ("label.embedding.weight", "projection.weight", "classes.weight", "classes.bias")
 
 
 def _plain(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
