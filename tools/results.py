@@ -110,10 +110,10 @@ def draw(found: Sequence[tuple[str, Sequence[float]]], path: Path) -> None:
     axes = add_axes(figure, 1, 1, 1)
     for place, (_, gaps) in enumerate(found):
         shown = [min(max(gap, 0.0), _FARTHEST) for gap in gaps]
-        axes.plot(shown, [place] * len(shown), "o", color=LINES[0], markersize=4, alpha=0.7)
+        axes.plot(shown, [place] * len(shown), "o", color=LINES[0][0], markersize=4, alpha=0.7)
         if max(gaps) > _FARTHEST:
             axes.annotate(f"{max(gaps):.3g} →", (_FARTHEST, place), (4, -3), textcoords="offset points", fontsize=7)
-    axes.axvline(1, color=LINES[1], linewidth=1)
+    axes.axvline(1, color=LINES[1][0], linewidth=1)
     axes.set_yticks(range(len(found)), [name for name, _ in found], fontsize=7)
     axes.set_xticks([0, 1, 2, 3, 4], ["real data", "as published", "2", "3", "4"])
     axes.set_xlim(-0.1, _FARTHEST + 0.1)
@@ -129,7 +129,8 @@ def main() -> None:
     results = read_results()
     page = _DOCS / "results.md"
     page.write_text(filled(page.read_text(encoding="utf-8"), tables(results)), encoding="utf-8")
-    draw(places(results), _CHART)
+    if found := places(results):
+        draw(found, _CHART)
 
 
 if __name__ == "__main__":

@@ -98,6 +98,8 @@ class Scorer:
                     self._measure.compute(floor[0], self._real)
         except MetricError as error:
             raise _unfit(error) from None
+        if floor is None or len(floor[0].features) < self._settings.count:
+            return  # what is wrong with few held-out samples need not be wrong with the generated ones
         for warning in dict.fromkeys(str(one.message) for one in caught if issubclass(one.category, ScoreWarning)):
             progress.say(warning)
 
