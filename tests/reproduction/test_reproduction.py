@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 import re
 import shlex
+import statistics
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,8 @@ from saddle.api import train_config
 from saddle.base.progress import Silent
 from saddle.config import Config, load_recipe, parse_settings, resolve
 from saddle.errors import ConfigError, Diverged, RunError
+from saddle.health.course import Health
+from saddle.health.rules import Verdict
 from saddle.reproduction.run import reproduce
 from saddle.reproduction.tables import Row, load_table, table_names
 from saddle.runs.folder import RunFolder
@@ -69,6 +72,12 @@ def test_a_table_is_run_written_and_not_run_twice(tmp_path: Path):
     assert "- `saddle reproduce gaussian --seeds 2 --length 0.0002 --set" in page
     assert f"--set 'discriminator.network.widths=[8]' --out {tmp_path}` on Linux, cpu, " in page
     assert page.count("\n| ") == len(done.lines) + 2
+    figures = json.loads(done.page.with_suffix(".json").read_text(encoding="utf-8"))
+    assert [entry["figure"] for entry in figures["lines"]] == [line.figure for line in done.lines]
+    values = [entry["values"] for entry in figures["lines"]]
+    assert [set(by_seed) for by_seed in values] == [{"0", "1"}] * 2
+    assert f"{statistics.fmean(values[0].values()):.4g} ±" in first.measured
+    assert figures["commands"][0] in page
     folder = RunFolder(tmp_path / "gaussian" / "ours" / "seed-1")
     assert folder.generator.is_file() and folder.evaluation.is_file()
 
@@ -229,14 +238,24 @@ def test_a_row_may_score_its_best_generator_and_count_collapse(tmp_path: Path, m
     )  # fmt: skip
     table = load_table("pacgan-2d").model_copy(update={"rows": (row,)})
     monkeypatch.setattr("saddle.reproduction.run.load_table", lambda _: table)
-    modes, collapsed = reproduce("pacgan-2d", tmp_path, seeds=1).lines
+    modes, collapsed, told = reproduce("pacgan-2d", tmp_path, seeds=1).lines
     best = json.loads((tmp_path / "pacgan-2d" / "best" / "seed-0" / "evaluation.json").read_text(encoding="utf-8"))
     assert set(best) == {"best.safetensors"}
     assert modes.samples == "600" and ", best at 0.000" in modes.runs
     assert (collapsed.figure, collapsed.measured) == ("collapsed: fewer than 9 modes", "1 of 1")
+    assert (told.figure, told.measured, told.values) == (
+        "alarm told, of those collapsed",
+        "0 of 1",
+        {},
+    )  # too short for looks
     lenient = table.model_copy(update={"rows": (row.model_copy(update={"collapsed": ("modes", 0)}),)})
     monkeypatch.setattr("saddle.reproduction.run.load_table", lambda _: lenient)
-    assert reproduce("pacgan-2d", tmp_path, seeds=1).lines[1].measured == "0 of 1"
+    _, collapsed, told = reproduce("pacgan-2d", tmp_path, seeds=1).lines
+    assert (collapsed.measured, told.figure) == ("0 of 1", "alarm told, of the others")
+    verdict = Verdict("collapsed", images=500, since=500)
+    monkeypatch.setattr("saddle.reproduction.page.health_of", lambda *_: Health(verdict, (verdict,)))
+    told = reproduce("pacgan-2d", tmp_path, seeds=1).lines[2]
+    assert told.measured == "1 of 1, first after 0.0005 M images (median)" and told.values == {0: 500.0}
 
 
 def test_a_row_that_is_not_there(tmp_path: Path):

@@ -243,11 +243,14 @@ def _lines(row: Row, place: Place, group: Sequence[_Finished]) -> list[Line]:
         failed = [run for run in group if not run.scores or run.scores[figure].value < limit]
         name = f"collapsed: fewer than {limit:g} {figure}"
         lines.append(Line(row.name, name, "", "", f"{len(failed)} of {len(group)}", "", runs, ""))
-        for which, of in (("of these", failed), ("of the others", [run for run in group if run not in failed])):
+        for which, of in (
+            ("of those collapsed", failed),
+            ("of the others", [run for run in group if run not in failed]),
+        ):
             told = {run.seed: float(run.alarm) for run in of if run.alarm is not None}
             when = f", first after {statistics.median(told.values()) / 1e6:.3g} M images (median)" if told else ""
             said = f"{len(told)} of {len(of)}{when}"
-            lines += [Line(row.name, f"alarm: {which}", "", "", said, "", runs, "", told)] if of else []
+            lines += [Line(row.name, f"alarm told, {which}", "", "", said, "", runs, "", told)] if of else []
     return lines
 
 
