@@ -90,6 +90,19 @@ def test_bad_settings_are_named_with_what_was_expected(assignments: list[str], w
     ("assignments", "words"),
     [
         (["game.label_smoothing=0.1", "game.loss=hinge"], "label_smoothing has no effect"),
+        (["game.classification=1"], "classification needs discriminator.condition = projection"),
+        (
+            ["game.classification=1", "discriminator.condition=projection", "game.feature_matching=l2"],
+            "game.feature_matching = none",
+        ),
+        (
+            ["game.classification=1", "discriminator.condition=projection", "discriminator.weights=direction"],
+            "weights other than direction",
+        ),
+        (
+            ["game.classification=1", "discriminator.condition=projection", "data.pairs=edges"],
+            "classification has no effect with data.pairs = edges",
+        ),
         (["game.share=pass", "game.update=simultaneous", "game.feature_matching=l2"], "feature_matching needs"),
         (["game.r1=1", "discriminator.network.norm=batch"], "sample by sample"),
         (["batch_size=1", "generator.network.norm=batch"], "batch of one"),

@@ -201,8 +201,14 @@ def test_what_is_told_of_a_class_does_not_depend_on_the_label_that_was_given():
 
 
 def test_telling_classes_needs_a_d_that_can():
+    class Own(nn.Module):
+        def forward(self, images: torch.Tensor, labels: torch.Tensor | None = None) -> torch.Tensor:
+            return images.flatten(1).sum(1)
+
+    rule = PlainRule(GameConfig(classification=0.3), Own())
+    assert rule.judge(Batch(samples(1))).classes is None  # without labels there is nothing to tell
     with pytest.raises(ConfigError, match="classes apart") as caught:
-        PlainRule(GameConfig(classification=0.3), nn.Linear(4, 1))
+        rule.judge(Batch(samples(1), torch.arange(8) % 3))
     assert caught.value.remedy == "--set game.classification=0"
 
 

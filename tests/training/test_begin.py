@@ -108,6 +108,19 @@ def test_other_classes_are_made_to_fit_and_that_is_said(source: Path, tmp_path: 
     torch.testing.assert_close(weight, ends["generator.network.body.project.weight"][:, :4], rtol=0, atol=0.01)
 
 
+@pytest.mark.parametrize("weights", ["plain", "spectral"])
+def test_a_d_that_told_no_classes_learns_to(tmp_path: Path, weights: str):
+    train(tmp_path / "source", images=8, discriminator__weights=weights)
+    begin: dict[str, Any] = {"begin__source": str(tmp_path / "source"), "discriminator__weights": weights}
+    listener = Listener()
+    told = train(tmp_path / "run", images=8, game__classification=0.5, progress=listener, **begin)
+    assert any("tells no classes" in text for text in listener.said)
+    again = Listener()
+    begin["begin__source"] = str(told.path)
+    train(tmp_path / "next", images=8, game__classification=0.5, progress=again, **begin)
+    assert not any("tells no classes" in text for text in again.said)
+
+
 def test_a_tuned_run_resumes_without_its_source(source: Path, tmp_path: Path):
     gone = tmp_path / "source"
     train(gone)

@@ -108,12 +108,18 @@ def _of_one(config: Config) -> Iterator[str]:
         ),
         (
             game.classification and not custom_d and config.discriminator.condition != "projection",
-            "game.classification needs discriminator.condition = projection: a D that is told the label beside the "
-            "sample has no class left to tell",
+            "game.classification needs discriminator.condition = projection: a D that is given the label beside the "
+            "sample has no class left to tell; game.classification = 0 goes with any",
         ),
         (
             game.classification and (game.feature_matching != "none" or game.rule != "plain"),
-            "game.classification needs game.feature_matching = none and game.rule = plain",
+            "game.classification joins G's and D's usual losses: it needs game.feature_matching = none and game.rule = "
+            "plain, or set it to 0",
+        ),
+        (
+            game.classification and config.discriminator.weights == "direction",
+            "game.classification needs discriminator.weights other than direction, with which the last layer alone "
+            "learns its length; game.classification = 0 goes with any",
         ),
         (
             custom_d and (config.discriminator.weights != "plain" or config.discriminator.input_noise),
@@ -166,6 +172,8 @@ def _of_pairs(config: Config) -> Iterator[str]:
         yield f"data.pairs = {pairs} needs generator.network.family = unet, or your own module that takes inputs"
     if paired and (config.conditional is not False or game.packing > 1 or game.rule != "plain"):
         yield f"data.pairs = {pairs} needs conditional = false, game.packing = 1 and game.rule = plain"
+    if paired and game.classification:
+        yield f"game.classification has no effect with data.pairs = {pairs}: there are no classes; set it to 0"
     if game.l1 and not paired:
         yield "game.l1 has no effect without data.pairs: samples have no targets"
     if isinstance(g, UNetConfig) and config.latent not in (LatentConfig(), _found(config.latent)):

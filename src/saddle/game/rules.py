@@ -140,7 +140,9 @@ class PlainRule:
     def judge(self, batch: Batch) -> Judgement:
         """What D says of a batch; see ``logits``."""
         seen = self.see(batch)
-        if self._classifies and batch.condition is not None:
+        if self._classifies and seen.condition is not None:
+            why = "game.classification lets D tell classes apart"
+            self._need("judge_and_classify", why, remedy="--set game.classification=0")
             logits, classes = self._discriminator.judge_and_classify(seen.samples, seen.condition)  # pyright: ignore[reportCallIssue]
             classes = classes.float()
         else:
@@ -271,8 +273,9 @@ class PlainRule:
         Odena et al. 2017, section 3, but D learns classes from real samples alone: what G makes of a class early on
         would teach it nothing.
         """
-        if judged.classes is None or batch.condition is None:
+        if judged.classes is None:
             return loss, {}
+        assert batch.condition is not None
         entropy = batch.mean(cross_entropy(judged.classes, batch.condition, reduction="none"))
         return loss + self._game.classification * entropy.sum(), {name: entropy.detach()}
 
@@ -321,9 +324,6 @@ class PlainRule:
     def _check_discriminator(self) -> None:
         if self._game.feature_matching != "none":
             self._need("features", "feature matching compares the features of real and generated samples")
-        if self._classifies:
-            why = "game.classification lets D tell classes apart"
-            self._need("judge_and_classify", why, remedy="--set game.classification=0")
 
     def _need(self, method: str, why: str, remedy: str | None = None) -> None:
         if not callable(getattr(self._discriminator, method, None)):

@@ -37,7 +37,7 @@ class DCGANGenerator(nn.Module):
         height, width = self.coarsest = fine_to_coarse[-1]
         self.project = nn.Linear(inputs, widths[0] * height * width, bias=config.norm == "none")
         layers = _after(config, widths[0])
-        finest = max(1, config.width // 2) if config.blocks else shape[0]
+        finest = max(1, widths[-1] // 2) if config.blocks else shape[0]
         steps = zip(pairwise(fine_to_coarse[::-1]), pairwise([*widths, finest]), strict=True)
         for step, ((coarse, fine), (before, after)) in enumerate(steps, 1):
             last = step == len(widths)

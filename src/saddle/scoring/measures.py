@@ -109,7 +109,7 @@ def _own_classes(real: RealData, _: bool) -> str | None:
     return None if known else "an extractor that was trained on the data's classes"
 
 
-def _some_classes(real: RealData, by_class: bool) -> str | None:
+def _some_classes(real: RealData, by_class: bool) -> str | None:  # Inception's thousand are the score's own
     return None if real.extractor.name == Inception.name else _own_classes(real, by_class)
 
 

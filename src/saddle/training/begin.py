@@ -138,7 +138,7 @@ def begin_from(source: Source, learner: GAN, class_names: tuple[str, ...]) -> li
         said.append(f"{source.path} holds G alone: D begins anew, and needs some rounds to catch up")
     else:
         parts["discriminator.network"] = learner.discriminator.network
-    cut = 0
+    cut, anew = 0, False
     for part, network in parts.items():
         # A generator file has the average alone, and a run without averaging has none.
         other = "averaged" if part == "generator.network" else "generator.network"
@@ -149,7 +149,9 @@ def begin_from(source: Source, learner: GAN, class_names: tuple[str, ...]) -> li
                 corner = tuple(slice(min(pair)) for pair in zip(given[name].shape, tensor.shape, strict=True))
                 cut += given[name].shape != tensor.shape
                 tensor[corner] = given[name][corner].to(tensor.device, tensor.dtype)
-            elif name not in _OF_LABELS:
+            elif name.startswith("classes."):
+                anew = True
+            elif not name.startswith(_OF_LABELS):
                 raise CheckpointError(f"{source.path} does not hold these networks", got=f"no {name} of this shape")
     theirs = source.header.class_names
     if theirs != class_names:
@@ -157,11 +159,12 @@ def begin_from(source: Source, learner: GAN, class_names: tuple[str, ...]) -> li
         said.append(f"{labels}: what the networks know of labels is taken over in their order, as far as it goes")
     elif cut:
         raise CheckpointError(f"{source.path} does not hold these networks", got="other shapes")
+    if anew:
+        said.append(f"the D of {source.path} tells no classes: it learns that from the beginning")
     return said
 
 
-# Which a network without labels, or one that does not tell them, does without.
-_OF_LABELS = ("label.embedding.weight", "projection.weight", "classes.weight", "classes.bias")
+_OF_LABELS = ("label.embedding.", "projection.")  # which an unconditional network does without
 
 
 def _plain(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:

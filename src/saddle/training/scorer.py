@@ -76,13 +76,14 @@ class Scorer:
         self._epoch = len(store)
         self._shape = store.shape
         self._real: RealData | None = None
-        by = (
-            {**self._settings.model_dump(mode="json", exclude={"every"})} if self._settings.every else {"look": _FIGURE}
-        )
-        self.best = Best(learner, by)
-        if not self._settings.every or not processes.is_first():
+        if not self._settings.every:
+            self.best = Best(learner, {"look": _FIGURE})
             return
         extractor = find_extractor(self._settings.extractor, store)
+        by = self._settings.model_dump(mode="json", exclude={"every"}) | {"extractor": extractor.name}
+        self.best = Best(learner, by)
+        if not processes.is_first():
+            return
         self._real = RealData(
             store, open_held_out(config.data, store), open_validation(config.data, store), extractor, progress
         )
@@ -98,10 +99,11 @@ class Scorer:
                     self._measure.compute(floor[0], self._real)
         except MetricError as error:
             raise _unfit(error) from None
-        if floor is None or len(floor[0].features) < self._settings.count:
-            return  # what is wrong with few held-out samples need not be wrong with the generated ones
+        rows, width = (0, 0) if floor is None else floor[0].features.shape
         for warning in dict.fromkeys(str(one.message) for one in caught if issubclass(one.category, ScoreWarning)):
-            progress.say(warning)
+            # Of few held-out samples; as many as will be generated are enough.
+            if not (warning.startswith(f"{rows:,} samples ") and rows <= width < self._settings.count):
+                progress.say(warning)
 
     def of_member(self, run: RunFolder, learner: Sampled) -> Scorer:
         """The same for one member of a population: the real side is prepared once for all of them."""
