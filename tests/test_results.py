@@ -8,6 +8,9 @@ from types import ModuleType
 from typing import Any
 
 import pytest
+from PIL import Image
+
+from saddle.reproduction.tables import table_names
 
 ROOT = Path(__file__).parents[1]
 
@@ -25,32 +28,62 @@ def line(system: str, figure: str, published: str, floor: str, *values: float) -
 
 MADE = {
     "pacgan-2d": {
-        "commands": ["- `saddle reproduce pacgan-2d`"],
-        "lines": [line("GAN", "modes found", "6.0 ± .5", "8", 6.0, 4.0), line("GAN", "kl", "", ".1", 0.3)],
+        "note": "As the authors' code does.",
+        "commands": ["`saddle reproduce pacgan-2d` here"],
+        "lines": [
+            line("GAN", "modes found", "6.0 ± .5", "8", 6.0, 4.0),
+            line("GAN", "kl", "", ".1", 0.3),
+            line("ours", "modes found", "7 (R3GAN)", "25", 24.0) | {"goal": "≥ 25: missed"},
+            line("ours", "kl", "", ".1", 0.2) | {"goal": "≤ 0.06: missed"},
+            line("ours", "modes found", "", "25", 23.0),
+        ],
     },
-    "lucic2018-mnist": {"commands": [], "lines": [line("LSGAN", "fd", "7.8 ± .6", "1", 20.0)]},
+    "lucic2018-mnist": {"note": "", "commands": [], "lines": [line("LSGAN", "fd", "7.8 ± .6", "1", 20.0)]},
 }
 
 
 def test_the_page_holds_what_the_files_hold(results: ModuleType):
     page = (ROOT / "docs" / "results.md").read_text(encoding="utf-8")
     found = results.read_results()
-    assert found, "there are no results"
-    assert results.filled(page, results.tables(found)) == page, "python tools/results.py writes it anew"
-    for name in found:
-        assert f"<!-- {name} -->" in page
+    files = {path.stem for path in (ROOT / "docs" / "results").iterdir()}
+    assert found and files == set(found), "a file that no table has"
+    assert results.filled(page, results.parts(found)) == page, "python tools/results.py writes it anew"
+    assert all(f"<!-- {name} -->" in page for name in ("all", *results.TABLES))
+    assert set(results.TABLES) == set(table_names())
 
 
 def test_figures_that_do_not_fit_are_written_anew(results: ModuleType):
-    page = "before\n\n<!-- all -->\nstale\n<!-- end -->\n\nbetween <!-- unknown -->\n<!-- end -->\n"
-    filled = results.filled(page, results.tables(MADE))
-    assert "stale" not in filled
+    marks = "<!-- all -->\nstale\n<!-- end -->\n\n<!-- saddle -->\nof a file that is gone\n<!-- end -->"
+    filled = results.filled(f"before\n\n{marks}\n\nbetween <!-- unknown -->\n<!-- end -->\n", results.parts(MADE))
+    assert "stale" not in filled and "<!-- saddle -->\n<!-- end -->" in filled
     assert filled.startswith("before\n\n<!-- all -->\n\n| table |") and "between <!-- unknown -->" in filled
-    assert "| `pacgan-2d` | GAN | modes found | 6.0 ± .5 | 6.0 | 8 | 2 × 1 M |  |" in filled
-    assert "kl" not in filled  # a system's first figure stands for it
-    own = results.tables(MADE)["pacgan-2d"]
-    assert "| GAN | 2 × 1 M | 6.0 (6.0 ± .5) | 0.3 |" in own and own.endswith("- `saddle reproduce pacgan-2d`")
 
 
-def test_the_chart_shows_where_runs_are_between_real_data_and_what_was_published(results: ModuleType):
-    assert results.places(MADE) == [("GAN: modes found", [1.0, 2.0])]  # features of others are not compared
+def test_every_system_has_its_first_figure_and_all_its_goals(results: ModuleType):
+    lines = results.parts(MADE)["all"].splitlines()[2:]
+    assert lines[0] == "| `pacgan-2d` | GAN | modes found | 6.0 ± .5 | 6.0 | 8 | 2 × 1 M |  |"
+    assert [row.split(" | ")[1:5:2] for row in lines[1:]] == [
+        ["ours", "7 (R3GAN)"],
+        ["ours", ""],
+        ["LSGAN", "7.8 ± .6"],
+    ]
+    assert [row.split(" | ")[-1] for row in lines[1:3]] == ["≥ 25: missed |", "≤ 0.06: missed |"]
+
+
+def test_a_table_has_a_row_for_each_group_of_runs_and_its_floors(results: ModuleType):
+    rows = results.parts(MADE)["pacgan-2d"].splitlines()
+    assert rows[0] == "| system | runs × seen | modes found | kl [.1] |"
+    assert rows[2:5] == [
+        "| GAN | 2 × 1 M | 6.0 (6.0 ± .5) [8] | 0.3 |",
+        "| ours | 2 × 1 M | 24.0 (7 (R3GAN)) [25] | 0.2 |",
+        "| ours | 2 × 1 M | 23.0 [25] |  |",
+    ]
+    assert rows[5:] == ["", "As the authors' code does.", "", "- `saddle reproduce pacgan-2d` here"]
+
+
+def test_the_chart_shows_where_runs_are_between_real_data_and_what_was_published(results: ModuleType, tmp_path: Path):
+    found = results.places(MADE)
+    assert found == [("GAN: modes found", [1.0, 2.0])]  # neither other systems nor other features
+    results.draw([*found, ("far", [9.0])], tmp_path / "chart.png")
+    with Image.open(tmp_path / "chart.png") as chart:
+        assert chart.width > 300

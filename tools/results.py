@@ -2,8 +2,8 @@
 
     python tools/results.py [reproductions/NAME.json ...]
 
-Copies the files named into docs/results, then writes every table between its marks in docs/results.md anew, and
-docs/images/results.png. Without arguments only these. A test checks that nothing changes.
+Copies the files named into docs/results, writes every table between its marks in docs/results.md anew, and draws
+docs/images/results.png where there is something to draw. A test checks that the tables are those of the files.
 """
 
 from __future__ import annotations
@@ -16,88 +16,107 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from saddle.reproduction.tables import load_table
 from saddle.show.figure import LINES, add_axes, new_figure, to_picture
 
 _DOCS = Path(__file__).parents[1] / "docs"
 _CHART = _DOCS / "images" / "results.png"
 # As the page has them.
-_TABLES = (
-    *("saddle", "gaussian", "tutorials", "salimans2016-mnist", "goodfellow2014", "mirza2014", "dcgan-1nn"),
-    *("stacked-mnist", "pacgan-2d", "lucic2018-mnist"),
+TABLES = (
+    *("saddle", "gaussian", "pacgan-2d", "tutorials", "salimans2016-mnist", "goodfellow2014", "mirza2014"),
+    *("dcgan-1nn", "stacked-mnist", "lucic2018-mnist"),
 )
 # Published as distances of Inception's features, which no figure of ours can be held against.
 _OTHER_FEATURES = frozenset({"lucic2018-mnist"})
 _FARTHEST = 4.0  # of the chart, in gaps between the floor and what was published
 
-Lines = Sequence[Mapping[str, Any]]
+Line = Mapping[str, Any]
+Results = Mapping[str, Mapping[str, Any]]  # by table
 
 
 def read_results(folder: Path = _DOCS / "results") -> dict[str, dict[str, Any]]:
     """What is committed, by table, in the order of the page."""
-    paths = {name: folder / f"{name}.json" for name in _TABLES}
+    paths = {name: folder / f"{name}.json" for name in TABLES}
     return {name: json.loads(path.read_text(encoding="utf-8")) for name, path in paths.items() if path.is_file()}
 
 
-def tables(results: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
-    """Everything that the page has between marks, by their name: ``all``, and each table's own."""
+def parts(results: Results) -> dict[str, str]:
+    """What stands between the marks of the page, by name: ``all``, and each table's own; empty without a file."""
     head = ("table", "system", "figure", "published", "measured", "floor", "runs × seen", "goal")
-    firsts: list[tuple[str, ...]] = []
-    for name, result in results.items():
-        for line in _firsts(result["lines"]):
-            words = (line[key] for key in ("system", "figure", "published", "measured", "floor", "runs", "goal"))
-            firsts.append((f"`{name}`", *words))
-    return {"all": _markdown(head, firsts), **{name: _own(result) for name, result in results.items()}}
+    shown = [
+        (f"`{name}`", *(line[key] for key in ("system", "figure", "published", "measured", "floor", "runs", "goal")))
+        for name, result in results.items()
+        for line in _most_telling(result["lines"])
+    ]
+    own = {name: _own(results[name]) if name in results else "" for name in TABLES}
+    return {"all": _markdown(head, shown), **own}
+
+
+def _most_telling(lines: Sequence[Line]) -> list[Line]:
+    """Of each system's longest runs the first figure, and those that have a goal."""
+    found: dict[tuple[str, str], Line] = {}
+    systems: set[str] = set()
+    for line in lines:
+        if line["system"] not in systems or line["goal"]:
+            found.setdefault((line["system"], line["figure"]), line)
+        systems.add(line["system"])
+    return [*found.values()]
 
 
 def _own(result: Mapping[str, Any]) -> str:
-    """A row for each system and a column for each figure, what was published in brackets; then the commands."""
-    figures = list(dict.fromkeys(line["figure"] for line in result["lines"] if line["values"] or line["measured"]))
-    rows: dict[tuple[str, str], dict[str, str]] = {}
+    """A row for each system and a column for each figure; then the table's note and the commands."""
+    rows: list[tuple[tuple[str, str], dict[str, Line]]] = []
     for line in result["lines"]:
-        published = f" ({line['published']})" if line["published"] else ""
-        rows.setdefault((line["system"], line["runs"]), {})[line["figure"]] = line["measured"] + published
-    floors = {line["figure"]: line["floor"] for line in result["lines"] if line["floor"]}
-    columns = [f"{figure} [{floors[figure]}]" if figure in floors else figure for figure in figures]
-    body = [(*name, *(found.get(figure, "") for figure in figures)) for name, found in rows.items()]
-    commands = "\n".join(f"- {command}" if command[0] != "-" else command for command in result["commands"])
-    return f"{_markdown(('system', 'runs × seen', *columns), body)}\n\n{commands}"
+        key = line["system"], line["runs"]
+        if not rows or rows[-1][0] != key or line["figure"] in rows[-1][1]:  # runs with other settings look alike
+            rows.append((key, {}))
+        rows[-1][1][line["figure"]] = line
+    figures = list(dict.fromkeys(line["figure"] for line in result["lines"]))
+    floors = {figure: {row[figure]["floor"] for _, row in rows if figure in row} for figure in figures}
+    same = {figure: next(iter(found)) if len(found) == 1 else "" for figure, found in floors.items()}
+    columns = [f"{figure} [{same[figure]}]" if same[figure] else figure for figure in figures]
+    body = [(*key, *(_cell(row.get(figure), same[figure]) for figure in figures)) for key, row in rows]
+    notes = [result["note"]] if result["note"] else []
+    commands = "\n".join(f"- {command}" for command in result["commands"])
+    return "\n\n".join([_markdown(("system", "runs × seen", *columns), body), *notes, commands])
 
 
-def _firsts(lines: Lines) -> list[Mapping[str, Any]]:
-    """The first figure of each system, of its longest runs."""
-    found: dict[str, Mapping[str, Any]] = {}
-    for line in lines:
-        found.setdefault(line["system"], line)
-    return list(found.values())
+def _cell(line: Line | None, floor_of_all: str) -> str:
+    if line is None:
+        return ""
+    published = f" ({line['published']})" if line["published"] else ""
+    floor = f" [{line['floor']}]" if line["floor"] and not floor_of_all else ""
+    return line["measured"] + published + floor
 
 
 def _markdown(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     return "\n".join(f"| {' | '.join(line)} |" for line in (head, ("---",) * len(head), *rows))
 
 
-def filled(page: str, parts: Mapping[str, str]) -> str:
+def filled(page: str, made: Mapping[str, str]) -> str:
     """``page`` with each part between its marks, ``<!-- NAME -->`` and ``<!-- end -->``."""
 
     def part(match: re.Match[str]) -> str:
         name = match[1]
-        return f"<!-- {name} -->\n\n{parts[name]}\n\n<!-- end -->" if name in parts else match[0]
+        if name not in made:
+            return match[0]
+        return f"<!-- {name} -->\n\n{made[name]}\n\n<!-- end -->" if made[name] else f"<!-- {name} -->\n<!-- end -->"
 
     return re.sub(r"<!-- ([\w-]+) -->\n.*?<!-- end -->", part, page, flags=re.DOTALL)
 
 
-def places(results: Mapping[str, Mapping[str, Any]]) -> list[tuple[str, list[float]]]:
+def places(results: Results) -> list[tuple[str, list[float]]]:
     """Where each run is between its floor, 0, and what was published, 1; by system and figure.
 
-    Figures whose published value is the floor are left out, and so are those that cannot be compared.
+    Errors have no floor, and count from none. Left out is what was published of another system (its name follows in
+    brackets), by other features, or at the floor itself.
     """
     found: list[tuple[str, list[float]]] = []
     for name, result in results.items():
         for line in result["lines"]:
-            number = re.match(r"-?[\d,]*\.?\d+", line["published"])
-            if number is None or not line["values"] or name in _OTHER_FEATURES:
+            number = re.match(r"-?\d*\.?\d+", line["published"].replace(",", ""))
+            if number is None or not line["values"] or name in _OTHER_FEATURES or "(" in line["published"]:
                 continue
-            floor, published = float(line["floor"] or 0), float(number[0].replace(",", ""))
+            floor, published = float(line["floor"] or 0), float(number[0])
             if abs(published - floor) > 0.02 * max(abs(floor), abs(published)):
                 gaps = [(value - floor) / (published - floor) for value in line["values"].values()]
                 found.append((f"{line['system']}: {line['figure']}", gaps))
@@ -124,11 +143,12 @@ def draw(found: Sequence[tuple[str, Sequence[float]]], path: Path) -> None:
 def main() -> None:
     """Copy, fill in, draw."""
     for path in map(Path, sys.argv[1:]):
-        load_table(path.stem)
+        if path.stem not in TABLES or json.loads(path.read_text(encoding="utf-8"))["quick"]:
+            raise SystemExit(f"{path} is no table of a full run; expected one of {', '.join(TABLES)}, without --quick")
         shutil.copy(path, _DOCS / "results" / path.name)
     results = read_results()
     page = _DOCS / "results.md"
-    page.write_text(filled(page.read_text(encoding="utf-8"), tables(results)), encoding="utf-8")
+    page.write_text(filled(page.read_text(encoding="utf-8"), parts(results)), encoding="utf-8")
     if found := places(results):
         draw(found, _CHART)
 

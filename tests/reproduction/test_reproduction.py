@@ -161,9 +161,9 @@ def test_rows_run_by_themselves_come_together_on_the_page(tmp_path: Path):
     grid = reproduce("pacgan-2d", tmp_path, rows=["ours, grid of 25"], seeds=1, settings=small)
     assert {line.system for line in grid.lines} == {"ours, grid of 25"}
     both = reproduce("pacgan-2d", tmp_path, rows=["ours, ring of 8"], seeds=2, length=0.5, settings=small)
-    assert both.lines[3:] == grid.lines
+    assert both.lines[4:] == grid.lines
     shares = ["2 × 0.0002 M, 4e-05 of the length", "1 × 0.0004 M, 8e-05 of the length"]
-    assert [line.runs for line in both.lines[::3]] == [f"{share}, other settings" for share in shares]
+    assert [line.runs for line in both.lines[::4]] == [f"{share}, other settings" for share in shares]
     page = both.page.read_text(encoding="utf-8")
     assert "- `saddle reproduce pacgan-2d --row 'ours, ring of 8' --seeds 2 --length 4e-05 --set" in page
     assert "- `saddle reproduce pacgan-2d --row 'ours, grid of 25' --seeds 1 --length 8e-05 --set" in page
@@ -200,12 +200,12 @@ def test_scores_by_other_data_are_not_taken_for_the_tables(tmp_path: Path):
     run = tmp_path / "pacgan-2d" / "ours--ring-of-8" / "seed-0"
     evaluate(run, metrics=["modes"], count=2500, seeds=1, data="grid(25)")
     lines = reproduce("pacgan-2d", tmp_path, rows=["ours, grid of 25"], seeds=1, settings=settings).lines
-    assert lines[:3] == first
+    assert lines[:4] == first
 
 
 def test_a_setting_that_does_not_fit_the_last_row_shows_before_the_first_is_trained(tmp_path: Path):
     with pytest.raises(ConfigError):
-        reproduce("tutorials", tmp_path, seeds=1, settings={"generator": {"network": {"widths": [8]}}})
+        reproduce("saddle", tmp_path, seeds=1, settings={"generator": {"network": {"widths": [8]}}})
     assert not any(tmp_path.iterdir())
 
 
@@ -244,14 +244,14 @@ def test_a_row_may_score_its_best_generator_and_count_collapse(tmp_path: Path, m
     assert modes.samples == "600" and ", best at 0.000" in modes.runs
     assert (collapsed.figure, collapsed.measured) == ("collapsed: fewer than 9 modes", "1 of 1")
     assert (told.figure, told.measured, told.values) == (
-        "alarm told, of those collapsed",
+        "collapsed runs that the alarm told of",
         "0 of 1",
         {},
     )  # too short for looks
     lenient = table.model_copy(update={"rows": (row.model_copy(update={"collapsed": ("modes", 0)}),)})
     monkeypatch.setattr("saddle.reproduction.run.load_table", lambda _: lenient)
     _, collapsed, told = reproduce("pacgan-2d", tmp_path, seeds=1).lines
-    assert (collapsed.measured, told.figure) == ("0 of 1", "alarm told, of the others")
+    assert (collapsed.measured, told.figure) == ("0 of 1", "the others that the alarm told of")
     verdict = Verdict("collapsed", images=500, since=500)
     monkeypatch.setattr("saddle.reproduction.page.health_of", lambda *_: Health(verdict, (verdict,)))
     told = reproduce("pacgan-2d", tmp_path, seeds=1).lines[2]

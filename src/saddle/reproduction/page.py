@@ -208,7 +208,8 @@ def write_page(place: Place) -> list[Line]:
     write_text(place.page, _markdown(place, found, lines))
     figures = {
         "table": place.name,
-        "source": place.table.source,
+        "quick": place.quick,
+        "note": place.table.note,
         "commands": _commands(place, found),
         "lines": [line._asdict() for line in lines],
     }
@@ -244,13 +245,13 @@ def _lines(row: Row, place: Place, group: Sequence[_Finished]) -> list[Line]:
         name = f"collapsed: fewer than {limit:g} {figure}"
         lines.append(Line(row.name, name, "", "", f"{len(failed)} of {len(group)}", "", runs, ""))
         for which, of in (
-            ("of those collapsed", failed),
-            ("of the others", [run for run in group if run not in failed]),
+            ("collapsed runs", failed),
+            ("the others", [run for run in group if run not in failed]),
         ):
             told = {run.seed: float(run.alarm) for run in of if run.alarm is not None}
             when = f", first after {statistics.median(told.values()) / 1e6:.3g} M images (median)" if told else ""
             said = f"{len(told)} of {len(of)}{when}"
-            lines += [Line(row.name, f"alarm told, {which}", "", "", said, "", runs, "", told)] if of else []
+            lines += [Line(row.name, f"{which} that the alarm told of", "", "", said, "", runs, "", told)] if of else []
     return lines
 
 
@@ -285,7 +286,7 @@ def _markdown(place: Place, found: Mapping[str, list[list[_Finished]]], lines: S
         "Measured: mean ± standard deviation over the runs' seeds. Floor: what real samples score in the place of "
         "generated ones. A share of the length means that the runs were **cut short** there.",
         "\n".join(rows),
-        "\n".join(_commands(place, found)),
+        "\n".join(f"- {command}" for command in _commands(place, found)),
         *([f"Not run yet: {'; '.join(missing)}."] if missing else []),
     ]
     return "\n\n".join(parts) + "\n"
@@ -306,5 +307,5 @@ def _commands(place: Place, found: Mapping[str, list[list[_Finished]]]) -> list[
         quick = ["--quick"] if place.quick else []
         command = shlex.join(["saddle", "reproduce", place.name, *quick, *chosen, *options, *out])
         some = "" if seeds == tuple(range(len(seeds))) else f"; of these seed {', '.join(map(str, seeds))}"
-        lines.append(f"- `{command}` on {machine}{some}")
+        lines.append(f"`{command}` on {machine}{some}")
     return lines
