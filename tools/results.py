@@ -14,6 +14,7 @@ import shutil
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from textwrap import wrap
 from typing import Any
 
 from saddle.show.figure import LINES, add_axes, new_figure, to_picture
@@ -75,9 +76,15 @@ def _own(result: Mapping[str, Any]) -> str:
     same = {figure: next(iter(found)) if len(found) == 1 else "" for figure, found in floors.items()}
     columns = [f"{figure} [{same[figure]}]" if same[figure] else figure for figure in figures]
     body = [(*key, *(_cell(row.get(figure), same[figure]) for figure in figures)) for key, row in rows]
-    notes = [result["note"]] if result["note"] else []
-    commands = "\n".join(f"- {command}" for command in result["commands"])
+    notes = [_wrapped(result["note"])] if result["note"] else []
+    commands = "\n".join(_wrapped(f"- {command}", "  ") for command in result["commands"])
     return "\n\n".join([_markdown(("system", "runs × seen", *columns), body), *notes, commands])
+
+
+def _wrapped(text: str, indent: str = "") -> str:
+    return "\n".join(
+        wrap(text, 120, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False),
+    )
 
 
 def _cell(line: Line | None, floor_of_all: str) -> str:

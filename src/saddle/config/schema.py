@@ -185,8 +185,8 @@ class GameConfig(Section):
     clip: Annotated[NonNegativeFloat, Role.STEERED] = 0.0
     """D's weights are held within ±this after each of its steps; 0: free"""
     classification: NonNegativeFloat = 0.0
-    """lambda of the cross-entropy of classes that joins both losses: D tells those of real samples, and G's samples are
-    to be told as the classes asked for; in a conditional game with discriminator.condition = projection"""
+    """factor on the cross-entropy of classes in both losses: D classifies real samples, without their labels, and G's
+    samples are to be found in the classes asked for; in a conditional game with discriminator.condition = projection"""
     feature_matching: Literal["none", "l1", "l2"] = "none"
     """replaces G's loss by the distance between D's mean features of real and of generated samples"""
     l1: Annotated[NonNegativeNumber, Role.STEERED] = 0.0

@@ -212,8 +212,8 @@ def find_extractor(
 
     Args:
         wanted: one of ``NAMES``, a module of the user's own, or None for the one that suits the data: the one that was
-            trained on them; else of colour images that of CIFAR-10, of others the random network, and pixels of images
-            that neither can see. Points are compared as they are.
+            trained on them; else of images of three channels that of CIFAR-10, of others the random network, and
+            pixels of images that neither can see. Points are compared as they are.
         inception_weights: the file of the Inception network, which runs on ``device``; the small ones stay on the CPU.
 
     Raises:

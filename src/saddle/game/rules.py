@@ -160,7 +160,8 @@ class PlainRule:
         return Judgement(logits, classes)
 
     def discriminator_turn(self, real: Batch, fake: Batch, number: int = 0, *, attached: bool = False) -> JudgedTurn:
-        """D's turn: it minimises w (L_real + L_fake) + γ₁/2 E‖∇D(x)‖² + γ₂/2 E‖∇D(G(z))‖² + λ E(‖∇D(x̂)‖ - 1)².
+        """D's turn: it minimises w (L_real + L_fake) + γ₁/2 E‖∇D(x)‖² + γ₂/2 E‖∇D(G(z))‖² + λ E(‖∇D(x̂)‖ - 1)²
+        + c E H(class of x), where D tells classes.
 
         Args:
             real, fake: what D judges.
@@ -221,7 +222,8 @@ class PlainRule:
     def generator_turn(self, real: Batch, fake: Batch) -> Turn:
         """D judges ``fake``, whose graph leads to G; ``real`` is what D saw last.
 
-        In a game on pairs G minimises L_G + λ E|y - G(x, z)| (Isola et al. 2017, eq. 4), where y belong to ``real``.
+        Where D tells classes, G minimises L_G + c E H(class of G(z)). In a game on pairs it minimises
+        L_G + λ E|y - G(x, z)| (Isola et al. 2017, eq. 4), where y belong to ``real``.
         """
         if self._game.feature_matching != "none":
             return self._beside_l1(real, fake, self._feature_distance(real, fake))

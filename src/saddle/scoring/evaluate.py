@@ -76,8 +76,8 @@ def evaluate(
         count: samples for each seed; 10,000 if not given, 100,000 of data that are single numbers.
         seeds: how many sampling seeds, 1 and those that follow.
         extractor: a name, or a module, images (B, C, H, W) in [0, 1] → features (B, n); by default the one that was
-            trained on the data, else cifar10-cnn-v1 for colour images, random-conv-v1 for others, or pixels of images
-            below 8 pixels.
+            trained on the data, else cifar10-cnn-v1 for images of three channels, random-conv-v1 for others, or pixels
+            of images below 8 pixels.
         inception_weights: the file with the weights of the Inception network.
         data: other data to compare the samples with, as ``saddle.train`` takes them; for a run that was trained on data
             in memory, the same data again.

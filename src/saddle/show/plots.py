@@ -27,14 +27,14 @@ from saddle.show.figure import (
 _FAR = 20  # times the smallest value: these are drawn on a logarithmic axis
 _FEW = 30  # values: each is marked with a dot
 
-# The other terms of D's loss beside its errors, by the name they have in the log.
+# The other terms of the losses beside errors, D's unless the name says otherwise, by the name they have in the log.
 _EXTRA = (
     ("r1", "R1 (real)", REAL),
     ("r2", "R2 (generated)", GENERATED),
     ("gradient_penalty", "gradient penalty", DISCRIMINATOR_GENERATED),
     ("supervised", "cross-entropy of labels", GREY),
     ("class_real", "cross-entropy of classes (real)", REAL),
-    ("class_fake", "cross-entropy of classes (generated)", GENERATED),
+    ("class_fake", "G: cross-entropy of classes (generated)", GENERATED),
 )
 
 
@@ -55,7 +55,7 @@ def loss_plot(log: Log, marks: Sequence[int] = ()) -> Image.Image:
     if extra:
         axes.label_outer()
         below = add_axes(figure, 2, 1, 2)
-        below.set_ylabel("terms of D's loss")
+        below.set_ylabel("other terms")
         for name, label, colour in extra:
             _draw(below, log, name, label, colour)
         _finish(below, log, marks)
