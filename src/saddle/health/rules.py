@@ -209,7 +209,7 @@ def _partly(looks: list[_Look]) -> dict[str, float] | None:
 
 def _oscillates(looks: list[_Look]) -> dict[str, float] | None:
     last = looks[-3:]
-    if len(last) < 3 or last[-1].share < 2 * _GRACE:
+    if len(last) < 3 or last[-1].share < 3 * _GRACE:
         return None
     changes = [look.change for look in last if look.change is not None]
     if len(changes) < len(last) or min(changes) < 0.5 or any(look.coverage > 0.8 for look in last):
