@@ -46,7 +46,11 @@ VARIANTS = {
     ),
     "labels and averages": ("conditional=true", "average.half_life=100", "discriminator.condition=projection"),
     "labels told": (
-        *("conditional=true", "discriminator.condition=projection", "game.classification=0.3"),
+        *(
+            "conditional=true",
+            "discriminator.condition=projection",
+            "game.classification={value=0.3,to=0.1,start=0,end=200}",
+        ),
         *("game.share=samples", "game.loss=relativistic", "game.r1=1", "game.r2=1", "game.penalty_every=2"),
     ),
     "spectral, clipped": ("game.clip=0.05", "game.loss=wasserstein"),

@@ -184,7 +184,7 @@ class GameConfig(Section):
     """the penalties join D's loss in one of so many rounds, as many times as heavy"""
     clip: Annotated[NonNegativeFloat, Role.STEERED] = 0.0
     """D's weights are held within ±this after each of its steps; 0: free"""
-    classification: NonNegativeFloat = 0.0
+    classification: NonNegativeNumber = 0.0
     """factor on the cross-entropy of classes in both losses: D classifies real samples, without their labels, and G's
     samples are to be found in the classes asked for; in a conditional game with discriminator.condition = projection"""
     feature_matching: Literal["none", "l1", "l2"] = "none"

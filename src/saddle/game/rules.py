@@ -89,10 +89,12 @@ class PlainRule:
         self.augment = augment
         self._chance = chance
         self._factors = factors or {}
-        self._gamma_r1, self._gamma_r2, self._lambda, self._l1 = (number_on(replayed_on) for _ in range(4))
+        self._gamma_r1, self._gamma_r2, self._lambda, self._l1, self._of_classes = (
+            number_on(replayed_on) for _ in range(5)
+        )
         self._loss = LOSSES[game.loss]
         self._discriminator = discriminator
-        self._classifies = game.classification > 0
+        self._classifies = game.classification != 0
         self._check_discriminator()
         self._judges_alone = bool(getattr(discriminator, "judges_alone", False))
         self._judges_patches = bool(getattr(discriminator, "judges_patches", False))
@@ -118,6 +120,7 @@ class PlainRule:
         self._gamma_r1, self._gamma_r2 = set_number(self._gamma_r1, r1), set_number(self._gamma_r2, r2)
         self._lambda = set_number(self._lambda, gap)
         self._l1 = set_number(self._l1, value_at(game.l1, images_seen))
+        self._of_classes = set_number(self._of_classes, value_at(game.classification, images_seen))
         if self.augment is not None:
             self.augment.schedule(images_seen)
 
@@ -279,7 +282,7 @@ class PlainRule:
             return loss, {}
         assert batch.condition is not None
         entropy = batch.mean(cross_entropy(judged.classes, batch.condition, reduction="none"))
-        return loss + self._game.classification * entropy.sum(), {name: entropy.detach()}
+        return loss + self._of_classes * entropy.sum(), {name: entropy.detach()}
 
     def _beside_l1(self, real: Batch, fake: Batch, judged: Tensor) -> Turn:
         """G's turn by D's judgement (members,), and of pairs by the distance from the targets, which is logged."""

@@ -85,7 +85,7 @@ def _check_networks(config: Config, store: Store, device: torch.device) -> None:
     # Weights, their gradients, two moments of each, the best so far, and the average.
     each = (6 if config.average.half_life else 5) * size_of(generator)
     if config.learner == "gan":
-        judged = shape, classes, outputs, config.game.classification > 0
+        judged = shape, classes, outputs, config.game.classification != 0
         each += 4 * size_of(without_values(build_discriminator, config.discriminator, *judged))
     what = "the weights of these networks, with gradients and moments,"
     _check(config, config.members * each, what, device, "make the networks narrower: widths, width, latent.size")
@@ -186,7 +186,7 @@ def _make_networks(
     if config.game.rule == "semi_supervised":
         choose_labelled(config, store)  # refuses data without classes before a D is built for them
         outputs = len(store.class_names)
-    judged = _judged(config, store), len(shares), outputs, config.game.classification > 0
+    judged = _judged(config, store), len(shares), outputs, config.game.classification != 0
     discriminator = networks.discriminator or build_discriminator(config.discriminator, *judged)
     if config.discriminator.freeze:
         freeze(discriminator, config.discriminator.freeze)
