@@ -108,7 +108,8 @@ class _Finished(NamedTuple):
         share: of the row's length.
         options: of the command that makes it, apart from the row and the seed.
         machine: that made it.
-        alarm: the images seen when it first said that something is wrong; None where it never did.
+        alarm: the images seen when it first said that something is wrong; None where it never did, and of a row that
+            does not ask.
     """
 
     seed: int
@@ -154,7 +155,7 @@ def _read(run: RunFolder, row: Row, whole: Config, place: Place) -> _Finished | 
     machine = _machine(run.read_environment())
     log = run.read_log()
     length = log[-1]["images"] if log else 0
-    health = health_of(config, log)
+    health = health_of(config, log) if row.collapsed is not None else None
     alarm = next((verdict.images for verdict in health.told if verdict.is_alarm), None) if health else None
     if run.diverged.is_file():
         return _Finished(config.seed, {}, 0, length, share, options, machine, alarm)
