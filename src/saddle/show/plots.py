@@ -33,8 +33,8 @@ _EXTRA = (
     ("r2", "R2 (generated)", GENERATED),
     ("gradient_penalty", "gradient penalty", DISCRIMINATOR_GENERATED),
     ("supervised", "cross-entropy of labels", GREY),
-    ("class_real", "cross-entropy of classes (real)", REAL),
-    ("class_fake", "G: cross-entropy of classes (generated)", GENERATED),
+    ("class_real", "cross-entropy of classes (real)", GREY),
+    ("class_fake", "G: cross-entropy of classes (generated)", DISCRIMINATOR_GENERATED),
 )
 
 
