@@ -15,6 +15,7 @@ from saddle.config import Config, load_recipe, parse_settings, resolve
 from saddle.config.schema import DataConfig
 from saddle.data import Store
 from saddle.data.sources import open_data
+from saddle.errors import ConfigError
 from saddle.training import plan
 
 CPU = torch.device("cpu")
@@ -134,6 +135,21 @@ def train(recipe: str, out: Path, progress: Silent, **settings: Any) -> saddle.R
     )  # fmt: skip
 
 
+def test_a_batch_holds_no_image_twice(tmp_path: Path):
+    few = np.random.default_rng(0).integers(0, 256, (5, 3, 8, 8), dtype=np.uint8)
+    settings = {"images": 8, "data.size": 8, "evaluate.extractor": "pixels", "evaluate.count": 4}
+
+    def trained(recipe: str, name: str, **further: Any) -> saddle.Run:
+        return saddle.train(recipe, data=few, out=tmp_path / name, threads=1, settings={**settings, **further})
+
+    assert trained("images", "chosen").config.batch_size == 4
+    for recipe, size in (("images", 6), ("mnist", 64)):
+        with pytest.raises(ConfigError, match="too few samples for its batches") as refused:
+            trained(recipe, "refused", batch_size=size)
+        assert refused.value.remedy == "add some, or --set batch_size=5"
+        assert not (tmp_path / "refused").exists()
+
+
 def test_a_run_says_what_it_chose_and_keeps_it(recipe: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(plan, "_FEWEST", 120)
     monkeypatch.setattr(plan, "_SHOWINGS", 2)
@@ -144,7 +160,8 @@ def test_a_run_says_what_it_chose_and_keeps_it(recipe: str, tmp_path: Path, monk
     assert config.generator.network.width == 32  # pyright: ignore
     assert config.game.augment.kind == "diffaugment"
     assert config.generator.optimizer.learning_rate.start == "50% of 120"  # pyright: ignore
-    assert "8 × 8, 64 images: networks of width 32, diffaugment, not mirrored, 120 images; about" in listener.said[0]
+    plan_in_words = "8 × 8, 64 images: networks of width 32, diffaugment, not mirrored, batches of 8, 120 images; about"
+    assert plan_in_words in listener.said[0]
     assert "64 images are very few" in listener.said[0]
     assert len(run.scores) >= 1 and run.folder.best.is_file()
 

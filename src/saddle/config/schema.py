@@ -27,6 +27,7 @@ Side = Annotated[int, Field(gt=0, le=65_536)]  # pixels
 # What ``saddle.training.plan`` can choose.
 Planned = Literal[
     "images",
+    "batch_size",
     "data.mirror",
     "generator.network.width",
     "discriminator.network.width",

@@ -43,7 +43,11 @@ def from_data(config: Config, store: Store, device: torch.device, source: Source
     if source is not None:
         networks = source.header.network, source.discriminator and source.discriminator.network
         widths = [getattr(network, "width", width) for network, width in zip(networks, widths, strict=True)]
+    batch = config.batch_size
+    while batch > len(store):  # no image twice in a batch
+        batch //= 2
     chosen = {
+        "batch_size": batch,
         "generator.network.width": widths[0],
         "discriminator.network.width": widths[1],
         "game.augment": {"kind": "diffaugment" if len(store) < _LITTLE else "none"},
@@ -113,6 +117,7 @@ def in_words(config: Config, store: Store, seconds: float) -> str:
         *([f"networks of width {channels}"] if channels else []),
         augmented,
         "mirrored at random" if config.data.mirror else "not mirrored",
+        f"batches of {config.batch_size:,}",
         f"{config.total_images(len(store)):,} images",
     ]
     total = config.total_images(len(store))

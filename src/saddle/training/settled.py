@@ -69,7 +69,9 @@ def settled(
             "this length is less than one image", got=f"epochs = {config.epochs} of {len(store):,} images"
         )
     config = settle(config, known, total=total, recorded=recorded)
-    if recorded is not None:
+    if recorded is None:
+        _check_count(config, store)
+    else:
         _check_same(recorded, config, run)
         if recorded.threads != config.threads != "auto":
             progress.say(
@@ -83,6 +85,21 @@ def settled(
                 "they are then"
             )
     return config.model_dump(mode="json"), known if recorded is None else None
+
+
+def _check_count(config: Config, store: Store) -> None:
+    """Refuse batches larger than the data, which would hold the same sample more than once.
+
+    Raises:
+        ConfigError: with the batch size that the data allow.
+    """
+    if store.draw is None and config.batch_size > len(store):
+        raise ConfigError(
+            f"{store.name} has too few samples for its batches",
+            expected=f"at least batch_size = {config.batch_size:,} samples",
+            got=len(store),
+            remedy=f"add some, or --set batch_size={len(store)}",
+        )
 
 
 def _check_same(recorded: Config, config: Config, run: RunFolder) -> None:
