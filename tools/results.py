@@ -149,10 +149,18 @@ def draw(found: Sequence[tuple[str, Sequence[float]]], path: Path) -> None:
 
 def main() -> None:
     """Copy, fill in, draw."""
-    for path in map(Path, sys.argv[1:]):
-        if path.stem not in TABLES or json.loads(path.read_text(encoding="utf-8"))["quick"]:
+    paths = [*map(Path, sys.argv[1:])]
+    for path in paths:
+        if (
+            path.stem not in TABLES
+            or not path.is_file()
+            or json.loads(path.read_text(encoding="utf-8")).get("quick", 1)
+        ):
             raise SystemExit(f"{path} is no table of a full run; expected one of {', '.join(TABLES)}, without --quick")
-        shutil.copy(path, _DOCS / "results" / path.name)
+    for path in paths:
+        kept = _DOCS / "results" / path.name
+        if path.resolve() != kept.resolve():
+            shutil.copy(path, kept)
     results = read_results()
     page = _DOCS / "results.md"
     page.write_text(filled(page.read_text(encoding="utf-8"), parts(results)), encoding="utf-8")

@@ -90,7 +90,8 @@ def test_bad_settings_are_named_with_what_was_expected(assignments: list[str], w
     ("assignments", "words"),
     [
         (["game.label_smoothing=0.1", "game.loss=hinge"], "label_smoothing has no effect"),
-        (["game.classification=1"], "classification needs discriminator.condition = projection"),
+        (["game.classification=1"], "classification has no effect without labels"),
+        (["game.classification=1", "conditional=true"], "classification needs discriminator.condition = projection"),
         (
             ["game.classification=1", "discriminator.condition=projection", "game.feature_matching=l2"],
             "game.feature_matching = none",

@@ -164,7 +164,7 @@ def told(weight: float) -> tuple[PlainRule, nn.Module, Batch, Batch]:
     network = build_discriminator(config, (1, 2, 2), classes=3, classify=True)
     labels = torch.arange(8) % 3
     return (
-        PlainRule(GameConfig(classification=weight), network),
+        PlainRule(GameConfig(classification=weight), network, classes=3),
         network,
         Batch(samples(1), labels),
         Batch(samples(2), labels),
@@ -177,7 +177,7 @@ def test_both_losses_hold_the_cross_entropy_of_the_classes():
         (rule.discriminator_turn(real, fake), plain.discriminator_turn(real, fake), real, "class_real"),
         (rule.generator_turn(real, fake), plain.generator_turn(real, fake), fake, "class_fake"),
     ):
-        chances = network.classes(network.features(batch.samples)).log_softmax(1)
+        chances = network.class_head(network.features(batch.samples)).log_softmax(1)
         expected = -chances[torch.arange(8), batch.condition].mean()
         assert turn.figures[name].item() == pytest.approx(expected.item(), rel=1e-5)
         assert (turn.loss - without.loss).item() == pytest.approx(0.5 * expected.item(), rel=1e-4)
@@ -187,10 +187,10 @@ def test_both_losses_hold_the_cross_entropy_of_the_classes():
 def test_d_learns_classes_from_real_samples_alone():
     rule, network, real, fake = told(0.5)
     rule.discriminator_turn(real, fake).loss.backward()
-    gradient = network.classes.weight.grad.clone()
+    gradient = network.class_head.weight.grad.clone()
     network.zero_grad()
     rule.discriminator_turn(real, Batch(samples(3), fake.condition)).loss.backward()
-    torch.testing.assert_close(network.classes.weight.grad, gradient)
+    torch.testing.assert_close(network.class_head.weight.grad, gradient)
 
 
 def test_what_is_told_of_a_class_does_not_depend_on_the_label_that_was_given():
@@ -200,16 +200,51 @@ def test_what_is_told_of_a_class_does_not_depend_on_the_label_that_was_given():
     torch.testing.assert_close(classes, network.judge_and_classify(real.samples, real.condition.flip(0))[1])
 
 
-def test_telling_classes_needs_a_d_that_can():
-    class Own(nn.Module):
-        def forward(self, images: torch.Tensor, labels: torch.Tensor | None = None) -> torch.Tensor:
-            return images.flatten(1).sum(1)
+class Own(nn.Module):
+    """A D of a user's that answers with ``answer``."""
 
-    rule = PlainRule(GameConfig(classification=0.3), Own())
-    assert rule.judge(Batch(samples(1))).classes is None  # without labels there is nothing to tell
+    def __init__(self, answer: object = None) -> None:
+        super().__init__()
+        self.answer = answer
+
+    def forward(self, images: torch.Tensor, labels: torch.Tensor | None = None) -> torch.Tensor:
+        return images.flatten(1).sum(1)
+
+
+class OwnTelling(Own):
+    def judge_and_classify(self, images: torch.Tensor, labels: torch.Tensor) -> object:
+        return self.answer
+
+
+def test_telling_classes_needs_a_d_that_can():
+    game = GameConfig(classification=0.3)
+    assert PlainRule(game, Own()).judge(Batch(samples(1))).classes is None  # without labels there is nothing to tell
     with pytest.raises(ConfigError, match="classes apart") as caught:
-        rule.judge(Batch(samples(1), torch.arange(8) % 3))
+        PlainRule(game, Own(), classes=3)
     assert caught.value.remedy == "--set game.classification=0"
+
+
+@pytest.mark.parametrize(
+    ("answer", "got"),
+    [
+        (torch.zeros(8), "Tensor"),
+        ((torch.zeros(8),), r"shapes \(8,\)"),
+        ((torch.zeros(8), torch.zeros(8, 2)), r"shapes \(8,\), \(8, 2\)"),
+        ((torch.zeros(8), torch.zeros(4, 3)), r"shapes \(8,\), \(4, 3\)"),
+    ],
+)
+def test_a_wrong_answer_about_classes_is_refused(answer: object, got: str):
+    rule = PlainRule(GameConfig(classification=0.3), OwnTelling(answer), classes=3)
+    with pytest.raises(ConfigError, match=got) as caught:
+        rule.judge(Batch(samples(1), torch.arange(8) % 3))
+    assert "(8, 3)" in str(caught.value)
+
+
+def test_a_d_without_class_head_says_so():
+    config = DiscriminatorConfig(network=MLPConfig(widths=(16,)), condition="projection")
+    rule = PlainRule(GameConfig(classification=0.3), build_discriminator(config, (1, 2, 2), classes=3), classes=3)
+    with pytest.raises(ConfigError, match="without a layer that tells classes"):
+        rule.judge(Batch(samples(1), torch.arange(8) % 3))
 
 
 def test_feature_matching_needs_features():

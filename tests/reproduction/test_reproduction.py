@@ -243,17 +243,18 @@ def test_a_row_may_score_its_best_generator_and_count_collapse(tmp_path: Path, m
     assert set(best) == {"best.safetensors"}
     assert modes.samples == "600" and ", best at 0.000" in modes.runs
     assert (collapsed.figure, collapsed.measured) == ("collapsed: fewer than 9 modes", "1 of 1")
-    assert (told.figure, told.measured, told.values) == (
-        "collapsed runs that the alarm told of",
-        "0 of 1",
-        {},
-    )  # too short for looks
+    unwarned = "collapsed runs with an alarm at the end", "0 of 1", {}
+    assert (told.figure, told.measured, told.values) == unwarned  # too short for looks
+    alarm, calm = Verdict("collapsed", images=500, since=500), Verdict("learning", images=550, since=550)
+    monkeypatch.setattr("saddle.reproduction.page.health_of", lambda *_: Health(calm, (alarm, calm)))
+    assert reproduce("pacgan-2d", tmp_path, seeds=1).lines[2].measured == "0 of 1"  # it was withdrawn
+    monkeypatch.setattr("saddle.reproduction.page.health_of", lambda *_: Health(alarm, (alarm,)))
+    assert reproduce("pacgan-2d", tmp_path, seeds=1).lines[2].measured == "1 of 1, since 0.0005 M images (median)"
     lenient = table.model_copy(update={"rows": (row.model_copy(update={"collapsed": ("modes", 0)}),)})
     monkeypatch.setattr("saddle.reproduction.run.load_table", lambda _: lenient)
     _, collapsed, told = reproduce("pacgan-2d", tmp_path, seeds=1).lines
-    assert (collapsed.measured, told.figure) == ("0 of 1", "the others that the alarm told of")
-    verdict = Verdict("collapsed", images=500, since=500)
-    monkeypatch.setattr("saddle.reproduction.page.health_of", lambda *_: Health(verdict, (verdict,)))
+    assert (collapsed.measured, told.figure) == ("0 of 1", "other runs that ever had an alarm")
+    monkeypatch.setattr("saddle.reproduction.page.health_of", lambda *_: Health(calm, (alarm, calm)))
     told = reproduce("pacgan-2d", tmp_path, seeds=1).lines[2]
     assert told.measured == "1 of 1, first after 0.0005 M images (median)" and told.values == {0: 500.0}
 

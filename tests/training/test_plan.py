@@ -135,19 +135,28 @@ def train(recipe: str, out: Path, progress: Silent, **settings: Any) -> saddle.R
     )  # fmt: skip
 
 
-def test_a_batch_holds_no_image_twice(tmp_path: Path):
+def test_a_batch_is_no_larger_than_the_data(tmp_path: Path):
     few = np.random.default_rng(0).integers(0, 256, (5, 3, 8, 8), dtype=np.uint8)
     settings = {"images": 8, "data.size": 8, "evaluate.extractor": "pixels", "evaluate.count": 4}
 
     def trained(recipe: str, name: str, **further: Any) -> saddle.Run:
         return saddle.train(recipe, data=few, out=tmp_path / name, threads=1, settings={**settings, **further})
 
-    assert trained("images", "chosen").config.batch_size == 4
+    chosen = trained("images", "chosen").config
+    assert chosen.batch_size == 4
+    assert chosen.game.classification == 0  # there are no classes
     for recipe, size in (("images", 6), ("mnist", 64)):
         with pytest.raises(ConfigError, match="too few samples for its batches") as refused:
             trained(recipe, "refused", batch_size=size)
         assert refused.value.remedy == "add some, or --set batch_size=5"
         assert not (tmp_path / "refused").exists()
+    with pytest.raises(ConfigError) as refused:
+        trained("mlp-tanh", "refused", **{"batch_size": 8, "game.packing": 4})
+    assert refused.value.remedy == "add some, or --set batch_size=4"
+    few = few[:1]
+    with pytest.raises(ConfigError) as refused:
+        trained("images", "refused")
+    assert (refused.value.got, refused.value.remedy) == (1, "add some")
 
 
 def test_a_run_says_what_it_chose_and_keeps_it(recipe: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):

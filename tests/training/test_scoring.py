@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 import saddle
@@ -52,16 +53,23 @@ def test_scores_are_written_and_the_best_generator_is_kept(tmp_path: Path):
     assert score.value == pytest.approx(best["fd"], rel=0.3)
 
 
-def test_too_few_samples_are_told_once_before_the_training(tmp_path: Path):
+@pytest.mark.parametrize(("count", "told"), [(40, 1), (100, 0)])
+def test_too_few_samples_are_told_once_before_the_training(tmp_path: Path, count: int, told: int):
     said: list[str] = []
 
     class Listener(Silent):
         def say(self, text: str) -> None:
             said.append(text)
 
-    settings = TINY | {"evaluate": {"every": 128, "count": 40}}  # the extractor has 48 features
-    saddle.train("digits", out=tmp_path / "run", device="cpu", settings=settings, progress=Listener())
-    assert sum("covariance is singular" in text for text in said) == 1
+    images = np.random.default_rng(0).integers(0, 256, (300, 8, 8), np.uint8)
+    few = {
+        "every": 128,
+        "count": count,
+        "extractor": "pixels",
+    }  # 64 features, of which 50 held-out images tell too little
+    settings = TINY | {"evaluate": few, "conditional": False}
+    saddle.train("digits", data=images, out=tmp_path / "run", device="cpu", settings=settings, progress=Listener())
+    assert sum("covariance is singular" in text for text in said) == told
 
 
 def test_a_metric_of_which_more_is_better(tmp_path: Path):

@@ -107,7 +107,14 @@ def _of_one(config: Config) -> Iterator[str]:
             "discriminator.network.label_widths have no effect with discriminator.condition = projection",
         ),
         (
-            game.classification and not custom_d and config.discriminator.condition != "projection",
+            game.classification and config.conditional is False and "game.classification" not in config.auto,
+            "game.classification has no effect without labels: set conditional = true",
+        ),
+        (
+            game.classification
+            and config.conditional is not False
+            and not custom_d
+            and config.discriminator.condition != "projection",
             "game.classification needs discriminator.condition = projection: a D that is given the label beside the "
             "sample has no class left to tell; game.classification = 0 goes with any",
         ),

@@ -32,6 +32,7 @@ Planned = Literal[
     "generator.network.width",
     "discriminator.network.width",
     "game.augment",
+    "game.classification",
     "evaluate.every",
 ]
 

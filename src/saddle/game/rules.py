@@ -6,7 +6,7 @@ The networks may answer in half precision; losses and penalties are computed in 
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Mapping
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -71,9 +71,10 @@ class PlainRule:
         chance: of the members of a population; None: torch's global generators.
         factors: of a population, by the name that a part of D's loss has in the log: (members,) each.
         augment: how samples are changed before D sees them; None: not at all.
+        classes: of the labels that come with each batch; 0: there are none.
 
     Raises:
-        ConfigError: the game needs features that a user's own D does not offer.
+        ConfigError: the game needs a method that a user's own D does not offer.
     """
 
     def __init__(
@@ -84,6 +85,7 @@ class PlainRule:
         chance: Chance | None = None,
         factors: Mapping[str, Tensor] | None = None,
         augment: Augment | None = None,
+        classes: int = 0,
     ) -> None:
         self._game = game
         self.augment = augment
@@ -94,7 +96,7 @@ class PlainRule:
         )
         self._loss = LOSSES[game.loss]
         self._discriminator = discriminator
-        self._classifies = game.classification != 0
+        self._classes_told = classes if game.classification else 0
         self._check_discriminator()
         self._judges_alone = bool(getattr(discriminator, "judges_alone", False))
         self._judges_patches = bool(getattr(discriminator, "judges_patches", False))
@@ -143,13 +145,7 @@ class PlainRule:
     def judge(self, batch: Batch) -> Judgement:
         """What D says of a batch; see ``logits``."""
         seen = self.see(batch)
-        if self._classifies and seen.condition is not None:
-            why = "game.classification lets D tell classes apart"
-            self._need("judge_and_classify", why, remedy="--set game.classification=0")
-            logits, classes = self._discriminator.judge_and_classify(seen.samples, seen.condition)  # pyright: ignore[reportCallIssue]
-            classes = classes.float()
-        else:
-            logits, classes = _ask(self._discriminator, seen), None
+        logits, classes = self._ask_both(seen) if self._classes_told else (_ask(self._discriminator, seen), None)
         logits = logits.float()
         if logits.dim() != (2 if self._judges_patches else 1):
             raise ConfigError(
@@ -214,7 +210,7 @@ class PlainRule:
             "d_fake": fake.mean(_each(self._loss.verdict(on_fake, on_real))),
         }
         loss, detached = _summed(parts)
-        loss, told = self._told(loss, "class_real", real, on_both[0])
+        loss, told = self._beside_classes(loss, "class_real", real, on_both[0])
         return JudgedTurn(loss, detached | figures | told, *on_both)
 
     @property
@@ -269,11 +265,13 @@ class PlainRule:
     def _generator_loss(self, real: Batch, fake: Batch, judged: Judgement, real_logits: Tensor) -> Turn:
         loss = fake.mean(_each(self._loss.generator(judged.logits, real_logits)))
         turn = self._beside_l1(real, fake, loss)
-        total, told = self._told(turn.loss, "class_fake", fake, judged)
+        total, told = self._beside_classes(turn.loss, "class_fake", fake, judged)
         return Turn(total, turn.figures | told)
 
-    def _told(self, loss: Tensor, name: str, batch: Batch, judged: Judgement) -> tuple[Tensor, dict[str, Tensor]]:
-        """``loss`` with λ times the cross-entropy of the batch's classes, which is logged as ``name``.
+    def _beside_classes(
+        self, loss: Tensor, name: str, batch: Batch, judged: Judgement
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        """``loss`` with c times the cross-entropy of the batch's classes, which is logged as ``name``.
 
         Odena et al. 2017, section 3, but D learns classes from real samples alone: what G makes of a class early on
         would teach it nothing.
@@ -309,6 +307,20 @@ class PlainRule:
         samples = real.samples, fake.samples.detach()
         return unit_gradient_gap(judge, *samples, packing=self._game.packing, chance=self._chance)
 
+    def _ask_both(self, seen: Batch) -> tuple[Tensor, Tensor]:
+        """D's logits, and those of the classes."""
+        answer: Any = self._discriminator.judge_and_classify(seen.samples, seen.condition)  # pyright: ignore[reportCallIssue]
+        shapes = [tuple(getattr(each, "shape", ())) for each in answer] if isinstance(answer, tuple) else []
+        classes = len(seen.samples), self._classes_told
+        if len(shapes) != 2 or shapes[1] != classes:
+            raise ConfigError(
+                "`judge_and_classify` must return the logits and those of the classes",
+                expected=f"a pair, the second of shape {classes}",
+                got=f"shapes {', '.join(map(str, shapes))}" if shapes else type(answer).__name__,
+            )
+        logits, of_classes = answer
+        return logits, of_classes.float()
+
     def _judge_both(self, real: Batch, fake: Batch, *, one_pass: bool) -> tuple[Judgement, Judgement]:
         """What D says of both batches, in one pass where that is the same thing and wastes nothing.
 
@@ -329,6 +341,9 @@ class PlainRule:
     def _check_discriminator(self) -> None:
         if self._game.feature_matching != "none":
             self._need("features", "feature matching compares the features of real and generated samples")
+        if self._classes_told:
+            why = "game.classification lets D tell classes apart"
+            self._need("judge_and_classify", why, remedy="--set game.classification=0")
 
     def _need(self, method: str, why: str, remedy: str | None = None) -> None:
         if not callable(getattr(self._discriminator, method, None)):

@@ -10,6 +10,7 @@ from torch.nn.modules.batchnorm import _BatchNorm  # pyright: ignore[reportPriva
 
 from saddle.config.networks import LatentConfig, MLPConfig
 from saddle.config.schema import DiscriminatorConfig
+from saddle.errors import ConfigError
 from saddle.networks.layers import GaussianNoise, LabelVector, MinibatchDiscrimination
 
 
@@ -130,9 +131,9 @@ class Discriminator(nn.Module):
         self.output: nn.Module = nn.Linear(features + config.minibatch_kernels, outputs)
         if self.judges_patches:  # see ``saddle.networks.families.Family``
             self.output = cast(Any, body).head()
-        self.classifies = outputs > 1
+        self.outputs = outputs
         self.projection = nn.Embedding(classes, features) if projected else None
-        self.classes = nn.Linear(features, classes) if classify and projected else None
+        self.class_head = nn.Linear(features, classes) if classify and projected else None
 
     @property
     def judges_alone(self) -> bool:
@@ -157,10 +158,18 @@ class Discriminator(nn.Module):
         return self.output(self.closeness(self.feature_noise(self.features(samples))))
 
     def judge_and_classify(self, samples: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
-        """Logits (B,) as ``forward`` gives them, and those of the classes (B, classes), without the labels' help."""
-        assert self.classes is not None
+        """Logits (B,) as ``forward`` gives them, and those of the classes (B, classes), without the labels' help.
+
+        Raises:
+            ConfigError: it was built without ``classify``, or without labels by projection.
+        """
+        if self.class_head is None:
+            raise ConfigError(
+                "this discriminator was built without a layer that tells classes",
+                remedy='build_discriminator(..., classify=True), with condition = "projection"',
+            )
         features = self.feature_noise(self._body(samples, labels))
-        return self._judged(features, labels), self.classes(features)
+        return self._judged(features, labels), self.class_head(features)
 
     def forward(self, samples: Tensor, labels: Tensor | None = None) -> Tensor:
         return self._judged(self.feature_noise(self._body(samples, labels)), labels)
@@ -169,7 +178,7 @@ class Discriminator(nn.Module):
         outputs = self.output(self.closeness(features)).float()  # a sum of exponentials needs single precision
         if self.judges_patches:
             return outputs.flatten(1)
-        logits = outputs.logsumexp(1) if self.classifies else outputs.squeeze(1)
+        logits = outputs.logsumexp(1) if self.outputs > 1 else outputs.squeeze(1)
         if self.projection is not None and labels is not None:
             # D(x, y) = v_yᵀ φ(x) + ψ(φ(x)); Miyato & Koyama 2018, eq. 3. With all classes at once it is one product.
             logits = logits + (features @ self.projection.weight.T).float().gather(1, labels[:, None]).squeeze(1)

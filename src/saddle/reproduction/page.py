@@ -18,7 +18,7 @@ from saddle.config.schedules import lengths_in
 from saddle.config.section import Role
 from saddle.errors import SaddleError
 from saddle.features.extractors import SHIPPED
-from saddle.health.course import health_of
+from saddle.health.course import Health, health_of
 from saddle.reproduction.tables import Row, Table
 from saddle.runs.edits import in_force, read_edits
 from saddle.runs.folder import RunFolder
@@ -108,8 +108,9 @@ class _Finished(NamedTuple):
         share: of the row's length.
         options: of the command that makes it, apart from the row and the seed.
         machine: that made it.
-        alarm: the images seen when it first said that something is wrong; None where it never did, and of a row that
-            does not ask.
+        first_alarm: the images seen when the alarm first said that something is wrong; None where it never did, and of
+            a row that does not ask.
+        last_alarm: since when it says so at the end of the run; None where it does not.
     """
 
     seed: int
@@ -119,7 +120,8 @@ class _Finished(NamedTuple):
     share: float
     options: tuple[str, ...]
     machine: str
-    alarm: int | None
+    first_alarm: int | None
+    last_alarm: int | None
 
 
 def _finished(place: Place, row: Row) -> list[list[_Finished]]:
@@ -156,9 +158,9 @@ def _read(run: RunFolder, row: Row, whole: Config, place: Place) -> _Finished | 
     log = run.read_log()
     length = log[-1]["images"] if log else 0
     health = health_of(config, log) if row.collapsed is not None else None
-    alarm = next((verdict.images for verdict in health.told if verdict.is_alarm), None) if health else None
+    alarms = _alarms(health) if health is not None else (None, None)
     if run.diverged.is_file():
-        return _Finished(config.seed, {}, 0, length, share, options, machine, alarm)
+        return _Finished(config.seed, {}, 0, length, share, options, machine, *alarms)
     file = scored_file(run, row)
     kept = read_evaluations(run).get(file.name)
     if kept is None or not has_reached(run, config) or sha256(file.read_bytes()).hexdigest() != kept.generator:
@@ -170,7 +172,16 @@ def _read(run: RunFolder, row: Row, whole: Config, place: Place) -> _Finished | 
             scores[name] = max(fits, key=lambda score: any(shipped in score.protocol for shipped in SHIPPED))
     if not set(place.figures(row)) <= set(scores):
         return None
-    return _Finished(config.seed, scores, kept.images_seen, length, share, options, machine, alarm)
+    return _Finished(config.seed, scores, kept.images_seen, length, share, options, machine, *alarms)
+
+
+def _alarms(health: Health) -> tuple[int | None, int | None]:
+    """The images seen when a run first had an alarm, and since when it has one without a break."""
+    first = last = None
+    for verdict in health.told:
+        last = (verdict.images if last is None else last) if verdict.is_alarm else None
+        first = last if first is None else first
+    return first, last
 
 
 def _is_of(score: Score, config: Config, row: Row, place: Place) -> bool:
@@ -245,14 +256,19 @@ def _lines(row: Row, place: Place, group: Sequence[_Finished]) -> list[Line]:
         failed = [run for run in group if not run.scores or run.scores[figure].value < limit]
         name = f"collapsed: fewer than {limit:g} {figure}"
         lines.append(Line(row.name, name, "", "", f"{len(failed)} of {len(group)}", "", runs, ""))
-        for which, of in (
-            ("collapsed runs", failed),
-            ("the others", [run for run in group if run not in failed]),
+        for which, since, of in (
+            ("collapsed runs with an alarm at the end", "since", {run.seed: run.last_alarm for run in failed}),
+            (
+                "other runs that ever had an alarm",
+                "first after",
+                {run.seed: run.first_alarm for run in group if run not in failed},
+            ),
         ):
-            told = {run.seed: float(run.alarm) for run in of if run.alarm is not None}
-            when = f", first after {statistics.median(told.values()) / 1e6:.3g} M images (median)" if told else ""
-            said = f"{len(told)} of {len(of)}{when}"
-            lines += [Line(row.name, f"{which} that the alarm told of", "", "", said, "", runs, "", told)] if of else []
+            told = {seed: float(images) for seed, images in of.items() if images is not None}
+            when = f", {since} {statistics.median(told.values()) / 1e6:.3g} M images (median)" if told else ""
+            lines += (
+                [Line(row.name, which, "", "", f"{len(told)} of {len(of)}{when}", "", runs, "", told)] if of else []
+            )
     return lines
 
 

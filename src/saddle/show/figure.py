@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 DISCRIMINATOR = REAL = "#0072B2"
 GENERATOR = GENERATED = "#D55E00"
 DISCRIMINATOR_GENERATED = "#009E73"  # what D does with generated samples, where that needs a colour of its own
+CLASSES = "#CC79A7", "#E69F00"  # of real samples and of generated ones
 GREY = "#777777"
 # The four of Okabe & Ito's colours that stay farthest apart in any kind of colour vision (simulated after Machado et
 # al. 2009; no eight of them do), each as a solid and as a dashed line. More than eight lines cannot be told apart.

@@ -11,6 +11,7 @@ from PIL import Image
 
 from saddle.runs.log import Log, Series, best_entry, figure_names, series
 from saddle.show.figure import (
+    CLASSES,
     DISCRIMINATOR,
     DISCRIMINATOR_GENERATED,
     GENERATED,
@@ -33,13 +34,13 @@ _EXTRA = (
     ("r2", "R2 (generated)", GENERATED),
     ("gradient_penalty", "gradient penalty", DISCRIMINATOR_GENERATED),
     ("supervised", "cross-entropy of labels", GREY),
-    ("class_real", "cross-entropy of classes (real)", GREY),
-    ("class_fake", "G: cross-entropy of classes (generated)", DISCRIMINATOR_GENERATED),
+    ("class_real", "cross-entropy of classes (real)", CLASSES[0]),
+    ("class_fake", "G: cross-entropy of classes (generated)", CLASSES[1]),
 )
 
 
 def loss_plot(log: Log, marks: Sequence[int] = ()) -> Image.Image:
-    """The losses of D and G over images seen; below them the other terms of D's loss, such as penalties, if any.
+    """The losses of D and G over images seen; below them the other terms of the losses, such as penalties, if any.
 
     Args:
         log: entries of ``RunFolder.read_log``; missing and non-finite values leave no mark.

@@ -198,7 +198,8 @@ def _make_networks(
         count = _FIRST_BATCH - _FIRST_BATCH % config.game.packing
         with processes.alone():
             first = make_feed(config, store, scaling, device).batch(0, count)
-            initialise_from_data(discriminator, lambda: rule_of(config.game)(config.game, discriminator).logits(first))
+            rule = rule_of(config.game)(config.game, discriminator, classes=len(shares))
+            initialise_from_data(discriminator, lambda: rule.logits(first))
     return share_batch_norms(generator), share_batch_norms(discriminator)
 
 

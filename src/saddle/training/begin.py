@@ -149,7 +149,7 @@ def begin_from(source: Source, learner: GAN, class_names: tuple[str, ...]) -> li
                 corner = tuple(slice(min(pair)) for pair in zip(given[name].shape, tensor.shape, strict=True))
                 cut += given[name].shape != tensor.shape
                 tensor[corner] = given[name][corner].to(tensor.device, tensor.dtype)
-            elif name.startswith("classes."):
+            elif name.startswith("class_head."):
                 anew = True
             elif not name.startswith(_OF_LABELS):
                 raise CheckpointError(f"{source.path} does not hold these networks", got=f"no {name} of this shape")

@@ -74,7 +74,8 @@ class GAN:
         numbers_on = device if replayed or compiled else None
         black = 0.0 if config.generator.network.output == "sigmoid" else -1.0
         augment = augment_of(game.augment, device, self._chance, black=black)
-        self.rule = rule_of(game)(game, discriminator, numbers_on, self._chance, of_parts, augment)
+        classes = len(class_shares)
+        self.rule = rule_of(game)(game, discriminator, numbers_on, self._chance, of_parts, augment, classes)
         if compiled:
             compile_turns(self.rule)
         self.generator = Player(

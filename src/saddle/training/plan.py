@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 
+from saddle.base import processes
 from saddle.config import Config
 from saddle.config.resolve import merge_settings, nest
 from saddle.data.scaling import Scaling
@@ -34,7 +35,7 @@ def from_data(config: Config, store: Store, device: torch.device, source: Source
     """What the images decide by their number and their looks, as nested tables, of the settings that are left open.
 
     Args:
-        config: of the run.
+        config: of the run, which knows whether it is conditional.
         store: the data.
         device: where it is trained.
         source: the run that it begins from, whose networks it takes.
@@ -44,7 +45,7 @@ def from_data(config: Config, store: Store, device: torch.device, source: Source
         networks = source.header.network, source.discriminator and source.discriminator.network
         widths = [getattr(network, "width", width) for network, width in zip(networks, widths, strict=True)]
     batch = config.batch_size
-    while batch > len(store):  # no image twice in a batch
+    while batch // 2 >= max(2, config.game.packing * processes.count()) and batch > len(store):
         batch //= 2
     chosen = {
         "batch_size": batch,
@@ -52,8 +53,10 @@ def from_data(config: Config, store: Store, device: torch.device, source: Source
         "discriminator.network.width": widths[1],
         "game.augment": {"kind": "diffaugment" if len(store) < _LITTLE else "none"},
     }
+    if not config.conditional:
+        chosen["game.classification"] = 0.0
     if "data.mirror" in config.auto:
-        chosen["data.mirror"] = look_alike_mirrored(store, labelled=config.conditional is not False)
+        chosen["data.mirror"] = look_alike_mirrored(store, labelled=bool(config.conditional))
     return merge_settings(nest([*key.split(".")], chosen[key]) for key in config.auto if key in chosen)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from saddle.base import processes
 from saddle.base.machine import find_device
 from saddle.base.progress import Progress
 from saddle.config import Config, decides, difference, load_config
@@ -61,7 +62,8 @@ def settled(
     if recorded is not None:
         known = merge_settings([known, plan.from_record(config, recorded)])
     else:
-        chosen = plan.from_data(config, store, find_device(known["device"]), source)
+        decided = config.model_copy(update={"conditional": known["conditional"]})
+        chosen = plan.from_data(decided, store, find_device(known["device"]), source)
         known = merge_settings([known, chosen])
     total = known.get("images") or config.total_images(len(store))
     if total < 1:
@@ -88,17 +90,19 @@ def settled(
 
 
 def _check_count(config: Config, store: Store) -> None:
-    """Refuse batches larger than the data, which would hold the same sample more than once.
+    """Refuse batches larger than the data: each would hold some sample more than once.
 
     Raises:
         ConfigError: with the batch size that the data allow.
     """
     if store.draw is None and config.batch_size > len(store):
+        part = config.game.packing * processes.count()
+        fitting = len(store) // part * part
         raise ConfigError(
             f"{store.name} has too few samples for its batches",
             expected=f"at least batch_size = {config.batch_size:,} samples",
             got=len(store),
-            remedy=f"add some, or --set batch_size={len(store)}",
+            remedy="add some" + (f", or --set batch_size={fitting}" if fitting > 1 else ""),
         )
 
 
