@@ -16,7 +16,7 @@ from saddle.cli.commands import app
 from saddle.errors import ConfigError
 
 SMALL: dict[str, Any] = {
-    "auto": [],  # tests/training/test_plan.py is about it
+    "auto": ["game.classification"],  # tests/training/test_plan.py is about the others
     "images": 8,
     "precision": "float32",  # auto may find another one for one of two runs
     "batch_size": 4,
