@@ -100,10 +100,7 @@ def test_bad_settings_are_named_with_what_was_expected(assignments: list[str], w
             ["game.classification=1", "discriminator.condition=projection", "discriminator.weights=direction"],
             "weights other than direction",
         ),
-        (
-            ["game.classification=1", "discriminator.condition=projection", "data.pairs=edges"],
-            "classification has no effect with data.pairs = edges",
-        ),
+        (["discriminator.minibatch_dimensions=3"], "minibatch_dimensions has no effect"),
         (["game.share=pass", "game.update=simultaneous", "game.feature_matching=l2"], "feature_matching needs"),
         (["game.r1=1", "discriminator.network.norm=batch"], "sample by sample"),
         (["batch_size=1", "generator.network.norm=batch"], "batch of one"),

@@ -68,6 +68,20 @@ def test_low_is_what_pillow_makes_of_the_image_at_a_quarter_of_its_size():
         assert np.abs(made.astype(int) - expected).max() <= 2
 
 
+def test_low_hides_the_colours_of_transparent_pixels_as_pillow_does():
+    """Where an image is nearly transparent, its colours are rounded coarsely: compared from half opaque on."""
+    image = pictures(1, 4, 24, 24)
+    image[0, 3, :, 12:] = 0
+    small = Image.fromarray(image[0].transpose(1, 2, 0)).resize((6, 6), Image.Resampling.LANCZOS)
+    expected = np.asarray(small.resize((24, 24), Image.Resampling.LANCZOS)).transpose(2, 0, 1).astype(int)
+    made = low(image)[0].astype(int)
+    assert np.abs(made[3] - expected[3]).max() <= 4  # Pillow also clips between rows and columns
+    seen = expected[3] >= 128
+    assert np.abs(made - expected)[:, seen].max() <= 6
+    image[0, :3, :, 12:] = 255 - image[0, :3, :, 12:]
+    np.testing.assert_array_equal(low(image)[0], made)
+
+
 @pytest.mark.parametrize(("rule", "make"), [("edges", edges), ("grey", grey), ("low", low)])
 def test_inputs_belong_to_their_images_held_out_ones_too(rule: str, make):
     store = from_object(torch.from_numpy(pictures(300, 3, 8, 8)), config=config(rule))

@@ -196,7 +196,7 @@ def test_all_colours_together_are_the_product_of_the_papers_matrices(black: floa
 
 def test_diffaugment_is_as_published():
     """Brightness, then saturation, then contrast about the image's own mean; shifted; a hole of half the side."""
-    image = noise(1, 3, 16, 24)
+    image = noise(1, 3, 16, 28)
     out = diffaugment(image, torch.ones(1), {"color"}, Given([0.0, 0.9, 0.7, 0.2] + [1.0] * 6, []))
     expected = image.numpy() + 0.4
     grey = expected.mean(1, keepdims=True)
@@ -205,13 +205,13 @@ def test_diffaugment_is_as_published():
     np.testing.assert_allclose(out, expected, atol=1e-5)
 
     shifted = diffaugment(image, torch.ones(1), {"translation"}, Given([1.0] * 4 + [0.0, 0.99, 0.0] + [1.0] * 3, []))
-    padded = nn.functional.pad(image, (3, 3, 2, 2))
-    np.testing.assert_allclose(shifted, padded[:, :, 0:16, 6:30], atol=1e-5)  # 2 down, 3 to the left
+    padded = nn.functional.pad(image, (4, 4, 2, 2))
+    np.testing.assert_allclose(shifted, padded[:, :, 0:16, 8:36], atol=1e-5)  # 2 down, 3.5 rounded to 4 to the left
 
     cut = diffaugment(image, torch.ones(1), {"cutout"}, Given([1.0] * 7 + [0.0, 0.5, 0.0], []))
-    hole = torch.zeros(16, 24, dtype=torch.bool)
-    hole[4:12, :6] = True
-    assert torch.equal(cut == 0, hole.expand(1, 3, 16, 24))
+    hole = torch.zeros(16, 28, dtype=torch.bool)
+    hole[4:12, :7] = True
+    assert torch.equal(cut == 0, hole.expand(1, 3, 16, 28))
     assert torch.equal(cut[:, :, ~hole], image[:, :, ~hole])
 
 

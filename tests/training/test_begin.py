@@ -13,7 +13,7 @@ import torch
 import saddle
 from saddle.base.progress import Silent
 from saddle.base.tensors import load_tensors
-from saddle.errors import ConfigError, RunError
+from saddle.errors import CheckpointError, ConfigError, RunError
 
 SMALL: dict[str, Any] = {
     "batch_size": 8,
@@ -159,3 +159,64 @@ def test_no_source(tmp_path: Path):
     with pytest.raises(ConfigError) as caught:
         train(tmp_path / "run", discriminator__freeze=1)
     assert "discriminator.freeze needs begin.source" in "".join(map(str, caught.value.details))
+
+
+R3GAN = {
+    "generator.network": {"family": "r3gan", "widths": [8, 8], "blocks": [1]},
+    "discriminator.network": {"family": "r3gan", "widths": [8, 8], "blocks": [1]},
+}
+
+
+def r3gan(out: Path, classes: int, **changes: Any) -> saddle.Run:
+    return train(out, classes, images=8, **{key.replace(".", "__"): value for key, value in R3GAN.items()}, **changes)
+
+
+@pytest.mark.parametrize("condition", ["projection", "concatenate"])
+def test_networks_that_knew_no_classes_learn_some(tmp_path: Path, condition: str):
+    without = r3gan(tmp_path / "without", 0, discriminator__condition=condition)
+    listener = Listener()
+    r3gan(tmp_path / "run", 3, discriminator__condition=condition, begin__source=str(without.path), progress=listener)
+    assert any("0 classes there, 3 here" in text for text in listener.said)
+
+
+def test_the_first_layers_of_an_r3gan_are_frozen_and_no_label(tmp_path: Path):
+    settings: dict[str, Any] = {"discriminator__condition": "concatenate", "generator__condition": "concatenate"}
+    begun = r3gan(tmp_path / "source", 3, **settings)
+    run = r3gan(tmp_path / "run", 3, begin__source=str(begun.path), discriminator__freeze=1, **settings)
+    before, after = state(begun, 8), state(run, 8)
+    parts = [name for name in before if name.startswith("discriminator.network.")]
+    same = {name for name in parts if torch.equal(before[name], after[name])}
+    assert "discriminator.network.body.first.weight" in same
+    assert not same & {f"discriminator.network.body.{name}" for name in ("basis", "label.weight")}
+
+
+def test_labels_that_enter_g_otherwise_are_refused(source: Path, tmp_path: Path):
+    with pytest.raises(ConfigError) as caught:
+        train(tmp_path / "run", begin__source=str(source), generator__condition="embedding")
+    assert caught.value.remedy == '--set generator.condition="concatenate"'
+
+
+def test_a_d_of_another_game_is_refused_before_there_is_a_folder(source: Path, tmp_path: Path):
+    other: dict[str, Any] = {"conditional": False, "discriminator__condition": "concatenate"}
+    semi = train(tmp_path / "semi", images=12, game__rule="semi_supervised", data__labelled=6, **other)
+    with pytest.raises(CheckpointError, match="another game") as caught:
+        train(tmp_path / "run", begin__source=str(semi.path), **other)
+    assert str(semi.folder.generator) in str(caught.value.remedy)
+    assert not (tmp_path / "run").exists()
+    train(tmp_path / "run", images=8, begin__source=str(semi.folder.generator), **other)
+
+
+def test_a_digest_that_is_given_is_compared(source: Path, tmp_path: Path):
+    with pytest.raises(RunError, match=r"begin\.digest"):
+        train(tmp_path / "run", begin__source=str(source), begin__digest="0" * 64)
+    run = train(tmp_path / "run", images=8, begin__source=str(source))
+    with pytest.raises(RunError, match=r"begin\.digest"):
+        train(tmp_path / "run", images=16, begin__source=str(source), begin__digest="0" * 64)
+    train(tmp_path / "run", images=16, begin__source=str(source), begin__digest=run.config.begin.digest)
+
+
+def test_without_averaging_g_begins_as_the_one_that_d_played_against(source: Path, tmp_path: Path):
+    slow = {"generator__optimizer__learning_rate": 1e-9, "discriminator__optimizer__learning_rate": 1e-9}
+    run = train(tmp_path / "run", images=8, begin__source=str(source), average__half_life=0, **slow)
+    name = "generator.network.body.project.weight"
+    torch.testing.assert_close(state(run, 8)[name], state(saddle.Run(source), 64)[name], rtol=0, atol=1e-6)

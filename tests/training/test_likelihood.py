@@ -21,8 +21,12 @@ from saddle.config.resolve import Recipe, settle
 from saddle.data import Store
 from saddle.data.scaling import Scaling
 from saddle.errors import ConfigError, DataError, MetricError
+from saddle.networks.pixelcnn import PixelCNN
 from saddle.runs.folder import RunFolder
 from saddle.runs.status import resume_command
+from saddle.scoring.likelihood import nats
+from saddle.scoring.sides import Extracted
+from saddle.trained.likelihood import log_likelihoods
 from saddle.training.assemble import Networks, make_feed, make_learner
 from saddle.training.likelihood import Likelihood, settled_latent
 
@@ -171,6 +175,7 @@ def test_validation_images_choose_the_best_network(tmp_path: Path):
         ("members=2", "members > 1 needs learner = gan"),
         ("learner=gan", "go together"),
         ("generator.network.kernel=4", "odd"),
+        ("health.on_collapse=stop", "needs learner = gan"),
     ],
 )
 def test_settings_without_effect_are_refused(setting: str, told: str):
@@ -187,6 +192,33 @@ def test_data_between_the_levels_are_refused(tmp_path: Path):
     run = train(tmp_path / "run", "data.binarise=no", "generator.network.levels=17", "images=20", data="digits")
     levels = (run.sample(9) * 16).flatten()  # as exact as a pixel of 8 bits
     assert (levels - levels.round()).abs().max() < 1e-6
+
+
+def test_only_what_the_network_knows_has_a_likelihood(run: saddle.Run):
+    network = run.generator.network
+    assert isinstance(network, PixelCNN) and network.levels == 2
+    shape = run.generator.shape
+    for value in (0.5, 100 / 255, 1.01):
+        with pytest.raises(DataError, match="between the 2 levels"):
+            log_likelihoods(network, torch.full((2, *shape), value))
+    with pytest.raises(DataError, match="between the 2 levels"):
+        log_likelihoods(network, torch.full((2, *shape), 100, dtype=torch.uint8))
+    assert log_likelihoods(network, torch.full((2, *shape), 255, dtype=torch.uint8)).shape == (2,)
+
+
+def test_a_network_with_labels_is_asked_with_labels(tmp_path: Path):
+    run = train(tmp_path / "run", "conditional=true", "images=20", data="digits")
+    network = run.generator.network
+    assert isinstance(network, PixelCNN)
+    black = torch.zeros(3, *run.generator.shape)
+    with pytest.raises(ConfigError, match="no classes are given"):
+        log_likelihoods(network, black)
+    assert log_likelihoods(network, black, torch.arange(3)).isfinite().all()
+
+
+def test_one_image_has_no_error():
+    samples = Extracted(torch.zeros(1, 1, 2, 2), None, torch.zeros(1, 0), None, torch.tensor([-3.0]))
+    assert nats(samples, None)[:2] == (3.0, 0.0)  # pyright: ignore[reportArgumentType]
 
 
 def test_a_run_is_resumed_by_the_recipe_alone(tmp_path: Path):

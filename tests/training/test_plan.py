@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -184,16 +185,46 @@ def test_a_run_says_what_it_chose_and_keeps_it(recipe: str, tmp_path: Path, monk
         train(recipe, tmp_path / "run", listener, **{"generator.network.width": 4})
 
 
-def line(images: int, fd: float) -> dict[str, float]:
-    return {"images": images, "fd": fd}
+def scores(metric: str, *values: float, best: Callable[..., float] = min) -> list[dict[str, float]]:
+    """What ten intervals of a run came to."""
+    return [
+        {"images": 10 * (at + 1), metric: value, "best": value == best(values[: at + 1])}
+        for at, value in enumerate(values)
+    ]
 
 
 def test_a_run_that_was_still_improving_says_so():
-    falling = [line(number * 10, 100 / number) for number in range(1, 11)]
+    falling = scores("fd", *(100 / number for number in range(1, 11)))
     words = plan.prospect(falling, "fd", 100, 600.0)
     assert words is not None
-    assert words.startswith("fd was still falling, from 14.3 to 10") and "takes 20 minutes, --set images=200" in words
-    settled = [line(number * 10, 5.0 + 0.01 * (number % 3)) for number in range(1, 11)]
+    assert words.startswith("fd was still improving, from 14.3 to 10") and "takes 20 minutes, --set images=200" in words
+    settled = scores("fd", *(5.0 + 0.01 * (number % 3) for number in range(1, 11)))
     assert "has settled" in str(plan.prospect(settled, "fd", 100, 600.0))
+    rising = scores("recall", *(0.05 * number for number in range(1, 11)), best=max)
+    assert "recall was still improving, from 0.35 to 0.5" in str(plan.prospect(rising, "recall", 100, 600.0))
+    worse = scores("precision", *(0.8 - 0.06 * number for number in range(10)), best=max)
+    assert "precision has settled" in str(plan.prospect(worse, "precision", 100, 600.0))
     assert plan.prospect(falling[:2], "fd", 100, 600.0) is None
     assert plan.prospect([], "fd", 100, 600.0) is None
+
+
+@pytest.mark.parametrize(
+    ("recipe", "changes"),
+    [
+        ("images", {"members": 3, "generator.network.width": 4, "discriminator.network.width": 4}),
+        ("pix2pix", {"auto": ["images", "evaluate.every"], "data.pairs": "edges"}),
+        ("ring8", {"auto": ["images", "evaluate.every", "game.augment", "data.mirror"], "data.source": "ring(8)"}),
+    ],
+)
+def test_lengths_are_chosen_for_populations_pairs_and_points(
+    recipe: str, changes: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(plan, "_FEWEST", 64)
+    monkeypatch.setattr(plan, "_MOST", 64)
+    images = np.random.default_rng(0).integers(0, 256, (300, 3, 8, 8), dtype=np.uint8)
+    settings = {"data.size": 8, "evaluate.extractor": "pixels", "evaluate.count": 4, "batch_size": 32, **changes}
+    data = None if recipe == "ring8" else images
+    if data is None:
+        settings = {key: value for key, value in settings.items() if key not in ("data.size", "evaluate.extractor")}
+    run = saddle.train(recipe, data=data, out=tmp_path / "run", settings=settings, threads=1, progress=Silent())
+    assert run.config.images == 64 and run.config.evaluate.every

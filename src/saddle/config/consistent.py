@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from saddle.config.members import member_config, varied
 from saddle.config.networks import LatentConfig, UNetConfig
-from saddle.config.schema import Config
+from saddle.config.schema import Config, DiscriminatorConfig
 from saddle.config.section import Section
 
 # Losses whose target for real samples can be smoothed.
@@ -157,6 +157,11 @@ def _of_one(config: Config) -> Iterator[str]:
             "latent.code_size has no effect without latent.codes",
         ),
         (
+            not config.discriminator.minibatch_kernels
+            and config.discriminator.minibatch_dimensions != DiscriminatorConfig().minibatch_dimensions,
+            "discriminator.minibatch_dimensions has no effect without minibatch_kernels",
+        ),
+        (
             d.family == "r3gan" and config.discriminator.weights != "plain",
             "discriminator.weights must be plain with an r3gan: layers that begin at zero have no length to divide by",
         ),
@@ -179,8 +184,6 @@ def _of_pairs(config: Config) -> Iterator[str]:
         yield f"data.pairs = {pairs} needs generator.network.family = unet, or your own module that takes inputs"
     if paired and (config.conditional is not False or game.packing > 1 or game.rule != "plain"):
         yield f"data.pairs = {pairs} needs conditional = false, game.packing = 1 and game.rule = plain"
-    if paired and game.classification:
-        yield f"game.classification has no effect with data.pairs = {pairs}: there are no classes; set it to 0"
     if game.l1 and not paired:
         yield "game.l1 has no effect without data.pairs: samples have no targets"
     if isinstance(g, UNetConfig) and config.latent not in (LatentConfig(), _found(config.latent)):
@@ -207,6 +210,8 @@ def _of_likelihood(config: Config) -> Iterator[str]:
         yield "latent follows from the data with learner = likelihood: leave it out"
     if config.execution == "compile":
         yield "execution = compile needs learner = gan"
+    if config.health.on_collapse != "warn":
+        yield f"health.on_collapse = {config.health.on_collapse} needs learner = gan: nothing else collapses"
 
 
 def _found(latent: LatentConfig) -> LatentConfig:

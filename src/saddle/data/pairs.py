@@ -124,14 +124,23 @@ def _down(values: Numbers, above: int, middle: int, below: int) -> Numbers:
 
 
 def _resized(images: Images, size: Size) -> Images:
-    """As Pillow resizes each of them, at once: rows and columns are multiplied by what Pillow makes of unit vectors."""
+    """As Pillow resizes each of them, at once: rows and columns are multiplied by what Pillow makes of unit vectors.
+
+    Of colours with an opacity as many times as opaque: what a transparent pixel hides must not show in its neighbours.
+    """
 
     def weights(before: int, after: int) -> NDArray[np.float32]:
         units = Image.fromarray(np.eye(before, dtype=np.float32))
         return np.asarray(units.resize((before, after), Image.Resampling.LANCZOS))
 
     height, width = images.shape[2:]
-    values = weights(height, size[0]) @ images.astype(np.float32) @ weights(width, size[1]).T
+    values = images.astype(np.float32)
+    transparent = images.shape[1] == 4
+    if transparent:
+        values[:, :3] *= values[:, 3:] / 255
+    values = weights(height, size[0]) @ values @ weights(width, size[1]).T
+    if transparent:
+        values[:, :3] *= 255 / np.maximum(values[:, 3:], 1)
     return np.rint(values).clip(0, 255).astype(np.uint8)
 
 

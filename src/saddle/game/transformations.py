@@ -85,7 +85,7 @@ def diffaugment(
         images = _recoloured(images, colors, contrast * saturation, contrast, None, brighter + (1 - contrast) * mean)
     moved = falls("translation")
     height, width = images.shape[-2:]
-    down, right = (drawn(moved, _whole(draws.uniform(), side // 8), 0.0) for side in (height, width))
+    down, right = (drawn(moved, _whole(draws.uniform(), (side + 4) // 8), 0.0) for side in (height, width))
     if "translation" in names:
         images = warped(images, translation(-right, -down), fill=(1 + black) / 2)
     return _cut_out(images, falls("cutout"), draws, black) if "cutout" in names else images

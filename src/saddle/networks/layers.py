@@ -222,18 +222,23 @@ def freeze(discriminator: nn.Module, count: int) -> None:
     Args:
         discriminator: a D that saddle builds.
         count: how many linear and convolutional layers of its body, with what comes before the next one, such as norms.
+            What a body of its own does at the end, and what it knows of labels, stays free.
 
     Raises:
         ConfigError: it has fewer.
     """
     body = discriminator.get_submodule("body")
-    layers = [layer for layer in body.modules() if isinstance(layer, _LAYERS)]
+    label = getattr(body, "label", None)
+    of_labels = {*label.modules()} if isinstance(label, nn.Module) else set[nn.Module]()
+    modules = [module for module in body.modules() if module is not body and module not in of_labels]
+    layers = [module for module in modules if isinstance(module, _LAYERS)]
     if count > len(layers):
         raise ConfigError(
             "D's body has fewer layers", expected=f"discriminator.freeze of {len(layers)} at most", got=count
         )
-    first_to_move = next(layers[count].parameters()) if count < len(layers) else None
-    for parameter in body.parameters():
-        if parameter is first_to_move:
+    first_to_move = layers[count] if count < len(layers) else None
+    for module in modules:
+        if module is first_to_move:
             break
-        parameter.requires_grad_(False)
+        for parameter in module.parameters(recurse=False):
+            parameter.requires_grad_(False)

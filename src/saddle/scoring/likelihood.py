@@ -58,7 +58,7 @@ def nats(samples: Extracted, _: RealData) -> tuple[float, float, float]:
     assert samples.log_likelihoods is not None
     values = -samples.log_likelihoods
     mean = values.mean().item()
-    error = values.std().item() / math.sqrt(len(values))
+    error = values.std(correction=int(len(values) > 1)).item() / math.sqrt(len(values))
     return mean, error, mean / (math.prod(samples.values.shape[1:]) * math.log(2))
 
 

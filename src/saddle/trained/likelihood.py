@@ -6,11 +6,12 @@ import torch
 from torch import Tensor, nn
 
 from saddle.data.scaling import as_floats
-from saddle.errors import ConfigError, NotFinite
+from saddle.errors import ConfigError, DataError, NotFinite
 from saddle.networks.pixelcnn import PixelCNN
 from saddle.networks.unet import UNet
 
 _AT_ONCE = 50  # images: of more, a CPU would get the memory of each layer anew from the system
+_CHECKED = 1_000  # images at once: they may lie in a file and be larger than the memory
 
 
 def log_likelihoods(network: PixelCNN, images: Tensor, labels: Tensor | None = None) -> Tensor:
@@ -22,8 +23,16 @@ def log_likelihoods(network: PixelCNN, images: Tensor, labels: Tensor | None = N
         labels: class indices (N,); a network without labels does not look at them.
 
     Raises:
-        NotFinite: one of them is NaN or infinite.
+        ConfigError: the network needs labels, and there are none.
+        DataError: the images hold values between the levels of the network.
+        NotFinite: one of the likelihoods is NaN or infinite.
     """
+    if network.label is not None and labels is None:
+        raise ConfigError(
+            "this network says how probable an image of a class is, and no classes are given",
+            expected=f"labels of shape ({len(images):,},)",
+        )
+    check_levels("these images", images, network.levels)
     device, training = next(network.parameters()).device, network.training
     found: list[Tensor] = []
     network.eval()
@@ -43,6 +52,31 @@ def log_likelihoods(network: PixelCNN, images: Tensor, labels: Tensor | None = N
             remedy="the training has diverged: take an earlier checkpoint, or train with a smaller learning rate",
         )
     return values
+
+
+def check_levels(name: str, images: Tensor, levels: int) -> None:
+    """Refuse images with values that a network of so many levels does not know.
+
+    Args:
+        name: of the images.
+        images: as of ``log_likelihoods``.
+        levels: in equal steps from 0 to 1. As uint8 they are rounded.
+
+    Raises:
+        DataError: with one of these values.
+    """
+    for start in range(0, len(images), _CHECKED):
+        steps = as_floats(images[start : start + _CHECKED]) * (levels - 1)
+        other = (steps - steps.round()).abs() > (levels - 1) / 2 / 255 + 1e-4
+        if other.any():
+            raise DataError(
+                f"{name} hold values between the {levels} levels of this network",
+                expected=f"{levels} values in equal steps, from 0 to 255",
+                got=f"values such as {255 * steps[other][0].item() / (levels - 1):.3g}",
+                remedy="train with --set data.binarise=sampled for images of black and white alone, or with --set "
+                "generator.network.levels=256 for any; a run folder knows how its data were made, a generator's file "
+                "does not",
+            )
 
 
 def check_smooth(network: nn.Module) -> None:

@@ -296,5 +296,8 @@ def try_out(config: Config, store: Store, scaling: Scaling, networks: Networks, 
     settings = {"threads": threads, "precision": precision}
     if not config.auto:
         return Trial(settings)
-    seconds = 1_000 * trial(precision) / (config.batch_size * learner.turns)
-    return Trial(settings, (seconds, time_of_a_score(config, store, learner, scaling)))
+    seconds, score = 1_000 * trial(precision) / (config.batch_size * learner.turns), 0.0
+    if "evaluate.every" in config.auto:
+        sampled = learner.member(0) if config.members > 1 and isinstance(learner, GAN) else learner
+        score = time_of_a_score(config, store, sampled, scaling)
+    return Trial(settings, (seconds, score))

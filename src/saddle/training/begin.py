@@ -112,6 +112,8 @@ def check_source(source: Source, config: Config, shape: tuple[int, ...], input_c
         (f"{name}.{key}", *values) for name, theirs, ours in sections for key, *values in difference(theirs, ours)
     ]
     changes = [change for change in changes if not change[0].startswith(_OWN)]
+    if given.class_names and config.conditional and given.condition != config.generator.condition:
+        changes.append(("generator.condition", given.condition, config.generator.condition))
     if changes:
         raise ConfigError(
             f"{source.path} has other networks than this run",
@@ -132,7 +134,9 @@ def begin_from(source: Source, learner: GAN, class_names: tuple[str, ...]) -> li
     Raises:
         CheckpointError: the tensors are not those of such networks.
     """
-    parts: dict[str, nn.Module] = {"generator.network": learner.generator.network, "averaged": learner.averaged}
+    parts: dict[str, nn.Module] = {"generator.network": learner.generator.network}
+    if learner.averaged is not learner.generator.network:
+        parts["averaged"] = learner.averaged
     said: list[str] = []
     if source.discriminator is None:
         said.append(f"{source.path} holds G alone: D begins anew, and needs some rounds to catch up")
@@ -146,6 +150,14 @@ def begin_from(source: Source, learner: GAN, class_names: tuple[str, ...]) -> li
         own = _plain(network.state_dict())
         for name, tensor in own.items():
             if name in given and given[name].dim() == tensor.dim():
+                is_output = part == "discriminator.network" and name.startswith("output.")
+                if is_output and given[name].shape != tensor.shape:
+                    raise CheckpointError(
+                        f"the D of {source.path} answers to another game than this run's",
+                        expected=f"output of shape {tuple(tensor.shape)}",
+                        got=f"{tuple(given[name].shape)}",
+                        remedy=f"begin from its generator alone: {source.path.parents[1] / 'generator.safetensors'}",
+                    )
                 corner = tuple(slice(min(pair)) for pair in zip(given[name].shape, tensor.shape, strict=True))
                 cut += given[name].shape != tensor.shape
                 tensor[corner] = given[name][corner].to(tensor.device, tensor.dtype)
@@ -164,7 +176,7 @@ def begin_from(source: Source, learner: GAN, class_names: tuple[str, ...]) -> li
     return said
 
 
-_OF_LABELS = ("label.embedding.", "projection.")  # which an unconditional network does without
+_OF_LABELS = ("label.", "embedding.", "projection.")  # which an unconditional network does without
 
 
 def _plain(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Hashable, Mapping, Sequence
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -14,9 +14,10 @@ from saddle.base import processes
 from saddle.config.networks import PixelCNNConfig
 from saddle.config.schema import Config
 from saddle.data.store import Store
-from saddle.errors import CheckpointError, DataError
+from saddle.errors import CheckpointError
 from saddle.game.batch import Batch
 from saddle.networks.pixelcnn import PixelCNN
+from saddle.trained.likelihood import check_levels
 from saddle.training.gan import Member
 from saddle.training.players import Average, Player, averaging_weight, below
 
@@ -121,20 +122,8 @@ def settled_latent(config: Config, store: Store) -> dict[str, Any]:
     network = config.generator.network
     assert isinstance(network, PixelCNNConfig)
     if store.kind == "images" and network.levels < 256:
-        _check_values(store, network.levels)
+        with warnings.catch_warnings():  # a store may be read-only; nothing is written
+            warnings.filterwarnings("ignore", "The given NumPy array is not writable")
+            values = torch.from_numpy(store.values)
+        check_levels(f"the images of {store.name}", values, network.levels)
     return {"size": math.prod(store.shape), "distribution": "uniform", "low": 0.0, "high": 1.0}
-
-
-def _check_values(store: Store, levels: int) -> None:
-    known = [(510 * level + levels - 1) // (2 * levels - 2) for level in range(levels)]  # rounded
-    # In pieces: the images may lie in a file and be larger than the memory.
-    pieces = (store.values[start : start + 1000] for start in range(0, len(store), 1000))
-    other = sum(int(np.isin(piece, known, invert=True).sum()) for piece in pieces)
-    if other:
-        raise DataError(
-            f"{store.name} holds values between the {levels} levels of this network",
-            expected=f"{levels} values in equal steps from 0 to 255",
-            got=f"{other:,} others",
-            remedy="--set data.binarise=sampled for images of black and white alone, or --set "
-            "generator.network.levels=256 for any",
-        )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
+from math import prod
 from typing import Any
 
 import torch
@@ -14,8 +15,10 @@ from saddle.config.resolve import merge_settings, nest
 from saddle.data.scaling import Scaling
 from saddle.data.store import Store
 from saddle.features.extractors import find_extractor
+from saddle.runs.log import best_entry
 from saddle.training.begin import Source
 from saddle.training.learner import Sampled
+from saddle.training.sampling import saved_samples
 from saddle.training.symmetry import look_alike_mirrored
 
 # How long a run is: as many images as this time allows, but no more than the data can teach.
@@ -28,7 +31,8 @@ _SCORING, _SCORES = 0.05, 20
 # Below so many images, D sees them augmented (Zhao et al. 2020); fewer than these few teach hardly anything.
 _LITTLE, _HARDLY_ANY = 5_000, 100
 _SHAPES_AFTER = 100_000  # images seen when the first shapes show
-_TIMED = 256  # samples whose drawing and scoring is timed
+_TIMED = range(16, 257)  # samples whose drawing and scoring is timed, fewer of larger ones
+_TIMED_VALUES = 2**22  # in all of them together
 
 
 def from_data(config: Config, store: Store, device: torch.device, source: Source | None = None) -> dict[str, Any]:
@@ -51,11 +55,11 @@ def from_data(config: Config, store: Store, device: torch.device, source: Source
         "batch_size": batch,
         "generator.network.width": widths[0],
         "discriminator.network.width": widths[1],
-        "game.augment": {"kind": "diffaugment" if len(store) < _LITTLE else "none"},
+        "game.augment": {"kind": "diffaugment" if store.kind == "images" and len(store) < _LITTLE else "none"},
     }
     if not config.conditional:
         chosen["game.classification"] = 0.0
-    if "data.mirror" in config.auto:
+    if "data.mirror" in config.auto and store.kind == "images":
         chosen["data.mirror"] = look_alike_mirrored(store, labelled=bool(config.conditional))
     return merge_settings(nest([*key.split(".")], chosen[key]) for key in config.auto if key in chosen)
 
@@ -96,12 +100,15 @@ def from_speed(config: Config, store: Store, seconds: float, score: float) -> di
 def time_of_a_score(config: Config, store: Store, learner: Sampled, scaling: Scaling) -> float:
     """Seconds that it takes here to draw and to look at ``evaluate.count`` samples."""
     extractor = find_extractor(config.evaluate.extractor, store)
-    labels = torch.zeros(_TIMED, dtype=torch.int64) if config.conditional is True else None
-    values = torch.from_numpy(store.values[:_TIMED])
+    count = min(max(_TIMED_VALUES // prod(store.shape), _TIMED.start), _TIMED.stop - 1)
+    inputs = None if store.inputs is None else store.inputs[:count]
+    count = count if inputs is None else len(inputs)
+    labels = torch.zeros(count, dtype=torch.int64) if config.conditional is True else None
     began = time.perf_counter()
-    scaling.backward(learner.sample(0, 0, _TIMED, labels)).cpu()
-    extractor(values)
-    return (time.perf_counter() - began) * config.evaluate.count / min(_TIMED, len(values))
+    samples = saved_samples(learner, scaling, store.shape, 0, count, labels, inputs)
+    for piece in samples.split(extractor.batch):
+        extractor(piece)
+    return (time.perf_counter() - began) * config.evaluate.count / count
 
 
 def in_words(config: Config, store: Store, seconds: float) -> str:
@@ -112,7 +119,7 @@ def in_words(config: Config, store: Store, seconds: float) -> str:
         store: the data.
         seconds: that a thousand images seen take here.
     """
-    height, width = store.shape[-2:]
+    size = "{1} × {0}, ".format(*store.shape[-2:]) if store.kind == "images" else ""
     classes = f", {len(store.class_names)} classes" if config.conditional else ""
     augmented = {"none": "no augmentation"}.get(kind := config.game.augment.kind, kind)
     channels = getattr(config.generator.network, "width", None)
@@ -125,7 +132,7 @@ def in_words(config: Config, store: Store, seconds: float) -> str:
     ]
     total = config.total_images(len(store))
     words = (
-        f"{width} × {height}, {len(store):,} images{classes}: {', '.join(parts)}; "
+        f"{size}{len(store):,} {store.kind}{classes}: {', '.join(parts)}; "
         f"about {_duration(total * seconds / 1_000)} here"
     )
     if total > _SHAPES_AFTER:
@@ -143,19 +150,21 @@ def prospect(scores: Sequence[Mapping[str, Any]], metric: str, total: int, secon
 
     Args:
         scores: its lines, oldest first.
-        metric: of which lower is better.
+        metric: that chose the best generator.
         total: its length in images seen.
         seconds: that it took.
     """
-    known = [(int(line["images"]), float(line[metric])) for line in scores if metric in line]
-    before = [value for images, value in known if images <= 0.75 * total]
-    if not before or len(known) < 4:
+    before, after = (
+        best_entry([line for line in scores if line["images"] <= 0.75 * total], metric),
+        best_entry(scores, metric),
+    )
+    if before is None or after is None or len(scores) < 4:
         return None
-    earlier, best = min(before), min(value for _, value in known)
-    if best > (1 - _SETTLED) * earlier:
+    earlier, best = float(before[metric]), float(after[metric])
+    if abs(best - earlier) < _SETTLED * abs(earlier):
         return f"{metric} has settled: in the last quarter of the run it went from {earlier:.3g} to {best:.3g} at best"
     return (
-        f"{metric} was still falling, from {earlier:.3g} to {best:.3g} in the last quarter of the run: one that is "
+        f"{metric} was still improving, from {earlier:.3g} to {best:.3g} in the last quarter of the run: one that is "
         f"twice as long takes {_duration(2 * seconds)}, --set images={_rounded(2 * total)} --out ANOTHER"
     )
 

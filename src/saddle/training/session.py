@@ -17,7 +17,7 @@ from torch import nn
 from saddle.base import processes
 from saddle.base.files import write_text
 from saddle.base.machine import bound_spinning, find_device, keep_freed_memory, stop_signals
-from saddle.base.progress import Progress
+from saddle.base.progress import Progress, Silent
 from saddle.config import Config, to_toml
 from saddle.config.keys import identity_of
 from saddle.config.resolve import merge_settings, settle
@@ -117,6 +117,8 @@ def run_session(
                 "them slow where other work runs too: import saddle first, or set GOMP_SPINCOUNT=1000"
             )
         learner = make_learner(config, store, scaling, networks, device)
+        if isinstance(learner, GAN) and not run.exists():  # what does not fit is refused before there is a folder
+            _begin(config, store, learner, Silent())
         scorer = processes.together(lambda: Scorer(config, run, store, learner, scaling, progress, go_on))
         with _stop_signals() as stop:
             return _train(config, store, run, learner, scorer, scaling, progress, stop, edits)

@@ -50,11 +50,17 @@ def settled(
     if "conditional" not in known:
         known["conditional"] = _conditional(config, store)
     source = None
-    if config.begin.source and recorded is None:
-        source = open_source(config.begin.source)
-        known["begin"] = {"digest": source.digest}
-    elif config.begin.source and recorded is not None:
-        known["begin"] = {"digest": recorded.begin.digest}
+    if config.begin.source:
+        source = open_source(config.begin.source) if recorded is None else None
+        found = source.digest if source is not None else recorded and recorded.begin.digest
+        if config.begin.digest not in (None, found):
+            raise RunError(
+                f"{config.begin.source} is not the file that begin.digest names",
+                expected=f"SHA-256 {config.begin.digest}",
+                got=found,
+                remedy="leave begin.digest out, or give that file",
+            )
+        known["begin"] = {"digest": found}
     if config.learner == "likelihood":
         known["latent"] = settled_latent(config, store)
     if isinstance(config.generator.network, UNetConfig):
