@@ -75,7 +75,7 @@ def test_a_table_has_a_row_for_each_group_of_runs_and_its_floors(results: Module
     assert rows[0] == "| system | runs × seen | modes found | kl [.1] |"
     assert rows[2:5] == [
         "| GAN | 2 × 1 M | 6.0 (6.0 ± .5) [8] | 0.3 |",
-        "| ours | 2 × 1 M | 24.0 (7 (R3GAN)) [25] | 0.2 |",
+        "| ours | 2 × 1 M | 24.0 (7 by R3GAN) [25] | 0.2 |",
         "| ours | 2 × 1 M | 23.0 [25] |  |",
     ]
     assert rows[5:] == ["", "As the authors' code does.", "", "- `saddle reproduce pacgan-2d` here"]

@@ -90,7 +90,8 @@ def _wrapped(text: str, indent: str = "") -> str:
 def _cell(line: Line | None, floor_of_all: str) -> str:
     if line is None:
         return ""
-    published = f" ({line['published']})" if line["published"] else ""
+    words = line["published"].replace("(", "by ").replace(")", "")  # "7 (R3GAN)": of another system
+    published = f" ({words})" if words else ""
     floor = f" [{line['floor']}]" if line["floor"] and not floor_of_all else ""
     return line["measured"] + published + floor
 

@@ -107,6 +107,7 @@ class _Finished(NamedTuple):
         length: images seen by the run.
         share: of the row's length.
         options: of the command that makes it, apart from the row and the seed.
+        precision: that it was trained in.
         machine: that made it.
         first_alarm: the images seen when the alarm first said that something is wrong; None where it never did, and of
             a row that does not ask.
@@ -119,6 +120,7 @@ class _Finished(NamedTuple):
     length: int
     share: float
     options: tuple[str, ...]
+    precision: str
     machine: str
     first_alarm: int | None
     last_alarm: int | None
@@ -127,7 +129,7 @@ class _Finished(NamedTuple):
 def _finished(place: Place, row: Row) -> list[list[_Finished]]:
     """The finished runs of a row, those with equal lengths and settings together, the longest first."""
     whole = resolve(load_recipe(row.recipe), *place.layers(row))
-    groups: dict[tuple[str, ...], list[_Finished]] = {}
+    groups: dict[tuple[str, ...], list[_Finished]] = {}  # runs in two precisions make two rows
     numbers = [path.name.removeprefix("seed-") for path in place.runs(row).glob("seed-*")]
     for number in sorted(int(text) for text in numbers if text.isdecimal()):
         folder = place.runs(row) / f"seed-{number}"
@@ -136,7 +138,7 @@ def _finished(place: Place, row: Row) -> list[list[_Finished]]:
         except (SaddleError, OSError, ValueError, KeyError):  # damaged: no reason to lose the other rows
             continue
         if found is not None:
-            groups.setdefault(found.options, []).append(found)
+            groups.setdefault((*found.options, found.precision), []).append(found)
     return sorted(groups.values(), key=lambda group: -group[0].share)
 
 
@@ -160,7 +162,7 @@ def _read(run: RunFolder, row: Row, whole: Config, place: Place) -> _Finished | 
     health = health_of(config, log) if row.collapsed is not None else None
     alarms = _alarms(health) if health is not None else (None, None)
     if run.diverged.is_file():
-        return _Finished(config.seed, {}, 0, length, share, options, machine, *alarms)
+        return _Finished(config.seed, {}, 0, length, share, options, config.precision, machine, *alarms)
     file = scored_file(run, row)
     kept = read_evaluations(run).get(file.name)
     if kept is None or not has_reached(run, config) or sha256(file.read_bytes()).hexdigest() != kept.generator:
@@ -172,7 +174,7 @@ def _read(run: RunFolder, row: Row, whole: Config, place: Place) -> _Finished | 
             scores[name] = max(fits, key=lambda score: any(shipped in score.protocol for shipped in SHIPPED))
     if not set(place.figures(row)) <= set(scores):
         return None
-    return _Finished(config.seed, scores, kept.images_seen, length, share, options, machine, *alarms)
+    return _Finished(config.seed, scores, kept.images_seen, length, share, options, config.precision, machine, *alarms)
 
 
 def _alarms(health: Health) -> tuple[int | None, int | None]:
@@ -193,11 +195,7 @@ def _is_of(score: Score, config: Config, row: Row, place: Place) -> bool:
 
 def _options(whole: Config, config: Config) -> tuple[float, tuple[str, ...]]:
     """The share of the row's length, and the options that make such a run of it."""
-    changed = [
-        (key, new)
-        for key, old, new in difference(whole, config)
-        if new is not None and (old != "auto" or key == "precision")  # runs in two precisions make two rows
-    ]
+    changed = [(key, new) for key, old, new in difference(whole, config) if new is not None and old != "auto"]
     changes = [(key, new) for key, new in changed if role(key) not in _NOT_SETTINGS and key not in _FOUND]
     settings = [f"{key}={inline_toml(new)}" for key, new in changes]
     ends = (whole.images, config.images) if whole.images and config.images else (whole.epochs, config.epochs)
@@ -238,6 +236,8 @@ def _lines(row: Row, place: Place, group: Sequence[_Finished]) -> list[Line]:
         + " M"
         + (f", {group[0].share:.3g} of the length" if group[0].share < 1 else "")
     )
+    if group[0].precision != "float32":
+        runs += f", {group[0].precision}"
     changed = "--set" in group[0].options
     if changed:
         runs += ", other settings"
