@@ -76,6 +76,7 @@ def test_a_run_that_is_not_scored_is_told_first_and_nobody_wins(saddle, tmp_path
         (["a", "nowhere"], "nowhere holds no run"),
         (["a", "./a"], "given twice"),
         (["a", "b", "--out", "nowhere/page.html"], "nowhere/page.html cannot be written"),
+        (["a", "b", "--out", "page.png"], "page.png is not named as a page"),
     ],
 )
 def test_bad_input_exits_2_with_a_message_and_leaves_nothing(saddle, tmp_path: Path, words: list[str], said: str):

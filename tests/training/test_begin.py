@@ -193,7 +193,7 @@ def test_the_first_layers_of_an_r3gan_are_frozen_and_no_label(tmp_path: Path):
 def test_labels_that_enter_g_otherwise_are_refused(source: Path, tmp_path: Path):
     with pytest.raises(ConfigError) as caught:
         train(tmp_path / "run", begin__source=str(source), generator__condition="embedding")
-    assert caught.value.remedy == '--set generator.condition="concatenate"'
+    assert caught.value.remedy == "--set 'generator.condition=\"concatenate\"'"
 
 
 def test_a_d_of_another_game_is_refused_before_there_is_a_folder(source: Path, tmp_path: Path):
@@ -220,3 +220,15 @@ def test_without_averaging_g_begins_as_the_one_that_d_played_against(source: Pat
     run = train(tmp_path / "run", images=8, begin__source=str(source), average__half_life=0, **slow)
     name = "generator.network.body.project.weight"
     torch.testing.assert_close(state(run, 8)[name], state(saddle.Run(source), 64)[name], rtol=0, atol=1e-6)
+
+
+def test_only_layers_that_were_trained_are_frozen(source: Path, tmp_path: Path):
+    with pytest.raises(ConfigError, match="holds G alone"):
+        train(tmp_path / "run", begin__source=str(source / "generator.safetensors"), discriminator__freeze=1)
+    assert not (tmp_path / "run").exists()
+
+
+def test_networks_of_another_family_need_another_recipe(source: Path, tmp_path: Path):
+    with pytest.raises(ConfigError, match="other networks") as caught:
+        r3gan(tmp_path / "run", 3, begin__source=str(source))
+    assert caught.value.remedy == "train the recipe that the source was trained by"

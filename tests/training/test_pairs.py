@@ -148,6 +148,7 @@ def test_a_folder_of_pictures_becomes_one_of_the_same_names(run: saddle.Run, tmp
         (lambda folder: (picture(folder / "a.png"), picture(folder / "a.bmp")), [], "differ in their suffix alone"),
         (lambda folder: broken(folder / "a.png"), [], "cannot be read"),
         (lambda folder: picture(folder / "a.png"), ["--out", "out.png"], "named as a file"),
+        (lambda folder: picture(folder / "a.png"), ["--input", "in/a.png"], "is a picture, and --input takes a folder"),
     ],
 )
 def test_folders_that_cannot_be_translated_leave_nothing(

@@ -128,8 +128,8 @@ class Listener(Silent):
         self.said.append(text)
 
 
-def train(recipe: str, out: Path, progress: Silent, **settings: Any) -> saddle.Run:
-    values = np.random.default_rng(0).integers(0, 256, (64, 3, 8, 8), dtype=np.uint8)
+def train(recipe: str, out: Path, progress: Silent, shade: int = 0, **settings: Any) -> saddle.Run:
+    values = np.random.default_rng(shade).integers(0, 256, (64, 3, 8, 8), dtype=np.uint8)
     return saddle.train(
         recipe, data=values, out=out, threads=1, progress=progress,
         settings={"data.held_out": 0.0, "batch_size": 8, **settings},
@@ -183,6 +183,8 @@ def test_a_run_says_what_it_chose_and_keeps_it(recipe: str, tmp_path: Path, monk
     assert longer.config.auto == OPEN[1:]
     with pytest.raises(saddle.SaddleError, match="other settings"):
         train(recipe, tmp_path / "run", listener, **{"generator.network.width": 4})
+    with pytest.raises(saddle.SaddleError, match="have changed since"):
+        train(recipe, tmp_path / "run", listener, images=160, shade=1)
 
 
 def scores(metric: str, *values: float, best: Callable[..., float] = min) -> list[dict[str, float]]:

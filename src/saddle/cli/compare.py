@@ -21,7 +21,9 @@ def compare(
     """
     from saddle.pages.comparison import compare as read
     from saddle.pages.comparison import write_comparison
+    from saddle.pages.html import check_page
 
+    check_page(out)
     found = read(runs)
     write_comparison(found, out)
     if found.settings:

@@ -12,7 +12,7 @@ from saddle.errors import RunError
 from saddle.health.course import health_of, length
 from saddle.health.library import Curve, as_log, like, usual
 from saddle.health.losses import judge_losses, read_losses
-from saddle.pages.html import figure, left_out, page, paragraph, section, table
+from saddle.pages.html import check_page, figure, left_out, page, paragraph, section, table
 from saddle.runs.folder import RunFolder
 from saddle.runs.log import Log, series
 from saddle.show.plots import beside_plot
@@ -63,6 +63,7 @@ def diagnose(source: Path, out: Path | None = None) -> Diagnosis:
         RunError: there is no run, its log is empty, or the file has other columns.
         SaddleError: the page cannot be written.
     """
+    check_page(out)
     is_run = source.is_dir()
     case = _of_run(RunFolder(source)) if is_run else _of_file(source)
     rows = [row for key, label in _SHOWN if (row := _row(case, key, label)) is not None]

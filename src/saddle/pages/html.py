@@ -7,11 +7,26 @@ import io
 from collections.abc import Iterable, Sequence
 from html import escape
 from importlib import resources
+from pathlib import Path
 from string import Template
 from typing import Any, NamedTuple
 from urllib.parse import quote
 
 from PIL import Image
+
+from saddle.errors import ConfigError
+
+
+def check_page(path: Path | None) -> None:
+    """Refuse a file for a page that is not named as one.
+
+    Raises:
+        ConfigError: its suffix is another.
+    """
+    if path is not None and path.suffix.lower() not in (".html", ".htm"):
+        raise ConfigError(
+            f"{path} is not named as a page", expected="a name that ends in .html", got=path.suffix or "none"
+        )
 
 
 def page(title: str, lead: str, sections: Iterable[str]) -> str:

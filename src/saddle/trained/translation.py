@@ -51,6 +51,10 @@ def translate_folder(generator: Generator, source: Path, out: Path, *, seed: int
         )
     if processes.count() > 1:
         raise ConfigError("one process translates pictures", got=f"{processes.count()}", remedy="leave out torchrun")
+    if source.suffix.lower() in PICTURES:
+        raise DataError(
+            f"{source} is a picture, and --input takes a folder or zip of pictures", remedy="put it into a folder"
+        )
     if kind_at(source) is None:
         raise DataError(f"there is no folder or zip {source}", remedy="check --input")
     names = image_names(source)

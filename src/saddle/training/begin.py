@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping
 from contextlib import suppress
 from hashlib import sha256
@@ -112,13 +113,23 @@ def check_source(source: Source, config: Config, shape: tuple[int, ...], input_c
         (f"{name}.{key}", *values) for name, theirs, ours in sections for key, *values in difference(theirs, ours)
     ]
     changes = [change for change in changes if not change[0].startswith(_OWN)]
+    if source.discriminator is None and config.discriminator.freeze:
+        raise ConfigError(
+            f"{source.path} holds G alone, and discriminator.freeze keeps layers of a trained D",
+            remedy="begin from the run's folder, or leave discriminator.freeze out",
+        )
     if given.class_names and config.conditional and given.condition != config.generator.condition:
         changes.append(("generator.condition", given.condition, config.generator.condition))
     if changes:
+        families = [(given.network.family, config.generator.network.family)]
+        if source.discriminator is not None:
+            families.append((source.discriminator.network.family, config.discriminator.network.family))
+        same = all(theirs == ours for theirs, ours in families)
+        settings = [f"--set {shlex.quote(f'{key}={inline_toml(theirs)}')}" for key, theirs, _ in changes]
         raise ConfigError(
             f"{source.path} has other networks than this run",
             details=(f"  {key}: {inline_toml(old)} there, {inline_toml(new)} here" for key, old, new in changes),
-            remedy=" ".join(f"--set {key}={inline_toml(theirs)}" for key, theirs, _ in changes),
+            remedy=" ".join(settings) if same else "train the recipe that the source was trained by",
         )
 
 

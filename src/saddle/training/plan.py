@@ -140,7 +140,8 @@ def in_words(config: Config, store: Store, seconds: float) -> str:
     if len(store) < _HARDLY_ANY:
         words += (
             f". {len(store)} images are very few: expect little beside copies of them, which `saddle nearest` finds; "
-            "some hundreds make a difference, and so does a start from a trained run (--from)"
+            "some hundreds make a difference"
+            + ("" if config.begin.source else ", and so does a start from a trained run (--from)")
         )
     return words
 

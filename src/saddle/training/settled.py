@@ -120,6 +120,13 @@ def _check_same(recorded: Config, config: Config, run: RunFolder) -> None:
         changes = [change for change in changes if change[0] not in places]
     if recorded.begin.source and config.begin.source:  # it has begun, and does not need the source again
         changes = [change for change in changes if change[0] != "begin.source"]
+    if [change[0] for change in changes] == ["data.fingerprint"]:
+        raise RunError(
+            f"{run.path} holds a run on other data: those at {config.data.source} have changed since",
+            expected=f"fingerprint {recorded.data.fingerprint}",
+            got=config.data.fingerprint,
+            remedy="give --out another folder, or bring the data back",
+        )
     if changes:
         raise RunError(
             f"{run.path} holds a run with other settings; only the length, the intervals, the threads and how it is "

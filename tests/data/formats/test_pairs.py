@@ -73,6 +73,11 @@ def test_a_picture_that_has_no_halves_is_left_out_and_named(tmp_path: Path):
     store = opened(tmp_path, pairs="left-to-right", max_unreadable=0.5)
     assert (len(store), len(store.inputs)) == (3, 3)
     assert "21 pixels does not hold two images" in store.skipped[0].reason
+    for name in "abc":
+        (tmp_path / f"{name}.png").unlink()
+    with pytest.raises(DataError, match="none of the 1 images") as caught:
+        opened(tmp_path, pairs="left-to-right", max_unreadable=0.5)
+    assert "odd.png: a width of 21 pixels does not hold two images" in str(caught.value.got)
 
 
 def test_folders_are_matched_by_name_whatever_the_suffix_and_the_folder_around(tmp_path: Path):

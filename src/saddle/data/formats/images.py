@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import math
 import os
+import shlex
 import shutil
 import tempfile
 from collections import Counter
@@ -134,7 +135,7 @@ def _decode(folder: Path, listing: Listing, inputs: Listing | None, config: Data
     names, outcomes = zip(*joined_outcomes(sources, by_part), strict=True)
     kept = np.asarray([row for row, outcome in enumerate(outcomes) if isinstance(outcome, Decoded)], np.int64)
     if not len(kept):
-        raise _none_readable(listing)
+        raise _none_readable(listing, outcomes)
     values = _keep_rows(path, shape, kept)
     labels, class_names, dropped = _labels(listing.classes, kept)
     shape, fingerprint = values.shape, fingerprint_of(values, labels, class_names)
@@ -160,10 +161,14 @@ def _decode(folder: Path, listing: Listing, inputs: Listing | None, config: Data
     )
 
 
-def _none_readable(listing: Listing) -> DataError:
+def _none_readable(listing: Listing, outcomes: Sequence[Outcome] = ()) -> DataError:
+    reasons = [
+        f"{shown(name)}: {why}" for name, why in zip(listing.names, outcomes, strict=False) if isinstance(why, str)
+    ]
     return DataError(
         f"none of the {len(listing):,} images in {listing.root} can be read",
-        remedy="see why: saddle data inspect FOLDER_OR_ZIP",
+        got=reasons[0] if reasons else None,
+        remedy=f"see why: saddle data inspect {shlex.quote(str(listing.root))}",
     )
 
 
