@@ -96,17 +96,17 @@ def settled(
 
 
 def _check_count(config: Config, store: Store) -> None:
-    """Refuse batches larger than the data: each would hold some sample more than once.
+    """Refuse batches of twice as many samples as there are: each would hold every sample more than once.
 
     Raises:
         ConfigError: with the batch size that the data allow.
     """
-    if store.draw is None and config.batch_size > len(store):
+    if store.draw is None and config.batch_size >= 2 * len(store):
         part = config.game.packing * processes.count()
         fitting = len(store) // part * part
         raise ConfigError(
             f"{store.name} has too few samples for its batches",
-            expected=f"at least batch_size = {config.batch_size:,} samples",
+            expected=f"more than half of batch_size = {config.batch_size:,}",
             got=len(store),
             remedy="add some" + (f", or --set batch_size={fitting}" if fitting > 1 else ""),
         )
