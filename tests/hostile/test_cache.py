@@ -396,20 +396,7 @@ def test_a_training_on_a_damaged_cache_gives_the_same_bytes(tmp_path: Path) -> N
         Image.fromarray(pixels).save(folder / f"{number}.png")
 
     def train(out: str) -> str:
-        words = [
-            "train",
-            "digits",
-            "--threads",
-            "1",
-            "--set",
-            "images=1000",
-            "--set",
-            "batch_size=32",
-            "--data",
-            "f",
-            "--out",
-            out,
-        ]
+        words = ["train", "digits", "--threads", "1", "--set", "images=1000", "--data", "f", "--out", out]
         done = subprocess.run(
             [sys.executable, "-m", "saddle", *words], cwd=tmp_path, capture_output=True, text=True, check=True
         )
