@@ -51,7 +51,7 @@ def translate_folder(generator: Generator, source: Path, out: Path, *, seed: int
         )
     if processes.count() > 1:
         raise ConfigError("one process translates pictures", got=f"{processes.count()}", remedy="leave out torchrun")
-    if source.suffix.lower() in PICTURES:
+    if source.is_file() and source.suffix.lower() in PICTURES:
         raise DataError(
             f"{source} is a picture, and --input takes a folder or zip of pictures", remedy="put it into a folder"
         )
