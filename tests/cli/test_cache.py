@@ -12,7 +12,7 @@ def test_the_cache_is_shown_and_cleared(saddle, tmp_path: Path):
     Path("photos").mkdir()
     Image.fromarray(np.zeros((64, 64, 3), np.uint8)).save("photos/1.png")
     small = ["--set", "generator.network.widths=[8]", "--set", "discriminator.network.widths=[8]"]
-    words = ["train", "mlp-tanh", "--data", "photos", "--set", "images=8", "--set", "batch_size=1", "--threads", "1"]
+    words = ["train", "mlp-tanh", "--data", "photos", "--set", "images=8", "--set", "batch_size=4", "--threads", "1"]
     assert saddle(*words, *small, "--out", "run").code == 0
     shown = saddle("cache")
     assert shown.code == 0

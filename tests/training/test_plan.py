@@ -136,7 +136,7 @@ def train(recipe: str, out: Path, progress: Silent, shade: int = 0, **settings: 
     )  # fmt: skip
 
 
-def test_a_batch_does_not_hold_every_sample_twice(tmp_path: Path):
+def test_a_batch_far_larger_than_the_data_is_refused(tmp_path: Path):
     few = np.random.default_rng(0).integers(0, 256, (5, 3, 8, 8), dtype=np.uint8)
     settings = {"images": 8, "data.size": 8, "evaluate.extractor": "pixels", "evaluate.count": 4}
 
@@ -146,19 +146,29 @@ def test_a_batch_does_not_hold_every_sample_twice(tmp_path: Path):
     chosen = trained("images", "chosen").config
     assert chosen.batch_size == 4
     assert chosen.game.classification == 0  # there are no classes
-    for recipe, size in (("images", 10), ("mnist", 64)):
+    for recipe, size in (("images", 51), ("mnist", 64)):
         with pytest.raises(ConfigError, match="too few samples for its batches") as refused:
             trained(recipe, "refused", batch_size=size)
         assert refused.value.remedy == "add some, or --set batch_size=5"
         assert not (tmp_path / "refused").exists()
     with pytest.raises(ConfigError) as refused:
-        trained("mlp-tanh", "refused", **{"batch_size": 16, "game.packing": 4})
+        trained("mlp-tanh", "refused", **{"batch_size": 64, "game.packing": 4})
     assert refused.value.remedy == "add some, or --set batch_size=4"
-    assert trained("images", "larger", batch_size=8).config.batch_size == 8
     few = few[:1]
     with pytest.raises(ConfigError) as refused:
-        trained("images", "refused")
+        trained("mnist", "refused")
     assert (refused.value.got, refused.value.remedy) == (1, "add some")
+
+
+def test_a_batch_larger_than_the_data_is_told(recipe: str, tmp_path: Path):
+    listener = Listener()
+    train(recipe, tmp_path / "run", listener, images=70, batch_size=70, auto=[])
+    assert any(
+        "batches of 70 hold some of the 64 samples" in text and "batch_size=64" in text for text in listener.said
+    )
+    alike = Listener()
+    train(recipe, tmp_path / "fits", alike, images=64, batch_size=64, auto=[])
+    assert not any("more than once" in text for text in alike.said)
 
 
 def test_a_run_says_what_it_chose_and_keeps_it(recipe: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):

@@ -21,6 +21,8 @@ from saddle.training import plan
 from saddle.training.begin import open_source
 from saddle.training.likelihood import settled_latent
 
+_REPEATED = 10  # times that a batch may hold each sample: what is larger is a mistake
+
 
 def length_in(tables: Mapping[str, Any], store: Store) -> int:
     """In images seen, of a config's tables."""
@@ -78,7 +80,7 @@ def settled(
         )
     config = settle(config, known, total=total, recorded=recorded)
     if recorded is None:
-        _check_count(config, store)
+        _check_count(config, store, progress)
     else:
         _check_same(recorded, config, run)
         if recorded.threads != config.threads != "auto":
@@ -95,21 +97,28 @@ def settled(
     return config.model_dump(mode="json"), known if recorded is None else None
 
 
-def _check_count(config: Config, store: Store) -> None:
-    """Refuse batches of twice as many samples as there are: each would hold every sample more than once.
+def _check_count(config: Config, store: Store, progress: Progress) -> None:
+    """Say that a batch holds samples more than once, and refuse one that is far larger than the data.
 
     Raises:
         ConfigError: with the batch size that the data allow.
     """
-    if store.draw is None and config.batch_size >= 2 * len(store):
-        part = config.game.packing * processes.count()
-        fitting = len(store) // part * part
+    if store.draw is not None or config.batch_size <= len(store):
+        return
+    part = config.game.packing * processes.count()
+    fitting = len(store) // part * part
+    remedy = "add some" + (f", or --set batch_size={fitting}" if fitting > 1 else "")
+    if config.batch_size > _REPEATED * len(store):
         raise ConfigError(
             f"{store.name} has too few samples for its batches",
-            expected=f"more than half of batch_size = {config.batch_size:,}",
+            expected=f"at least a tenth of batch_size = {config.batch_size:,}",
             got=len(store),
-            remedy="add some" + (f", or --set batch_size={fitting}" if fitting > 1 else ""),
+            remedy=remedy,
         )
+    progress.say(
+        f"batches of {config.batch_size:,} hold some of the {len(store):,} samples of {store.name} more than once: "
+        f"{remedy}"
+    )
 
 
 def _check_same(recorded: Config, config: Config, run: RunFolder) -> None:
