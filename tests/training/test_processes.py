@@ -9,22 +9,27 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from torch import Tensor
 
 from saddle.base import processes
+from saddle.base.progress import Silent
 from saddle.cli import boundary
-from saddle.config.schema import DataConfig
+from saddle.config.schema import Config, DataConfig
 from saddle.data import Store, from_object
 from saddle.data.scaling import Scaling
+from saddle.data.store import make_store
 from saddle.errors import ConfigError, Elsewhere
 from saddle.game.feed import Feed
 from saddle.networks.across import gathered
 from saddle.trained.draw import share_of
 from saddle.trained.generator import load
 from saddle.training.engine import seed_round
+from saddle.training.record import Record
 
 CPU = torch.device("cpu")
 # Means over parts are added in another order than one mean, and training makes more of every rounding: after some
@@ -106,6 +111,33 @@ def test_samples_are_shared_out_in_whole_pieces_and_all_of_them(monkeypatch: pyt
             assert not share or share.start % 1000 == 0  # as one process draws them
             numbers += share
         assert numbers == list(range(count))
+
+
+def test_checkpoints_between_two_lines_do_not_show_in_the_log(monkeypatch: pytest.MonkeyPatch):
+    """There, too, the processes agree on what they have summed up; a run without that checkpoint must log the same."""
+    as_process(monkeypatch, 0)
+    config = Config.model_validate({"recipe": "x", "images": 1})
+    store = make_store("x", np.zeros((4, 1), np.float32))
+    rounds = torch.rand(60, 2, 20, generator=torch.Generator().manual_seed(0))
+    no: Any = None
+
+    def sums(checkpoints: set[int]) -> Tensor:
+        records = [Record(config, no, store, no, no, Silent()) for _ in range(2)]
+
+        def add_up(tensor: Tensor) -> None:
+            tensor.copy_(total)
+
+        monkeypatch.setattr(processes, "add_up", add_up)
+        for number, figures in enumerate(rounds):
+            for record, losses in zip(records, figures, strict=True):
+                record.add({"loss": losses}, number)
+            if number in checkpoints or number == len(rounds) - 1:
+                total = records[0].state()["record.sums"] + records[1].state()["record.sums"]
+                for record in records:
+                    record.agree()
+        return records[0].state()["record.sums"]
+
+    assert torch.equal(sums({10, 33}), sums(set()))
 
 
 def test_work_that_is_done_alone_is_done_whole(monkeypatch: pytest.MonkeyPatch):

@@ -96,6 +96,13 @@ class Record:
         """Seconds of training so far, those before an interruption included."""
         return self._earlier + time.monotonic() - self._started
 
+    @property
+    def _exact(self) -> torch.dtype:
+        """Of the sums. Several processes agree on them at checkpoints, too, which must not show in the lines: so many
+        digits are never rounded.
+        """
+        return torch.float32 if processes.count() == 1 else torch.float64
+
     @contextmanager
     def paused(self) -> Generator[None]:
         """What is done meanwhile, such as scoring, is no training: the clock stands still."""
@@ -124,7 +131,7 @@ class Record:
         Raises:
             CheckpointError: sums of other figures were loaded.
         """
-        values = torch.stack([value.float() for value in figures.values()])
+        values = torch.stack([value.to(self._exact) for value in figures.values()])
         if self._sums is not None and (self._names, self._sums.shape) != (list(figures), values.shape):
             raise CheckpointError(
                 "the checkpoint that the run was resumed from has other figures", expected=", ".join(figures),
@@ -288,10 +295,10 @@ class Record:
             sums = tensors["record.sums"]
             if not isinstance(rounds, int) or not 0 < rounds < _LONGEST:
                 raise ValueError(f"{rounds!r} rounds")
-            if sums.dtype != torch.float32 or not len(names) or not len(sums) or len(sums) % len(names):
+            if not sums.is_floating_point() or not len(names) or not len(sums) or len(sums) % len(names):
                 raise ValueError(f"{tuple(sums.shape)} sums of {len(names)} figures")
             self._names, self._rounds = list(names), rounds
-            self._sums = sums.to(self._learner.device, copy=True).reshape(len(self._names), -1)
+            self._sums = sums.to(self._learner.device, self._exact, copy=True).reshape(len(self._names), -1)
         if (seen := tensors.get("record.seen")) is not None and self._real is not None:
             self._seen = self._real.checked(seen)
 
