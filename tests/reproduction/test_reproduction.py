@@ -17,6 +17,7 @@ from saddle.config import Config, load_recipe, parse_settings, resolve
 from saddle.errors import ConfigError, Diverged, RunError
 from saddle.health.course import Health
 from saddle.health.rules import Verdict
+from saddle.reproduction.page import _share
 from saddle.reproduction.run import reproduce
 from saddle.reproduction.tables import Row, load_table, table_names
 from saddle.runs.folder import RunFolder
@@ -171,6 +172,11 @@ def test_rows_run_by_themselves_come_together_on_the_page(tmp_path: Path):
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize(("epochs", "share"), [(12.0, 0.1666667), (20.0, 0.1), (500.0, 1 / 3), (400.0, 0.0075)])
+def test_a_share_of_epochs_is_told_as_it_was_typed(epochs: float, share: float):
+    assert _share(epochs * share, epochs) == share
+
+
 def test_runs_of_other_lengths_stand_apart(tmp_path: Path):
     small = SMALL | {"images": 400, "batch_size": 100}
     reproduce("gaussian", tmp_path, seeds=3, length=0.5, settings=small)

@@ -199,11 +199,18 @@ def _options(whole: Config, config: Config) -> tuple[float, tuple[str, ...]]:
     changes = [(key, new) for key, new in changed if role(key) not in _NOT_SETTINGS and key not in _FOUND]
     settings = [f"{key}={inline_toml(new)}" for key, new in changes]
     ends = (whole.images, config.images) if whole.images and config.images else (whole.epochs, config.epochs)
-    share = ends[1] / ends[0] if ends[0] and ends[1] else None  # none: told in the other unit
+    share = _share(ends[1], ends[0]) if ends[0] and ends[1] else None  # none: told in the other unit
     length = ["--length", repr(share)] if share is not None and share < 1 else []
     if share is None or share > 1:
         settings.append(f"images={config.images}" if config.images else f"epochs={config.epochs}")
     return share or 1.0, (*length, *(part for setting in settings for part in ("--set", setting)))
+
+
+def _share(part: float, whole: float) -> float:
+    """The share as somebody may have typed it: the shortest number that gives ``part`` of ``whole`` exactly."""
+    exact = part / whole
+    shorter = (float(f"{exact:.{digits}g}") for digits in range(1, 17))
+    return next((share for share in shorter if whole * share == part), exact)
 
 
 def _machine(environment: Mapping[str, Any]) -> str:
