@@ -104,6 +104,18 @@ def test_info_of_what_is_no_run_or_damaged(saddle, tmp_path: Path):
     assert "by the Python call" in out
 
 
+def test_a_run_whose_schedules_have_ended_is_trained_longer_beside_it(saddle, tmp_path: Path):
+    rate = "generator.optimizer.learning_rate={value=1e-3,to=0,end='100%'}"
+    words = ["train", "mlp-tanh", "--data", "digits", "--threads", "1", *SMALL, "--set", rate]
+    assert saddle(*words, "--set", "images=256", "--out=runs/a b").code == 0
+    what, _, command = saddle("info", "runs/a b").out.splitlines()[-1].partition(": ")[2].partition(": ")
+    assert what == "a new --out trains a longer run with schedules of its own"
+    again = saddle(*shlex.split(command)[1:])
+    assert again.code == 0, again.err
+    assert "512 of 512" in saddle("info", "runs/a b-longer").out
+    assert 'end = "100% of 512"' in (tmp_path / "runs/a b-longer/config.toml").read_text(encoding="utf-8")
+
+
 @pytest.mark.timeout(60)
 def test_the_command_that_info_tells_goes_on(saddle):
     done = saddle("train", "mlp-tanh", "--data", "digits", "--threads", "1", "--set", "images=256", *SMALL)

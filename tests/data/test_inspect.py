@@ -132,6 +132,13 @@ def test_settings_that_were_given_are_kept(folder: Path):
         assert f"--set {words}" in needs["for example"]
 
 
+def test_pairs_are_shown_the_recipe_that_learns_them(tmp_path: Path):
+    save(noise(8, 8), tmp_path / "x" / "0.png")
+    example = dict(inspected(tmp_path / "x", pairs="grey").needs)["for example"]
+    assert "saddle train pix2pix" in example
+    assert "--set data.pairs=grey" in example
+
+
 def test_held_out_images_are_counted(tmp_path: Path):
     for number in range(251):
         save(Image.new("L", (4, 4), number), tmp_path / "x" / f"{number}.png")

@@ -112,15 +112,20 @@ def _scores(run: RunFolder, config: Config) -> Iterator[tuple[str, str]]:
 
 
 def _resume(run: RunFolder, config: Config, *, longer: bool) -> str:
-    from saddle.runs.status import resume_command
+    from saddle.config.schedules import lengths_in
+    from saddle.runs.status import longer_command, resume_command
 
     if (whole := run.population) is not None:
         return f"to train it further, take it out: saddle fork {whole.path} --member {int(run.path.name)} --out FOLDER"
     if longer:
         twice = {"images": config.images and 2 * config.images, "epochs": config.epochs and 2 * config.epochs}
         config = config.model_copy(update=twice)
-    command = resume_command(run, config)  # in one line, however long, to be copied
-    what = f"train twice as long{ended(config)}" if longer else "resume"
+    # The command is in one line, however long, to be copied.
+    if longer and lengths_in(config.model_dump()):
+        command = longer_command(run, config)
+        return f"train twice as long{ended(config)}" + (f": {command}" if command else "")
+    command = resume_command(run, config)
+    what = "train twice as long" if longer else "resume"
     return f"{what}: {command}" if command else f"{what}: by the Python call that started the run"
 
 

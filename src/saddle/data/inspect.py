@@ -182,11 +182,12 @@ def _needs_of_store(store: Store, config: DataConfig) -> tuple[Fact, ...]:
 
 def _example(config: DataConfig, settings: list[str]) -> Fact:
     """A command that trains on these data, with what was set for this look at them."""
-    chosen = {key: getattr(config, key) for key in ("fit", "channels", "held_out")}
+    chosen = {key: getattr(config, key) for key in ("fit", "channels", "pairs", "inputs", "held_out")}
     default = DataConfig().model_dump()
     settings = [*settings, *(f"data.{key}={_plain(value)}" for key, value in chosen.items() if value != default[key])]
     words = " ".join(f"--set {quote(each)}" for each in settings)
-    return "for example", f"saddle train images --data {quote(config.source)} {words}"
+    recipe = "images" if config.pairs == "none" else "pix2pix"
+    return "for example", f"saddle train {recipe} --data {quote(config.source)} {words}"
 
 
 def _plain(value: object) -> str:

@@ -182,6 +182,39 @@ def resume_command(run: RunFolder, config: Config) -> str | None:
     return shlex.join(["saddle", "train", config.recipe, *named, *others])
 
 
+def longer_command(run: RunFolder, config: Config) -> str | None:
+    """The command that trains a run anew in a folder beside it, to the length in ``config``.
+
+    Schedules that are shares of the length then have that length. None where no `saddle train` began the run.
+    """
+    recorded = _recorded_command(run)
+    if recorded is None or not recorded.startswith("saddle train "):
+        return None
+    length = f"images={config.images}" if config.images else f"epochs={config.epochs:g}"
+    return command_into(run.path.with_name(f"{run.path.name}-longer"), recorded, length)
+
+
+def command_into(out: Path, command: str, *settings: str) -> str:
+    """A command that trains, with another folder and further settings, ``key=value``, in place of what it gave there.
+
+    What cannot be read as a command is left as it is.
+    """
+    try:
+        words = shlex.split(command)
+    except ValueError:
+        return command
+    replaced = [f"{setting.partition('=')[0]}=" for setting in settings]
+    kept: list[str] = []
+    while words:
+        option, joined, value = words[0].partition("=")
+        taken = 1 if joined or option not in ("--out", "--edits", "--set") else 2
+        value = value if joined else "".join(words[1:taken])
+        if not (option in ("--out", "--edits") or (option == "--set" and value.startswith(tuple(replaced)))):
+            kept += words[:taken]
+        words = words[taken:]
+    return shlex.join([*kept, "--out", str(out), *(word for setting in settings for word in ("--set", setting))])
+
+
 def _recorded_command(run: RunFolder) -> str | None:
     """The command that started the run, if it was one of ours."""
     try:

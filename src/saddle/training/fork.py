@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import shlex
 import shutil
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager
@@ -23,7 +22,7 @@ from saddle.errors import CheckpointError, DamagedFile, RunError
 from saddle.runs.edits import Edit, config_after, in_force, read_edits, write_edits
 from saddle.runs.folder import RunFolder
 from saddle.runs.reading import unsaid
-from saddle.runs.status import read_status
+from saddle.runs.status import command_into, read_status
 from saddle.trained.files import ClassifierHeader, GeneratorHeader, NetworkHeader, load_network, save_network
 from saddle.training.checkpoint import check_header
 from saddle.training.players import below
@@ -123,23 +122,9 @@ def write_environment(run: RunFolder, made: RunFolder, out: Path) -> None:
     """Copy where ``run`` was trained; the command is that which trains in ``out``."""
     known = run.read_environment()
     if "command" in known:
-        known["command"] = _command_for(known["command"], out)
+        known["command"] = command_into(out, known["command"])
     if known:
         write_text(made.environment, json.dumps(known, indent=2) + "\n")
-
-
-def _command_for(command: str, out: Path) -> str:
-    try:
-        words = shlex.split(command)
-    except ValueError:
-        return command
-    kept: list[str] = []
-    skip = False
-    for word in words:
-        if not skip and word not in ("--out", "--edits") and not word.startswith(("--out=", "--edits=")):
-            kept.append(word)
-        skip = word in ("--out", "--edits") and not skip
-    return shlex.join([*kept, "--out", str(out)])
 
 
 def _read(kept: Path, source: Path, config: Config, position: int) -> dict[str, Tensor]:

@@ -102,6 +102,8 @@ def run_session(
             check_source(open_source(config.begin.source), config, store.shape, store.input_channels)
         device = find_device(asked if ":" in asked else config.device)
         scaling = Scaling.fit(store, config.generator.network.output).to(device)
+        if known is not None and config.auto:
+            progress.say("timing a few rounds on this machine: up to a minute where images are large")
         found = try_out(config, store, scaling, networks, device)
         config = settle(config, found.settings, total=length_in(tables, store))
         if known is not None and found.speed is not None:
