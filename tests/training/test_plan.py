@@ -181,9 +181,10 @@ def test_a_run_says_what_it_chose_and_keeps_it(recipe: str, tmp_path: Path, monk
     assert config.generator.network.width == 32  # pyright: ignore
     assert config.game.augment.kind == "diffaugment"
     assert config.generator.optimizer.learning_rate.start == "50% of 120"  # pyright: ignore
+    assert "timing a few rounds" in listener.said[0]
     plan_in_words = "8 × 8, 64 images: networks of width 32, diffaugment, not mirrored, batches of 8, 120 images; about"
-    assert plan_in_words in listener.said[0]
-    assert "64 images are very few" in listener.said[0]
+    assert plan_in_words in listener.said[1]
+    assert "64 images are very few" in listener.said[1]
     assert len(run.scores) >= 1 and run.folder.best.is_file()
 
     monkeypatch.setattr(plan, "_FEWEST", 500)  # another machine would choose otherwise
