@@ -51,6 +51,8 @@ def test_two_rounds_stop_two_more_and_sample(name: str, tmp_path: Path):
         settings["evaluate.every"] = 0
     if config.generator.network.family == "r3gan":  # the published ones would take minutes for a round
         settings |= {f"{player}.network.widths": [16] for player in ("generator", "discriminator")}
+    if config.learner == "likelihood":  # each pixel of a sample is a pass
+        settings |= {"generator.network.width": 8, "generator.network.blocks": 2}
     arguments: dict[str, Any] = {}
     if config.data.source in ("", *NAMES):  # empty: the user's own
         arguments = images(8 if config.data.source in ("", "digits") else 28)

@@ -686,7 +686,7 @@ def test_any_json_is_shown(made: RunFolder, tmp_path: Path, entries: list[Any], 
 @pytest.mark.usefixtures("drawn")
 @pytest.mark.timeout(900)
 @given(entries=st.lists(ENTRIES, min_size=1, max_size=4), found=EVALUATIONS)
-@settings(RARE, max_examples=100)
+@settings(RARE, max_examples=50)
 def test_much_json_is_shown(made: RunFolder, tmp_path: Path, entries: list[Any], found: Any):
     test_any_json_is_shown.hypothesis.inner_test(made, tmp_path, entries, found)  # pyright: ignore
 

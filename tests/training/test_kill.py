@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 RECIPE = """
-images = 64_000
+images = 40_000
 batch_size = 16
 threads = 1
 [latent]
