@@ -46,14 +46,26 @@ def _explain_key(key: str, findings: list[Any]) -> str:
     return f"{key}: expected {expected}, got {_shown(first['input'])}"
 
 
+# What pydantic calls the types, and what a user of TOML calls them.
+_WORDS = {
+    "a valid integer": "a whole number",
+    "a valid tuple": "a list, such as [64, 96]",
+    "a valid number": "a number",
+    "a valid string": "a text",
+    "a valid boolean": "true or false",
+}
+
+
 def _shown(value: Any) -> str:
     return one_line(repr(value), 200)
 
 
 def _lower(message: str) -> str:
-    message = message.removeprefix("Input should be ").partition(", unable to")[0]
+    message = message.removeprefix("Input should be ").partition(", unable to")[0].partition(", got ")[0]
     if "dictionary or instance" in message:
         return "a table"
+    for theirs, ours in _WORDS.items():
+        message = message.replace(theirs, ours)
     return message[0].lower() + message[1:] if message else message
 
 
