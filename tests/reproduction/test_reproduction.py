@@ -171,12 +171,12 @@ def test_rows_run_by_themselves_come_together_on_the_page(tmp_path: Path):
     assert "Not run yet: GAN, ring of 8; " in page and "Not run yet: ours" not in page
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(("epochs", "share"), [(12.0, 0.1666667), (20.0, 0.1), (500.0, 1 / 3), (400.0, 0.0075)])
 def test_a_share_of_epochs_is_told_as_it_was_typed(epochs: float, share: float):
     assert _share(epochs * share, epochs) == share
 
 
+@pytest.mark.slow
 def test_runs_of_other_lengths_stand_apart(tmp_path: Path):
     small = SMALL | {"images": 400, "batch_size": 100}
     reproduce("gaussian", tmp_path, seeds=3, length=0.5, settings=small)
