@@ -1,4 +1,4 @@
-"""The figures on the page of results are those of the files that `saddle reproduce` wrote."""
+"""The figures on the pages of results are those of the files that `saddle reproduce` wrote."""
 
 from __future__ import annotations
 
@@ -42,13 +42,15 @@ MADE = {
 }
 
 
-def test_the_page_holds_what_the_files_hold(results: ModuleType):
-    page = (ROOT / "docs" / "results.md").read_text(encoding="utf-8")
+def test_the_pages_hold_what_the_files_hold(results: ModuleType):
     found = results.read_results()
     files = {path.stem for path in (ROOT / "docs" / "results").iterdir()}
     assert found and files == set(found), "a file that no table has"
-    assert results.filled(page, results.parts(found)) == page, "python tools/results.py writes it anew"
-    assert all(f"<!-- {name} -->" in page for name in ("all", *results.TABLES))
+    overview, detail = (page.read_text(encoding="utf-8") for page in results.PAGES)
+    for page in overview, detail:
+        assert results.filled(page, results.parts(found)) == page, "python tools/results.py writes it anew"
+    assert "<!-- all -->" in overview
+    assert all(f"<!-- {name} -->" in detail for name in results.TABLES)
     assert set(results.TABLES) == set(table_names())
 
 

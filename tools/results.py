@@ -1,9 +1,10 @@
-"""The tables and the chart of docs/results.md, from the figures that `saddle reproduce` has written.
+"""The tables and the chart of the pages of results, from the figures that `saddle reproduce` has written.
 
     python tools/results.py [reproductions/NAME.json ...]
 
-Copies the files named into docs/results, writes every table between its marks in docs/results.md anew, and draws
-docs/images/results.png where there is something to draw. A test checks that the tables are those of the files.
+Copies the files named into docs/results, writes the table of everything in docs/results.md and each table in
+docs/results-in-detail.md anew, between their marks, and draws docs/images/results.png where there is something to draw.
+A test checks that the tables are those of the files.
 """
 
 from __future__ import annotations
@@ -21,7 +22,8 @@ from saddle.show.figure import LINES, add_axes, new_figure, to_picture
 
 _DOCS = Path(__file__).parents[1] / "docs"
 _CHART = _DOCS / "images" / "results.png"
-# As the page has them.
+PAGES = (_DOCS / "results.md", _DOCS / "results-in-detail.md")
+# As the pages have them.
 TABLES = (
     *("saddle", "gaussian", "pacgan-2d", "tutorials", "salimans2016-mnist", "goodfellow2014", "mirza2014"),
     *("dcgan-1nn", "stacked-mnist", "lucic2018-mnist"),
@@ -35,13 +37,13 @@ Results = Mapping[str, Mapping[str, Any]]  # by table
 
 
 def read_results(folder: Path = _DOCS / "results") -> dict[str, dict[str, Any]]:
-    """What is committed, by table, in the order of the page."""
+    """What is committed, by table, in the order of the pages."""
     paths = {name: folder / f"{name}.json" for name in TABLES}
     return {name: json.loads(path.read_text(encoding="utf-8")) for name, path in paths.items() if path.is_file()}
 
 
 def parts(results: Results) -> dict[str, str]:
-    """What stands between the marks of the page, by name: ``all``, and each table's own; empty without a file."""
+    """What stands between the marks of the pages, by name: ``all``, and each table's own; empty without a file."""
     head = ("table", "system", "figure", "published", "measured", "floor", "runs × seen", "goal")
     shown = [
         (f"`{name}`", *(line[key] for key in ("system", "figure", "published", "measured", "floor", "runs", "goal")))
@@ -163,8 +165,8 @@ def main() -> None:
         if path.resolve() != kept.resolve():
             shutil.copy(path, kept)
     results = read_results()
-    page = _DOCS / "results.md"
-    page.write_text(filled(page.read_text(encoding="utf-8"), parts(results)), encoding="utf-8")
+    for page in PAGES:
+        page.write_text(filled(page.read_text(encoding="utf-8"), parts(results)), encoding="utf-8")
     if found := places(results):
         draw(found, _CHART)
 
