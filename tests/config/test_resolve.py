@@ -107,6 +107,11 @@ def test_bad_settings_are_named_with_what_was_expected(assignments: list[str], w
         (["generator.network.label_widths=[3]", "generator.network.joint_widths=[3]"], "no effect without labels"),
         (["conditional=auto", "game.packing=2"], "which is auto here"),
         (["generator.network.output_bias=marginals"], "needs output = sigmoid"),
+        (
+            ["generator.network.dropout_in_samples=true", "latent.distribution=uniform", "latent.low=0"],
+            "needs generator.network.dropout, ",
+        ),
+        (["generator.network.dropout_in_samples=true", "generator.network.dropout=0.5"], "uniform, low = 0, high = 1"),
     ],
 )
 def test_settings_that_make_no_sense_together(assignments: list[str], words: str):

@@ -5,15 +5,22 @@ import torch
 
 from saddle.config.networks import GeneratorMLPConfig, LatentConfig, MLPConfig
 from saddle.config.schema import DiscriminatorConfig, GeneratorConfig
+from saddle.errors import ConfigError
 from saddle.networks.families import build_discriminator, build_generator
 from saddle.networks.layers import Maxout, MinibatchDiscrimination
 
 LATENT = LatentConfig(size=5)
 
 
-def make_generator(shape: tuple[int, ...], classes: int = 0, condition: str = "concatenate", **network: object):
+def make_generator(
+    shape: tuple[int, ...],
+    classes: int = 0,
+    condition: str = "concatenate",
+    latent: LatentConfig = LATENT,
+    **network: object,
+):
     config = GeneratorConfig(network=GeneratorMLPConfig(**network), condition=condition)
-    return build_generator(config, LATENT, shape, classes)
+    return build_generator(config, latent, shape, classes)
 
 
 def make_discriminator(shape: tuple[int, ...], classes: int = 0, network: object = None, **config: object):
@@ -143,6 +150,28 @@ def test_noise_is_there_in_training_only():
     assert not torch.equal(discriminator(samples), discriminator(samples))
     discriminator.eval()
     assert torch.equal(discriminator(samples), discriminator(samples))
+
+
+def test_dropout_in_samples_is_decided_by_the_last_numbers_of_z():
+    """Against the formula, in training and in sampling: kept units are scaled by 1 / (1 - p), the others are 0."""
+    torch.manual_seed(0)
+    widths = {"widths": (6,), "label_widths": (5,), "joint_widths": (7,)}
+    network = GeneratorMLPConfig(**widths, activation="relu", dropout=0.25, dropout_in_samples=True, output="linear")
+    latent = LatentConfig(size=3 + 18, distribution="uniform", low=0.0, high=1.0)
+    generator = build_generator(GeneratorConfig(network=network), latent, (2,), 4)
+    z, labels = torch.rand(8, latent.size), torch.arange(8) % 4
+    kept = (z[:, 3:] >= 0.25) / 0.75
+    of_z, of_label, joint, last = (layer for layer in generator.modules() if isinstance(layer, torch.nn.Linear))
+    left = of_z(z[:, :3]).relu() * kept[:, :6]
+    right = of_label(torch.nn.functional.one_hot(labels, 4).float()).relu() * kept[:, 6:11]
+    expected = last(joint(torch.cat([left, right], 1)).relu() * kept[:, 11:])
+    torch.testing.assert_close(generator.train()(z, labels), expected)
+    torch.testing.assert_close(generator.eval()(z, labels), expected)
+
+
+def test_z_must_have_a_number_for_each_unit_that_may_be_dropped():
+    with pytest.raises(ConfigError, match=r"above 18[\s\S]*18"):
+        make_generator((2,), widths=(10, 8), dropout=0.5, dropout_in_samples=True, latent=LatentConfig(size=18))
 
 
 def test_features_are_without_the_noise_that_the_output_layer_sees():

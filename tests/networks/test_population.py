@@ -33,6 +33,12 @@ def mlp_generator(norm: str, classes: int = 0) -> nn.Module:
     return build_generator(GeneratorConfig(network=network, condition="embedding"), LATENT, (3,), classes)
 
 
+def decided_generator() -> nn.Module:
+    """The last 16 of its 21 numbers decide which of the hidden units it drops."""
+    network = GeneratorMLPConfig(widths=(8, 8), dropout=0.3, dropout_in_samples=True)
+    return build_generator(GeneratorConfig(network=network), LatentConfig(size=21), (3,), 0)
+
+
 def dcgan_generator(norm: str, upsampling: str = "transposed", blocks: int = 0) -> nn.Module:
     network = GeneratorDCGANConfig(width=4, norm=norm, dropout=0.2, upsampling=upsampling, blocks=blocks)  # pyright: ignore
     return build_generator(GeneratorConfig(network=network), LATENT, (3, 16, 16), 0)
@@ -79,6 +85,7 @@ CASES: dict[str, tuple[Callable[[], nn.Module], tuple[int, ...], int, bool]] = {
     "mlp generator, batch": (lambda: mlp_generator("batch"), (5,), 0, False),
     "mlp generator, layer": (lambda: mlp_generator("layer"), (5,), 0, True),
     "mlp generator, virtual, labels": (lambda: mlp_generator("virtual", 4), (5,), 4, True),
+    "mlp generator, dropout in samples": (decided_generator, (21,), 0, True),
     "dcgan generator, batch": (lambda: dcgan_generator("batch"), (5,), 0, False),
     "dcgan generator, resize": (lambda: dcgan_generator("batch", "resize"), (5,), 0, False),
     "dcgan generator, blocks": (lambda: dcgan_generator("batch", "resize", 1), (5,), 0, False),

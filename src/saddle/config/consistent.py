@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from saddle.config.members import member_config, varied
-from saddle.config.networks import LatentConfig, UNetConfig
+from saddle.config.networks import GeneratorMLPConfig, LatentConfig, UNetConfig
 from saddle.config.schema import Config, DiscriminatorConfig
 from saddle.config.section import Section
 
@@ -93,6 +93,13 @@ def _of_one(config: Config) -> Iterator[str]:
             getattr(g, "output_bias", "zero") == "marginals"
             and (g.output != "sigmoid" or config.conditional is not False or getattr(g, "norm", "") == "virtual"),
             "generator.network.output_bias = marginals needs output = sigmoid, conditional = false and no virtual norm",
+        ),
+        (
+            isinstance(g, GeneratorMLPConfig)
+            and g.dropout_in_samples
+            and (not g.dropout or config.latent != _found(config.latent)),
+            "generator.network.dropout_in_samples needs generator.network.dropout, and numbers from 0 to 1 that decide "
+            "it: latent.distribution = uniform, low = 0, high = 1 and no codes",
         ),
         (
             config.conditional is False and (getattr(g, "label_widths", ()) or getattr(d, "label_widths", ())),

@@ -105,6 +105,8 @@ class GeneratorMLPConfig(MLPConfig):
     """of the last layer; the data are brought to its range"""
     output_bias: Literal["zero", "marginals"] = "zero"
     """of the last layer at the start; marginals: a sigmoid G starts at the data's mean sample"""
+    dropout_in_samples: bool = False
+    """dropout stays when samples are drawn: the last numbers of z decide it, one for each unit that may be dropped"""
 
 
 class DCGANConfig(Section):

@@ -1,8 +1,12 @@
-"""Multilayer perceptrons, as in Goodfellow et al. 2014 and in most first GANs."""
+"""Multilayer perceptrons, as in Goodfellow et al. 2014 and in most first GANs.
+
+Dropout in G may be its noise, in sampling too, as in the authors' class ``IntrinsicDropoutGenerator``. Then z decides
+it, as in ``saddle.networks.unet``: a sample follows from its z and its label alone.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from itertools import pairwise
 from math import prod
 
@@ -10,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from saddle.config.networks import GeneratorMLPConfig, MLPConfig
+from saddle.errors import ConfigError
 from saddle.networks.layers import GaussianNoise, Maxout, activation, initialise
 from saddle.networks.virtual import VirtualBatchNorm
 
@@ -31,6 +36,30 @@ def hidden_layers(config: MLPConfig, inputs: int, labels: int) -> tuple[nn.Modul
     return _Joined(*sides, joint, inputs), config.joint_widths[-1]
 
 
+class _DecidedDropout(nn.Module):
+    """Dropout of hidden units (B, units), in sampling too: those whose ``numbers`` lie below ``share`` become 0."""
+
+    def __init__(self, share: float) -> None:
+        super().__init__()
+        self.share = share
+
+    def forward(self, values: Tensor, numbers: Tensor) -> Tensor:
+        return values * (numbers >= self.share) / (1 - self.share)
+
+
+class _Stack(nn.Sequential):
+    """Layers in turn, of which those of ``_DecidedDropout`` take the next of ``numbers``, (B, units) each."""
+
+    def forward(self, values: Tensor, numbers: Iterator[Tensor] | None = None) -> Tensor:
+        for layer in self:
+            if isinstance(layer, _DecidedDropout):
+                assert numbers is not None
+                values = layer(values, next(numbers))
+            else:
+                values = layer(values)
+        return values
+
+
 class _Joined(nn.Module):
     """Two stacks side by side, then one on top: (B, inputs + labels) → (B, features)."""
 
@@ -39,12 +68,12 @@ class _Joined(nn.Module):
         self.left, self.right, self.joint = left, right, joint
         self.inputs = inputs
 
-    def forward(self, values: Tensor) -> Tensor:
+    def forward(self, values: Tensor, numbers: Iterator[Tensor] | None = None) -> Tensor:
         left, right = values[:, : self.inputs], values[:, self.inputs :]
-        return self.joint(torch.cat([self.left(left), self.right(right)], 1))
+        return self.joint(torch.cat([self.left(left, numbers), self.right(right, numbers)], 1), numbers)
 
 
-def _stack(config: MLPConfig, widths: Sequence[int], pieces: int, *, first: bool = True) -> nn.Sequential:
+def _stack(config: MLPConfig, widths: Sequence[int], pieces: int, *, first: bool = True) -> _Stack:
     """(B, widths[0]) → (B, widths[-1]): noise, linear, norm and activation or the reverse, dropout, each time.
 
     There is no noise on the ``first`` layer's input, and what comes out is without: the next layer adds it.
@@ -61,8 +90,9 @@ def _stack(config: MLPConfig, widths: Sequence[int], pieces: int, *, first: bool
         layers.append(nn.Linear(before, units))
         layers += [shaping, *_norm(config, width)] if config.norm_after else [*_norm(config, units), shaping]
         if config.dropout:
-            layers.append(nn.Dropout(config.dropout))
-    return nn.Sequential(*layers)
+            decided = isinstance(config, GeneratorMLPConfig) and config.dropout_in_samples
+            layers.append(_DecidedDropout(config.dropout) if decided else nn.Dropout(config.dropout))
+    return _Stack(*layers)
 
 
 def _norm(config: MLPConfig, width: int) -> list[nn.Module]:
@@ -78,19 +108,36 @@ def _norm(config: MLPConfig, width: int) -> list[nn.Module]:
 
 
 class MLPGenerator(nn.Module):
-    """Latents, and the label vector behind them (B, latents + labels) → samples (B, *shape)."""
+    """Latents, and the label vector behind them (B, latents + labels) → samples (B, *shape).
+
+    Raises:
+        ConfigError: z has too few numbers for the units that they may drop.
+    """
 
     def __init__(self, config: GeneratorMLPConfig, latents: int, labels: int, shape: Sequence[int]) -> None:
         super().__init__()
         self.shape = tuple(shape)
-        self.hidden, features = hidden_layers(config, latents, labels)
+        joint = (*config.label_widths, *config.joint_widths) if labels else ()
+        self.dropped = (*config.widths, *joint) if config.dropout_in_samples else ()
+        self.inputs = latents - sum(self.dropped)
+        if self.inputs < 1:
+            raise ConfigError(
+                "with dropout_in_samples z has a number for each unit that may be dropped, behind at least one other",
+                expected=f"latent.size above {sum(self.dropped):,}",
+                got=f"{latents:,}",
+            )
+        self.hidden, features = hidden_layers(config, self.inputs, labels)
         self.noise = GaussianNoise(config.noise) if config.noise else nn.Identity()
         self.last = nn.Linear(features, prod(shape))
         self.output = activation(config.output)
         initialise(self, config.initialisation, config.scale)
 
     def forward(self, inputs: Tensor) -> Tensor:
-        return self.output(self.last(self.noise(self.hidden(inputs)))).unflatten(1, self.shape)
+        numbers = None
+        if self.dropped:
+            z, chances, label = inputs.tensor_split((self.inputs, self.inputs + sum(self.dropped)), 1)
+            inputs, numbers = torch.cat([z, label], 1), iter(chances.split(self.dropped, 1))
+        return self.output(self.last(self.noise(self.hidden(inputs, numbers)))).unflatten(1, self.shape)
 
     @torch.no_grad()
     def start_at(self, mean: Tensor) -> None:
