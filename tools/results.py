@@ -117,8 +117,8 @@ def filled(page: str, made: Mapping[str, str]) -> str:
 def places(results: Results) -> list[tuple[str, list[float]]]:
     """Where each run is between its floor, 0, and what was published of the same system, or else its goal, 1.
 
-    By table, system and figure. Errors have no floor, and count from none. Left out is what was published by other
-    features, and what lies at the floor, or beyond it: real data are not better.
+    By table, system and figure. Errors have no floor, and count from none. Figures are left out where what was
+    published is of other features, or is no worse than the floor: nothing lies between them.
     """
     found: list[tuple[str, list[float]]] = []
     for name, result in results.items():
@@ -130,7 +130,7 @@ def places(results: Results) -> list[tuple[str, list[float]]]:
                 continue
             floor = float(line["floor"] or 0)
             beyond = line["floor"] and line["goal"][:1] == ("≤" if aim < floor else "≥")
-            if abs(aim - floor) > 0.02 * max(abs(floor), abs(aim)) and not beyond:
+            if abs(aim - floor) > 0.002 * max(abs(floor), abs(aim)) and not beyond:
                 gaps = [(value - floor) / (aim - floor) for value in line["values"].values()]
                 what = f"{name}, {line['system']}: {line['figure']}{', by its goal' if published is None else ''}"
                 found.append((what, gaps))
@@ -138,9 +138,9 @@ def places(results: Results) -> list[tuple[str, list[float]]]:
 
 
 def _number(words: str) -> float | None:
-    """The first number in "93 ± 6.5" or "≤ 93: missed"."""
-    match = re.search(r"-?\d*\.?\d+", words.replace(",", ""))
-    return None if match is None else float(match[0])
+    """The number that "93 ± 6.5" and "≤ 93: missed" begin with."""
+    match = re.match(r"(?:[≤≥] )?(-?\d*\.?\d+(?:e[-+]?\d+)?)", words.replace(",", ""))
+    return None if match is None else float(match[1])
 
 
 def draw(found: Sequence[tuple[str, Sequence[float]]], path: Path) -> None:

@@ -20,7 +20,6 @@ from saddle.data import Store, from_object, open_data
 from saddle.data.scaling import to_pixels
 from saddle.errors import CheckpointError, ConfigError, RunError
 from saddle.health.course import Health, read_health
-from saddle.networks.pixelcnn import PixelCNN
 from saddle.pages.comparison import Comparison, write_comparison
 from saddle.pages.comparison import compare as read_comparison
 from saddle.pages.report import write_report
@@ -32,6 +31,7 @@ from saddle.runs.status import Status, read_status
 from saddle.scoring.evaluate import evaluate
 from saddle.show.grid import save_picture, tile
 from saddle.trained.generator import Generator, load
+from saddle.trained.likelihood import why_not_smooth
 from saddle.training.assemble import Networks
 from saddle.training.fork import fork_at
 from saddle.training.population import take_out
@@ -321,7 +321,7 @@ def report(path: str | Path, *, generator: nn.Module | None = None) -> Path:
         except CheckpointError as error:  # the report shows all the same what there is
             notes.append(f"The interpolation is not made anew: {error.what}")
         else:
-            smooth = not isinstance(trained.network, PixelCNN) and trained.header.inputs is None
+            smooth = why_not_smooth(trained.network) is None and trained.header.inputs is None
             if trained.header.kind == "images" and smooth:
                 save_picture(_strips(trained), run.interpolation)
     return write_report(run, notes)

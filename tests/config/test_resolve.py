@@ -13,6 +13,10 @@ from saddle.errors import ConfigError
 PLAIN = Recipe("plain", "", "", "", {"images": 100})
 
 
+IN_SAMPLES = "generator.network.dropout_in_samples=true"
+UNIT = ("latent.distribution=uniform", "latent.low=0")
+
+
 def config(*assignments: str) -> Config:
     return resolve(PLAIN, parse_settings(assignments))
 
@@ -107,11 +111,10 @@ def test_bad_settings_are_named_with_what_was_expected(assignments: list[str], w
         (["generator.network.label_widths=[3]", "generator.network.joint_widths=[3]"], "no effect without labels"),
         (["conditional=auto", "game.packing=2"], "which is auto here"),
         (["generator.network.output_bias=marginals"], "needs output = sigmoid"),
-        (
-            ["generator.network.dropout_in_samples=true", "latent.distribution=uniform", "latent.low=0"],
-            "needs generator.network.dropout, ",
-        ),
-        (["generator.network.dropout_in_samples=true", "generator.network.dropout=0.5"], "uniform, low = 0, high = 1"),
+        ([IN_SAMPLES, *UNIT], "it needs dropout, and goes without input_dropout"),
+        ([IN_SAMPLES, *UNIT, *(f"generator.network.{k}dropout=0.5" for k in ("", "input_"))], "without input_dropout"),
+        ([IN_SAMPLES, "generator.network.dropout=0.5"], "uniform, latent.low = 0, latent.high = 1 and no"),
+        ([IN_SAMPLES, "generator.network.dropout=0.5", *UNIT, "latent.codes=4"], "latent.high = 1 and no latent.codes"),
     ],
 )
 def test_settings_that_make_no_sense_together(assignments: list[str], words: str):

@@ -152,25 +152,26 @@ def test_noise_is_there_in_training_only():
     assert torch.equal(discriminator(samples), discriminator(samples))
 
 
-def test_dropout_in_samples_is_decided_by_the_last_numbers_of_z():
+@pytest.mark.parametrize("joint", [False, True])
+def test_dropout_in_samples_is_decided_by_the_last_numbers_of_z(joint: bool):
     """Against the formula, in training and in sampling: kept units are scaled by 1 / (1 - p), the others are 0."""
     torch.manual_seed(0)
-    widths = {"widths": (6,), "label_widths": (5,), "joint_widths": (7,)}
+    widths = {"widths": (6,), "label_widths": (5,), "joint_widths": (7,)} if joint else {"widths": (11, 7)}
     network = GeneratorMLPConfig(**widths, activation="relu", dropout=0.25, dropout_in_samples=True, output="linear")
     latent = LatentConfig(size=3 + 18, distribution="uniform", low=0.0, high=1.0)
     generator = build_generator(GeneratorConfig(network=network), latent, (2,), 4)
     z, labels = torch.rand(8, latent.size), torch.arange(8) % 4
-    kept = (z[:, 3:] >= 0.25) / 0.75
-    of_z, of_label, joint, last = (layer for layer in generator.modules() if isinstance(layer, torch.nn.Linear))
-    left = of_z(z[:, :3]).relu() * kept[:, :6]
-    right = of_label(torch.nn.functional.one_hot(labels, 4).float()).relu() * kept[:, 6:11]
-    expected = last(joint(torch.cat([left, right], 1)).relu() * kept[:, 11:])
+    kept, label = (z[:, 3:] >= 0.25) / 0.75, torch.nn.functional.one_hot(labels, 4).float()
+    *first, second, last = (layer for layer in generator.modules() if isinstance(layer, torch.nn.Linear))
+    sides = [(first[0], z[:, :3]), (first[1], label)] if joint else [(first[0], torch.cat([z[:, :3], label], 1))]
+    hidden = torch.cat([layer(values).relu() for layer, values in sides], 1) * kept[:, :11]
+    expected = last(second(hidden).relu() * kept[:, 11:])
     torch.testing.assert_close(generator.train()(z, labels), expected)
     torch.testing.assert_close(generator.eval()(z, labels), expected)
 
 
 def test_z_must_have_a_number_for_each_unit_that_may_be_dropped():
-    with pytest.raises(ConfigError, match=r"above 18[\s\S]*18"):
+    with pytest.raises(ConfigError, match=r"more than the 18 of 10 \+ 8 units[\s\S]*18[\s\S]*latent.size=118"):
         make_generator((2,), widths=(10, 8), dropout=0.5, dropout_in_samples=True, latent=LatentConfig(size=18))
 
 

@@ -34,9 +34,9 @@ def mlp_generator(norm: str, classes: int = 0) -> nn.Module:
 
 
 def decided_generator() -> nn.Module:
-    """The last 16 of its 21 numbers decide which of the hidden units it drops."""
+    """Of its 21 numbers the last 16 decide which of the hidden units it drops; a label stands behind them."""
     network = GeneratorMLPConfig(widths=(8, 8), dropout=0.3, dropout_in_samples=True)
-    return build_generator(GeneratorConfig(network=network), LatentConfig(size=21), (3,), 0)
+    return build_generator(GeneratorConfig(network=network), LatentConfig(size=21), (3,), 4)
 
 
 def dcgan_generator(norm: str, upsampling: str = "transposed", blocks: int = 0) -> nn.Module:
@@ -85,7 +85,7 @@ CASES: dict[str, tuple[Callable[[], nn.Module], tuple[int, ...], int, bool]] = {
     "mlp generator, batch": (lambda: mlp_generator("batch"), (5,), 0, False),
     "mlp generator, layer": (lambda: mlp_generator("layer"), (5,), 0, True),
     "mlp generator, virtual, labels": (lambda: mlp_generator("virtual", 4), (5,), 4, True),
-    "mlp generator, dropout in samples": (decided_generator, (21,), 0, True),
+    "mlp generator, dropout in samples": (decided_generator, (21,), 4, True),
     "dcgan generator, batch": (lambda: dcgan_generator("batch"), (5,), 0, False),
     "dcgan generator, resize": (lambda: dcgan_generator("batch", "resize"), (5,), 0, False),
     "dcgan generator, blocks": (lambda: dcgan_generator("batch", "resize", 1), (5,), 0, False),

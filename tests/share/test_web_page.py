@@ -41,6 +41,14 @@ def package(tmp_path: Path) -> Path:
     return folder
 
 
+def test_no_page_where_z_decides_dropout(write_generator: WriteGenerator, tmp_path: Path):
+    latent = {"size": 20, "distribution": "uniform", "low": 0.0, "high": 1.0}
+    source = write_generator(latent=latent, family="mlp", widths=[16], dropout=0.5, dropout_in_samples=True)
+    with pytest.raises(ConfigError, match="dropout is decided by z"):
+        save_web_page(source, tmp_path / "page.html")
+    assert not (tmp_path / "page.html").exists()
+
+
 @pytest.mark.slow
 def test_the_page_holds_all_and_escapes_names(write_generator: WriteGenerator, package: Path, tmp_path: Path):
     hostile = "</script><script>alert(1)</script>"

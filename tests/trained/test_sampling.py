@@ -71,6 +71,24 @@ def test_truncation_draws_latents_to_the_middle(images: Path):
             generator.sample(1, truncation=truncation)
 
 
+def test_where_z_decides_dropout_samples_differ_by_it_and_nothing_moves_z(tmp_path: Path):
+    network = {"generator.network.dropout": 0.5, "generator.network.dropout_in_samples": True}
+    latent = {"latent": {"size": 20, "distribution": "uniform", "low": 0.0, "high": 1.0}}
+    settings = SETTINGS | network | latent
+    run = saddle.train("mlp-tanh", data="digits", out=tmp_path / "run", settings=settings, progress=Silent())
+    generator = run.generator
+    latents = generator.latents(1, 0).repeat(2, 1)
+    latents[1, -16:] = 1 - latents[1, -16:]
+    first, second = generator(latents)
+    assert not torch.equal(first, second) and torch.equal(first, generator.sample(1)[0])
+    for ask in (lambda: generator.interpolate(1, 2, 3), lambda: generator.invert(torch.zeros(1, 1, 8, 8))):
+        with pytest.raises(ConfigError, match="no smooth latent space: its dropout"):
+            ask()
+    with pytest.raises(ConfigError, match="truncation would drop another share"):
+        generator.sample(1, truncation=0.5)
+    assert run.report().is_file() and not run.folder.interpolation.exists()
+
+
 def test_spherical_interpolation_keeps_the_radius_and_linear_does_not():
     start, end = torch.tensor([[3.0, 0.0]]), torch.tensor([[0.0, 3.0]])
     share = torch.tensor([[0.0], [0.5], [1.0]])

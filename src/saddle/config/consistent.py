@@ -38,7 +38,7 @@ def contradictions(config: Config) -> Iterator[str]:
 
 
 def _of_one(config: Config) -> Iterator[str]:
-    game, g, d = config.game, config.generator.network, config.discriminator.network
+    game, z, g, d = config.game, config.latent, config.generator.network, config.discriminator.network
     per_sample = [f"game.{name}" for name in ("r1", "r2", "gradient_penalty") if getattr(game, name)]
     custom_d = d.family == "custom"
     statements = (
@@ -95,11 +95,15 @@ def _of_one(config: Config) -> Iterator[str]:
             "generator.network.output_bias = marginals needs output = sigmoid, conditional = false and no virtual norm",
         ),
         (
+            isinstance(g, GeneratorMLPConfig) and g.dropout_in_samples and (not g.dropout or g.input_dropout),
+            "generator.network.dropout_in_samples is of hidden units: it needs dropout, and goes without input_dropout",
+        ),
+        (
             isinstance(g, GeneratorMLPConfig)
             and g.dropout_in_samples
-            and (not g.dropout or config.latent != _found(config.latent)),
-            "generator.network.dropout_in_samples needs generator.network.dropout, and numbers from 0 to 1 that decide "
-            "it: latent.distribution = uniform, low = 0, high = 1 and no codes",
+            and (z.distribution, z.low, z.high, z.codes) != ("uniform", 0, 1, 0),
+            "generator.network.dropout_in_samples needs numbers from 0 to 1 that decide it: latent.distribution = "
+            "uniform, latent.low = 0, latent.high = 1 and no latent.codes",
         ),
         (
             config.conditional is False and (getattr(g, "label_widths", ()) or getattr(d, "label_widths", ())),

@@ -106,7 +106,7 @@ class GeneratorMLPConfig(MLPConfig):
     output_bias: Literal["zero", "marginals"] = "zero"
     """of the last layer at the start; marginals: a sigmoid G starts at the data's mean sample"""
     dropout_in_samples: bool = False
-    """dropout stays when samples are drawn: the last numbers of z decide it, one for each unit that may be dropped"""
+    """dropout of hidden units stays in sampling: the last numbers of z decide it, one for each unit"""
 
 
 class DCGANConfig(Section):

@@ -1,7 +1,7 @@
 """Multilayer perceptrons, as in Goodfellow et al. 2014 and in most first GANs.
 
-Dropout in G may be its noise, in sampling too, as in the authors' class ``IntrinsicDropoutGenerator``. Then z decides
-it, as in ``saddle.networks.unet``: a sample follows from its z and its label alone.
+Dropout of G's hidden units may be its noise, in sampling too, as in the authors' class ``IntrinsicDropoutGenerator``.
+Then z decides it, as in ``saddle.networks.unet``: a sample follows from its z and its label alone.
 """
 
 from __future__ import annotations
@@ -37,7 +37,10 @@ def hidden_layers(config: MLPConfig, inputs: int, labels: int) -> tuple[nn.Modul
 
 
 class _DecidedDropout(nn.Module):
-    """Dropout of hidden units (B, units), in sampling too: those whose ``numbers`` lie below ``share`` become 0."""
+    """Dropout of hidden units (B, units), in sampling too: those whose ``numbers`` lie below ``share`` become 0.
+
+    The others are scaled by 1 / (1 - share), as in ``nn.Dropout``.
+    """
 
     def __init__(self, share: float) -> None:
         super().__init__()
@@ -50,14 +53,14 @@ class _DecidedDropout(nn.Module):
 class _Stack(nn.Sequential):
     """Layers in turn, of which those of ``_DecidedDropout`` take the next of ``numbers``, (B, units) each."""
 
-    def forward(self, values: Tensor, numbers: Iterator[Tensor] | None = None) -> Tensor:
+    def forward(self, input: Tensor, numbers: Iterator[Tensor] | None = None) -> Tensor:
         for layer in self:
             if isinstance(layer, _DecidedDropout):
                 assert numbers is not None
-                values = layer(values, next(numbers))
+                input = layer(input, next(numbers))
             else:
-                values = layer(values)
-        return values
+                input = layer(input)
+        return input
 
 
 class _Joined(nn.Module):
@@ -111,7 +114,7 @@ class MLPGenerator(nn.Module):
     """Latents, and the label vector behind them (B, latents + labels) → samples (B, *shape).
 
     Raises:
-        ConfigError: z has too few numbers for the units that they may drop.
+        ConfigError: z has too few numbers for the units that may be dropped.
     """
 
     def __init__(self, config: GeneratorMLPConfig, latents: int, labels: int, shape: Sequence[int]) -> None:
@@ -122,9 +125,10 @@ class MLPGenerator(nn.Module):
         self.inputs = latents - sum(self.dropped)
         if self.inputs < 1:
             raise ConfigError(
-                "with dropout_in_samples z has a number for each unit that may be dropped, behind at least one other",
-                expected=f"latent.size above {sum(self.dropped):,}",
-                got=f"{latents:,}",
+                "with dropout_in_samples z has its own numbers, and one more for each unit that may be dropped",
+                expected=f"more than the {sum(self.dropped):,} of {' + '.join(map(str, self.dropped))} units",
+                got=f"latent.size = {latents:,}",
+                remedy=f"--set latent.size={sum(self.dropped) + 100}",
             )
         self.hidden, features = hidden_layers(config, self.inputs, labels)
         self.noise = GaussianNoise(config.noise) if config.noise else nn.Identity()
@@ -146,6 +150,11 @@ class MLPGenerator(nn.Module):
         Goodfellow et al. 2014, the authors' code: ``init_bias_target_marginals``.
         """
         self.last.bias.copy_(mean.clamp(1e-7, 1 - 1e-7).logit())
+
+
+def drops_by_z(network: nn.Module) -> bool:
+    """Whether ``network`` is, or holds, an MLP whose dropout stays in sampling."""
+    return any(isinstance(part, MLPGenerator) and part.dropped for part in network.modules())
 
 
 class MLPBody(nn.Module):

@@ -12,6 +12,7 @@ from typing import Any
 
 from saddle.base.files import write_text
 from saddle.errors import ConfigError
+from saddle.networks.mlp import drops_by_z
 from saddle.share.onnx_file import description, to_onnx
 from saddle.trained.export import check_out
 from saddle.trained.opening import open_generator
@@ -47,6 +48,12 @@ def save_web_page(source: Path, out: Path, runtime: Path | None = None) -> float
     check_out(out)
     how = _from_host() if runtime is None else _from_package(runtime)
     network, scaling, header = open_generator(source)
+    if drops_by_z(network):
+        raise ConfigError(
+            "a page cannot play with this generator: its dropout is decided by z, which nothing may be moved in",
+            expected="a generator without dropout_in_samples",
+            remedy="`saddle export --to onnx` writes its graph",
+        )
     exported = to_onnx(network, scaling, header, description(header, source))
     about = {
         "recipe": header.recipe,

@@ -18,6 +18,7 @@ from saddle.config.networks import CustomNetworkConfig
 from saddle.data.scaling import Scaling, to_pixels
 from saddle.errors import ConfigError
 from saddle.game.latents import numbered
+from saddle.networks.mlp import drops_by_z
 from saddle.networks.sides import generate
 from saddle.show.grid import to_pictures
 from saddle.trained.draw import draw_samples, in_data_units
@@ -100,12 +101,19 @@ class Generator:
                 one gives more typical samples with less variety.
 
         Raises:
-            ConfigError: ``truncation`` is out of range.
+            ConfigError: ``truncation`` is out of range, or below 1 where z decides dropout.
         """
         if count * self.header.latent.width > _FEW:  # to ask what is free takes longer than to draw one
             check_memory(4 * count * self.header.latent.width, f"{count:,} latents")
         if not 0 < truncation <= 1:
             raise ConfigError("the truncation is out of range", expected="above 0 and at most 1", got=truncation)
+        if truncation < 1 and drops_by_z(self.network):
+            raise ConfigError(
+                "this generator's dropout is decided by z, and truncation would drop another share of the units",
+                expected=1,
+                got=truncation,
+                remedy="leave the truncation out",
+            )
         latent = self.header.latent
         latents = numbered(latent, seed, start, count)
         middle = (latent.low + latent.high) / 2 if latent.distribution == "uniform" else 0.0

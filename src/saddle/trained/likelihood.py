@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from saddle.data.scaling import as_floats
 from saddle.errors import ConfigError, DataError, NotFinite
+from saddle.networks.mlp import drops_by_z
 from saddle.networks.pixelcnn import PixelCNN
 from saddle.networks.unet import UNet
 
@@ -83,17 +84,33 @@ def check_smooth(network: nn.Module) -> None:
     """Refuse what needs a latent space in which near latents give like samples.
 
     Raises:
-        ConfigError: the network draws pixel by pixel, or translates images.
+        ConfigError: as ``why_not_smooth`` says.
+    """
+    if (reason := why_not_smooth(network)) is not None:
+        raise reason
+
+
+def why_not_smooth(network: nn.Module) -> ConfigError | None:
+    """What to say where near latents do not give like samples; None where they do.
+
+    So it is of networks that draw pixel by pixel, that translate images, or whose dropout stays in sampling.
     """
     if isinstance(network, UNet):
-        raise ConfigError(
+        return ConfigError(
             "a unet has no smooth latent space: its noise switches features off, and its images follow from its inputs",
             expected="a generator that makes the whole image of one latent",
             remedy="saddle sample RUN --input FOLDER --out FOLDER translates pictures, with --seed for other noise",
         )
     if isinstance(network, PixelCNN):
-        raise ConfigError(
+        return ConfigError(
             "a pixelcnn has no smooth latent space: each pixel is drawn by a random number of its own",
             expected="a generator that makes the whole image of one latent",
             remedy="`saddle sample` draws from it, and `saddle nearest` shows the real images nearest to its samples",
         )
+    if drops_by_z(network):
+        return ConfigError(
+            "this generator has no smooth latent space: its dropout stays in sampling, and z decides it",
+            expected="a generator without dropout_in_samples",
+            remedy="`saddle sample` draws from it, and `saddle nearest` shows the real samples nearest to its own",
+        )
+    return None
