@@ -63,7 +63,8 @@ def test_a_request_gets_the_same_bits_alone_and_among_others(name: str, rows: in
         together = drawn(batcher, *order)
         for one, each in zip(alone, together if order is asked else together[::-1], strict=True):
             assert torch.equal(one, each)
-    assert batcher.passes - passes < 2 * passes  # they did share passes
+    # They did share passes, unless on this processor the place of a row among others matters.
+    assert batcher.passes - passes < 2 * passes or batcher.rows == 1
     assert batcher.waiting == 0
     whole = generator(asked[2].latents, asked[2].labels)
     torch.testing.assert_close(alone[2], whole, rtol=1e-5, atol=1e-5)
